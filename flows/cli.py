@@ -1,0 +1,181 @@
+"""finefold <command> [overrides]: the command line. It imports nothing heavy until it knows the command."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.refusal import Refusal, did_you_mean
+
+if TYPE_CHECKING:
+    from tasks.records import Result
+
+BEGUN = time.time()
+COMMANDS = {"run": "from a table to a tuned, tracked and registered model"}
+FLAGS = {
+    "--help": "this text", "--cfg": "print the configuration (`--cfg job`) and end", "--multirun": "one run per combination of `a=1,2`",
+    "--shell-completion": "print a completion script: install=bash, zsh or fish", "--debug": "show tracebacks",
+}
+CONF = Path(__file__).resolve().parent.parent / "conf"
+USAGE_ERROR, INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: runs a command and exits with 0, with 2 for what the user can mend, 130 when interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    is_debugging = "--debug" in given
+    try:
+        sys.exit(_dispatch([argument for argument in given if argument != "--debug"]))
+    except Refusal as refusal:
+        if is_debugging:
+            raise
+        print("\n".join(refusal.faults), file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if is_debugging:
+            raise
+        print(_explain(error), file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("--help", "-h"):
+        print(_help())
+        return 0
+    command, rest = arguments[0], arguments[1:]
+    if command == "--shell-completion" or command.startswith("--shell-completion="):
+        from flows.completion import script
+
+        print(script(command.partition("=")[2] or (rest[0] if rest else "bash")))
+        return 0
+    if command == "--complete":
+        from flows.completion import complete
+
+        print("\n".join(complete(rest, COMMANDS)))
+        return 0
+    if command not in COMMANDS:
+        raise Refusal(f"no command {command!r}{did_you_mean(command, COMMANDS)} Commands: {', '.join(COMMANDS)}.")
+    return _run(rest)
+
+
+def _run(arguments: list[str]) -> int:
+    flags, overrides = _split(arguments)
+    if "--help" in flags:
+        print(_help_of_run())
+        return 0
+    if "--cfg" in flags:
+        return _show_configuration(overrides)
+    if "--multirun" in flags:
+        return _multirun(overrides)
+    _finish(_run_once(overrides), overrides)
+    return 0
+
+
+def _split(arguments: list[str]) -> tuple[set[str], list[str]]:
+    short = {"-h": "--help", "-c": "--cfg", "-m": "--multirun"}
+    flags, overrides = set(), []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flag = short.get(argument, argument.partition("=")[0])
+        if flag not in FLAGS:
+            raise Refusal(f"no flag {argument!r}{did_you_mean(flag, FLAGS)} Flags: {', '.join(FLAGS)}.")
+        if flag == "--cfg" and (what := argument.partition("=")[2] or next(rest, "job")) != "job":
+            raise Refusal(f"--cfg {what}: only `--cfg job` is known; overrides come after it.")
+        flags.add(flag)
+    return flags, overrides
+
+
+def _run_once(overrides: list[str]) -> Result:
+    from flows.pipeline import run
+
+    return run(overrides, begun=BEGUN)
+
+
+def _multirun(overrides: list[str]) -> int:
+    from flows import config, screen
+
+    rows: list[tuple[str, Any]] = []
+    combinations = config.sweep(overrides)
+    for number, combination in enumerate(combinations, start=1):
+        varied = [text for text in combination if text not in overrides]
+        screen.say(f"run {number} of {len(combinations)}: {' '.join(varied)}", "bold")
+        result = _run_once(combination)
+        _finish(result, combination)
+        rows.append((" ".join(varied), result))
+    screen.compare(rows)
+    return 0
+
+
+def _finish(result: Result, overrides: list[str]) -> None:
+    from flows import config, screen
+
+    composed = config.compose(overrides).config
+    where = "" if composed.tracking.uri else "These pages need a server: mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db; prefect server start"
+    screen.summary(result, where)
+    if composed.output == "json":
+        print(json.dumps(_without_nan(asdict(result)), ensure_ascii=False), flush=True)
+
+
+def _show_configuration(overrides: list[str]) -> int:
+    from omegaconf import OmegaConf
+
+    from flows import config
+
+    print(OmegaConf.to_yaml(config.compose(overrides).recorded), end="")
+    return 0
+
+
+def _help() -> str:
+    commands = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+    return (f"finefold <command> [flags] [KEY=VALUE ...]\n\n{commands}\n\nfinefold run --help shows its choices; "
+            "finefold --shell-completion bash prints a completion script.")
+
+
+def _help_of_run() -> str:
+    flags = "\n".join(f"  {flag:<12}{what}" for flag, what in FLAGS.items())
+    choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())
+    root = (CONF / "config.yaml").read_text().partition("\n\n")[2]
+    return (f"finefold run [flags] [KEY=VALUE ...]: {COMMANDS['run']}\n\n{flags}\n\nChoices of each group "
+            f"(conf/GROUP/CHOICE.yaml says what its keys do):\n{choices}\n\nKeys:\n{root}")
+
+
+def _choices() -> dict[str, list[str]]:
+    """Groups and choices by file name; Hydra itself would take longer than the whole of --help may."""
+    import os
+
+    folders = [CONF, *([Path(os.environ["FINEFOLD_CONF"])] if os.environ.get("FINEFOLD_CONF") else [])]
+    found: dict[str, set[str]] = {}
+    for folder in folders:
+        for path in folder.glob("*/*.yaml"):
+            found.setdefault(path.parent.name, set()).add(path.stem)
+    return {group: sorted(names) for group, names in sorted(found.items())}
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: a metric that isn't defined is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _explain(error: OSError) -> str:
+    where = error.filename or "the current folder"
+    return f"{where}: {error.strerror or error}. Nothing is lost: mend it, and the same command goes on where this one stopped."
+
+
+if __name__ == "__main__":
+    main()

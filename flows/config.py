@@ -1,0 +1,445 @@
+"""All of Hydra: composing a run's configuration from `conf/`, checking it whole, and building what it names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import re
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import Field, TypeAdapter, ValidationError
+
+from flows.typed import is_typed_as_is, read_typed_value
+from tasks.records import Roles
+from tasks.refusal import Refusal, did_you_mean
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+ALLOWED_TARGETS = ("tasks.", "torch.", "sklearn.", "optuna.", "lightgbm.", "flows.runner.")
+PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@|[?&;](password|pwd|token|secret)=[^&;\s]+", re.IGNORECASE)
+SECRET_REFERENCE = "${oc.env:"
+
+
+@dataclass(frozen=True)
+class Holdout:
+    fraction: Annotated[float, Field(gt=0, lt=1)]
+    path: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Search:
+    trials: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(gt=0)] | None
+    window: Annotated[int, Field(ge=1)]
+    sampler: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    uri: str | None
+    experiment: Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Config:
+    """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    problem: Literal["auto", "binary", "multiclass", "regression"]
+    metric: str
+    base: str | None
+    source: dict[str, Any]
+    folds: dict[str, Any]
+    model: dict[str, dict[str, Any]]
+    loss: dict[str, Any]
+    search: Search
+    runner: dict[str, Any]
+    holdout: Holdout
+    tracking: TrackingSettings
+    model_name: str | None
+    resume: Literal["auto", "never"]
+    output: Literal["text", "json"]
+    allow_packages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A configuration beside what it was made from: `choices` maps each group to what was chosen in it;
+    `recorded` is the resolved configuration with secrets left as `${oc.env:NAME}`."""
+
+    config: Config
+    overrides: tuple[str, ...]
+    choices: dict[str, Any]
+    recorded: dict[str, Any]
+
+
+def compose(overrides: Sequence[str]) -> Composed:
+    """The configuration that `conf/`, the folder in FINEFOLD_CONF and the overrides make.
+
+    Raises:
+        Refusal: with every fault at once: a misspelt key, choice or value, a value of the wrong type, a password.
+    """
+    _refuse_passwords(overrides)
+    with _hydra():
+        by_group, by_value, faults = _sort(overrides)
+        unknown = {text: fault for text in by_group if (fault := _unknown_choice(text))}
+        by_group = [text for text in by_group if text not in unknown]
+        faults += unknown.values()
+        node = _compose_groups(by_group)
+        # Below a choice that there isn't, no key can be judged.
+        lost = {_key(text) for text in unknown}
+        by_value = [text for text in by_value if _key(text).partition(".")[0] not in lost]
+        faults += [fault for override in by_value if (fault := _apply(node, override))]
+        if faults:
+            raise Refusal(*faults)
+        choices = _choices(by_group)
+    recorded = _resolve_all_but_secrets(node)
+    return Composed(_typed(recorded), tuple(overrides), choices, recorded)
+
+
+def groups() -> dict[str, list[str]]:
+    """Each group of `conf/` with its choices, in alphabetical order."""
+    with _hydra():
+        return {group: _options(group) for group in _group_names()}
+
+
+def sweep(overrides: Sequence[str]) -> list[list[str]]:
+    """The override lists that a multirun stands for: `seed=1,2 model=linear,forest` are four.
+
+    Raises:
+        Refusal: for an override that can't be parsed.
+    """
+    combinations: list[list[str]] = [[]]
+    for text in overrides:
+        combinations = [[*before, value] for before in combinations for value in _sweep_values(text)]
+    return combinations
+
+
+def with_decided(overrides: Sequence[str], decided: Mapping[str, str]) -> list[str]:
+    """The overrides with each `auto` replaced by what was decided for it (`{"folds": "stratified"}`)."""
+    kept = [text for text in overrides if _key(text) not in decided]
+    return [*kept, *(f"{key}={value}" for key, value in decided.items())]
+
+
+def roles(config: Config) -> Roles:
+    """The roles of the columns that the user gave under `source`."""
+    names = {field.name for field in fields(Roles)}
+    return cast(Roles, _validate(Roles, {k: v for k, v in config.source.items() if k in names}, "source"))
+
+
+def build(node: Mapping[str, Any], key: str, allow_packages: Iterable[str] = (), **given: Any) -> Any:
+    """What a node's `_target_` makes of the node's other keys; `given` are arguments that the code adds.
+
+    A dataclass is checked by pydantic against its own annotations, a library's callable by the names of its
+    arguments. Secrets (`${oc.env:NAME}`) are resolved here and nowhere else.
+
+    Raises:
+        Refusal: for a `_target_` off the list, a misspelt key or a value of the wrong type; all faults at once.
+    """
+    target = _import_target(node, key, allow_packages)
+    # A nested component (a crossover, an estimator) is built first, so that its faults carry its own key.
+    values = {
+        name: build(value, f"{key}.{name}", allow_packages) if _is_component(value) else _resolve_secret(value, key)
+        for name, value in node.items()
+        if name != "_target_"
+    }
+    values |= given
+    faults = _unknown_arguments(target, values, key)
+    if faults:
+        raise Refusal(*faults)
+    if is_dataclass(target):
+        return _validate(cast(type[Any], target), values, key)
+    try:
+        return target(**values)
+    except (TypeError, ValueError) as error:
+        raise Refusal(f"{key} can't be built as {node['_target_']}: {error}") from error
+
+
+def source_node(config: Config) -> dict[str, Any]:
+    """The `source` node without the roles of columns: what the reader itself is built from."""
+    names = {field.name for field in fields(Roles)}
+    return {key: value for key, value in config.source.items() if key not in names}
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is still the `???` that a YAML asks the user to fill."""
+    return value == "???"
+
+
+# Composing
+
+
+def _hydra() -> Any:
+    GlobalHydra.instance().clear()  # a notebook or another library may have left Hydra initialised
+    return initialize_config_dir(str(CONF), job_name="finefold", version_base="1.3")
+
+
+def _search_path() -> list[str]:
+    folder = os.environ.get("FINEFOLD_CONF")
+    if not folder:
+        return []
+    path = Path(folder).expanduser().resolve()
+    if not path.is_dir():
+        raise Refusal(f"FINEFOLD_CONF={folder} is not a folder; unset it or name a folder laid out like conf/.")
+    return [f"hydra.searchpath=['file://{path}']"]
+
+
+def _loader() -> Any:
+    from hydra.core.plugins import Plugins
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+
+    Plugins.instance()
+    path = ConfigSearchPathImpl()
+    path.append("finefold", f"file://{CONF}")
+    if os.environ.get("FINEFOLD_CONF"):
+        path.append("user", f"file://{Path(os.environ['FINEFOLD_CONF']).expanduser().resolve()}")
+    return ConfigLoaderImpl(path)
+
+
+def _options(group: str) -> list[str]:
+    return cast(list[str], _loader().get_group_options(group, ObjectType.CONFIG))
+
+
+def _group_names() -> list[str]:
+    return sorted(cast(list[str], _loader().get_group_options("", ObjectType.GROUP)))
+
+
+def _sort(overrides: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """Overrides that choose in a group, overrides that give a value, and faults of form."""
+    by_group, by_value, faults = [], [], []
+    names = set(_group_names())
+    for text in overrides:
+        key, equals, _ = text.partition("=")
+        bare = key.lstrip("+~")
+        if not equals and not key.startswith("~"):
+            faults.append(f"{text!r} is no override: write KEY=VALUE{did_you_mean(bare, names)}")
+        elif bare in names:
+            by_group.append(text)
+        else:
+            by_value.append(text)
+    return by_group, by_value, faults
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _unknown_choice(text: str) -> str | None:
+    group, options = _key(text), _options(_key(text))
+    for choice in _chosen(text):
+        if choice not in options and choice != "null":
+            return f"{group}={choice}: no {group} {choice!r}{did_you_mean(choice, options)} Choices: {', '.join(options)}."
+    return None
+
+
+def _chosen(override: str) -> list[str]:
+    value = override.partition("=")[2].strip().strip("[]")
+    return [part.strip().strip("'\"") for part in value.split(",") if part.strip()]
+
+
+def _choices(by_group: Sequence[str]) -> dict[str, Any]:
+    """What is chosen in each group, from the root's defaults list and then the overrides."""
+    defaults = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["defaults"]  # type: ignore[index,call-overload]
+    chosen = {key.removeprefix("optional "): value for entry in defaults if isinstance(entry, dict)
+              for key, value in entry.items()}
+    for text in by_group:
+        group, names = _key(text), _chosen(text)
+        chosen[group] = names if group == "model" else names[0] if names else None
+    return chosen
+
+
+def _compose_groups(by_group: Sequence[str]) -> DictConfig:
+    try:
+        node = hydra_compose("config", overrides=[*_search_path(), *by_group])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise Refusal(" ".join(str(error).split())) from error
+    OmegaConf.set_struct(node, False)
+    return node
+
+
+def _apply(node: DictConfig, text: str) -> str | None:
+    """Puts one value where its key is; a fault where there is no such key or the value can't be parsed.
+
+    Hydra would merge a mapping into a mapping and refuse a list in its place; a search space is replaced as a
+    whole instead, so that `space.num_leaves=[15,31]` takes the place of a range.
+    """
+    key = _key(text)
+    is_space = bool(re.fullmatch(r"model\.[^.]+\.space(\..+)?", key))
+    if not _exists(node, key) and not (is_space and _exists(node, key.rpartition(".")[0])):
+        known = _known_keys(node)
+        return f"there is no key {key!r}{did_you_mean(key, known)} `finefold run --cfg job` shows all keys."
+    try:
+        value = read_typed_value(key, text.partition("=")[2]) if is_typed_as_is(key) else _parsed(text).value()
+        OmegaConf.update(node, key, value, merge=not is_space)
+    except (HydraException, OmegaConfBaseException) as error:
+        return f"{text!r} can't be read: {' '.join(str(error).split())}. Put quotes around special characters."
+    return None
+
+
+def _parsed(text: str) -> Override:
+    override = OverridesParser.create().parse_override(text)
+    if override.is_sweep_override():
+        raise HydraException(f"several values for {override.key_or_group} need --multirun")
+    return override
+
+
+def _exists(node: DictConfig, key: str) -> bool:
+    *parents, last = key.split(".")
+    for parent in parents:
+        if not isinstance(node, DictConfig) or parent not in node:
+            return False
+        node = node._get_node(parent)  # type: ignore[assignment]
+    return isinstance(node, DictConfig) and last in node
+
+
+def _known_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for name in node:
+        keys.append(f"{prefix}{name}")
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none():
+            keys += _known_keys(child, f"{prefix}{name}.")
+    return keys
+
+
+def _sweep_values(text: str) -> list[str]:
+    key, _, raw = text.partition("=")
+    if is_typed_as_is(key.lstrip("+~")) and not raw.startswith(("'", '"')):
+        return [text]
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        raise Refusal(f"{text!r} can't be read: {' '.join(str(error).split())}") from error
+    if not override.is_sweep_override():
+        return [text]
+    if is_typed_as_is(key.lstrip("+~")):
+        return [f"{key}={value}" for value in override.sweep_iterator()]
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
+
+
+# Secrets
+
+
+def _refuse_passwords(overrides: Sequence[str]) -> None:
+    keys = [text.partition("=")[0] for text in overrides
+            if PASSWORD_IN_URL.search(text) and SECRET_REFERENCE not in text]
+    if keys:
+        raise Refusal(*(
+            f"{key} holds a password. It would be stored with the run. Put the value into an environment "
+            f"variable and write {key}='${{oc.env:NAME}}'; rotate the password if this was sent to a server."
+            for key in keys))
+
+
+def _resolve_all_but_secrets(node: DictConfig) -> dict[str, Any]:
+    raw = OmegaConf.to_container(node, resolve=False)
+    kept = _map_text(raw, lambda text: text.replace("${oc.env:", "\\${oc.env:") if SECRET_REFERENCE in text else text)
+    try:
+        return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(kept), resolve=True))
+    except OmegaConfBaseException as error:
+        raise Refusal(" ".join(str(error).split())) from error
+
+
+def _map_text(value: Any, change: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _map_text(item, change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_map_text(item, change) for item in value]
+    return value
+
+
+def _resolve_secret(value: Any, key: str) -> Any:
+    if not (isinstance(value, str) and SECRET_REFERENCE in value):
+        return value
+    try:
+        return OmegaConf.create({"value": value})["value"]
+    except OmegaConfBaseException as error:
+        raise Refusal(f"{key}: {value} names an environment variable that is not set; export it first.") from error
+
+
+def resolve(value: str, key: str) -> str:
+    """A value with its `${oc.env:NAME}` filled in, at the moment of use.
+
+    Raises:
+        Refusal: when the environment variable is not set.
+    """
+    return cast(str, _resolve_secret(value, key))
+
+
+# Checking and building
+
+
+def _typed(recorded: Mapping[str, Any]) -> Config:
+    names = {field.name for field in fields(Config)}
+    values = {key: value for key, value in recorded.items() if key in names}
+    return cast(Config, _validate(Config, values, ""))
+
+
+def _validate(cls: type[Any], values: Mapping[str, Any], key: str) -> Any:
+    try:
+        return TypeAdapter(cls).validate_python(dict(values))
+    except ValidationError as error:
+        raise Refusal(*(_explain(dict(fault), key) for fault in error.errors())) from None
+
+
+def _explain(fault: dict[str, Any], prefix: str) -> str:
+    key = ".".join([prefix, *(str(part) for part in fault["loc"])] if prefix else [str(part) for part in fault["loc"]])
+    value, context = fault["input"], fault.get("ctx", {})
+    limits = {"greater_than_equal": ("at least", "ge"), "greater_than": ("greater than", "gt"),
+              "less_than_equal": ("at most", "le"), "less_than": ("less than", "lt")}
+    if is_missing(value):
+        return f"{key} is needed: write {key}=..."
+    if fault["type"] in limits:
+        words, name = limits[fault["type"]]
+        return f"{key} must be {words} {context[name]:g}, got {value}."
+    if fault["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])
+        return f"{key}={value}: not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+    wanted = {"int_parsing": "a whole number", "int_from_float": "a whole number", "int_type": "a whole number",
+              "float_parsing": "a number", "float_type": "a number", "bool_parsing": "true or false",
+              "string_type": "text", "list_type": "a list", "tuple_type": "a list"}
+    return f"{key} must be {wanted.get(fault['type'], fault['msg'])}, got {value!r}."
+
+
+def _is_component(value: object) -> bool:
+    return isinstance(value, dict) and "_target_" in value
+
+
+def _import_target(node: Mapping[str, Any], key: str, allow_packages: Iterable[str]) -> Any:
+    path = str(node.get("_target_", ""))
+    allowed = (*ALLOWED_TARGETS, *(f"{name.rstrip('.')}." for name in allow_packages))
+    if not path.startswith(allowed):
+        raise Refusal(f"{key}._target_={path} is not from {', '.join(a.rstrip('.') for a in allowed)}; "
+                      f"to allow a package of yours add allow_packages=[{path.partition('.')[0]}].")
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise Refusal(f"{key}._target_={path} can't be imported: {error}") from error
+    if isinstance(found, types.ModuleType) or not callable(found):
+        raise Refusal(f"{key}._target_={path} is not callable.")
+    return found
+
+
+def _unknown_arguments(target: Any, values: Mapping[str, Any], key: str) -> list[str]:
+    parameters = inspect.signature(target).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []
+    return [f"there is no key {f'{key}.{name}'!r}{did_you_mean(name, parameters)} Known: {', '.join(parameters)}."
+            for name in values if name not in parameters]

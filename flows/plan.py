@@ -1,0 +1,159 @@
+"""What a configuration builds: every component of a run, checked before any work starts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from prefect.task_runners import TaskRunner
+
+from flows import config as configs
+from flows import runner as runners
+from flows.config import Composed, build
+from tasks import folds as all_folds
+from tasks import loss as losses
+from tasks import metric as metrics
+from tasks.folds import Splitter
+from tasks.loss import Loss
+from tasks.model import Model
+from tasks.records import Prepared, Problem, Roles
+from tasks.refusal import Refusal
+from tasks.search import Search, Space, family_space
+from tasks.search.sampled import Sampled
+from tasks.source import Source
+
+T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Plan:
+    """The components that don't depend on the data."""
+
+    source: Source
+    test: Source | None
+    roles: Roles
+    families: dict[str, Model]
+    space: Space
+    search: Search
+    n_trials: int
+    runner: TaskRunner[Any]
+    n_workers: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What the data decided of what was `auto`; `composed` names the choices."""
+
+    composed: Composed
+    splitter: Splitter
+    loss: Loss
+    metric: str
+
+
+def plan(composed: Composed) -> Plan:
+    """Builds everything that can be built before the data is read.
+
+    Raises:
+        Refusal: all faults of the configuration at once.
+    """
+    config, allowed = composed.config, composed.config.allow_packages
+    faults: list[str] = []
+
+    def attempt(make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except Refusal as refusal:
+            faults.extend(refusal.faults)
+            return None
+
+    source = attempt(lambda: build(configs.source_node(config), "source", allowed))
+    test = attempt(lambda: _test_source(composed))
+    roles = attempt(lambda: configs.roles(config))
+    families = {name: attempt(functools.partial(build, node, f"model.{name}", allowed)) for name, node in config.model.items()}
+    spaces = {name: attempt(functools.partial(_family_space, name, family)) for name, family in families.items() if family}
+    search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
+    runner = attempt(lambda: build(config.runner, "runner", allowed))
+    if not config.model:
+        faults.append("model=[]: name at least one family.")
+    if config.metric != "auto":
+        attempt(lambda: metrics.check(config.metric, _a_problem_of(config.metric)))
+    n_trials = config.search.trials
+    if search is not None and all(spaces.values()) and spaces:
+        n_trials = attempt(lambda: search.n_trials(Space(spaces), config.search.trials)) or n_trials  # type: ignore[arg-type]
+    if config.base is not None and list(config.model) != ["lightgbm"]:
+        faults.append(f"base={config.base}: only model=lightgbm can go on from a base, got model={','.join(config.model)}.")
+    if faults:
+        raise Refusal(*faults)
+    return Plan(source, test, roles, families, Space(spaces), search, n_trials, runner,  # type: ignore[arg-type]
+                runners.count(config.runner.get("workers", "auto")))
+
+
+def decide(composed: Composed, prepared: Prepared) -> Decided:
+    """The configuration composed once more with the names that the data decided for every `auto`.
+
+    Raises:
+        Refusal: for a metric, loss or family that doesn't fit the problem; all faults at once.
+    """
+    config, kind = composed.config, prepared.problem.kind
+    auto = {
+        "problem": (config.problem, kind),
+        "metric": (config.metric, metrics.default(kind)),
+        "loss": (composed.choices["loss"], losses.choose(kind)),
+        "folds": (composed.choices["folds"], all_folds.choose(kind, prepared.has_group, prepared.has_time)),
+    }
+    decided = {key: found for key, (asked, found) in auto.items() if asked == "auto"}
+    again = configs.compose(configs.with_decided(composed.overrides, decided))
+    again = replace(again, overrides=composed.overrides)
+    loss = build(again.config.loss, "loss", config.allow_packages)
+    _check_fit(again, prepared.problem, loss)
+    splitter = build(again.config.folds, "folds", config.allow_packages)
+    return Decided(again, splitter, loss, again.config.metric)
+
+
+def settle(search: Search, population: int) -> Search:
+    """The search with what was left `auto` settled: a study keeps the population that it began with."""
+    return replace(search, population=population) if getattr(search, "population", None) == "auto" else search  # type: ignore[type-var]
+
+
+def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> None:
+    faults: list[str] = []
+    for check in (lambda: metrics.check(composed.config.metric, problem.kind), lambda: losses.check(loss, problem.kind)):
+        try:
+            check()
+        except Refusal as refusal:
+            faults.extend(refusal.faults)
+    if not faults:
+        for name, node in composed.config.model.items():
+            faults += build(node, f"model.{name}", composed.config.allow_packages).check(problem, loss.name)
+    if faults:
+        raise Refusal(*faults)
+
+
+def _a_problem_of(metric: str) -> str:
+    """Any problem that the metric is for, so that only its name is checked."""
+    return next(iter(metrics.METRICS[metric].problems)) if metric in metrics.METRICS else "regression"
+
+
+def _test_source(composed: Composed) -> Source | None:
+    path = composed.config.holdout.path
+    if path is None:
+        return None
+    node = configs.source_node(composed.config)
+    if "path" not in node:
+        node = configs.source_node(configs.compose(["source=file", "source.path=holdout"]).config)
+    source: Source = build({**node, "path": path}, "holdout", composed.config.allow_packages)
+    return source
+
+
+def _family_space(name: str, family: Model) -> Any:
+    return family_space(name, family.hyperparameters, family.start, family.space, family.grid)
+
+
+def _search(node: dict[str, Any], trials: int, allowed: Sequence[str]) -> Search:
+    """Optuna's samplers are made anew for each trial; others are searches themselves."""
+    if not str(node.get("_target_", "")).startswith("optuna."):
+        search: Search = build(node, "search.sampler", allowed)
+        return search
+    build(node, "search.sampler", allowed)  # faults show now, not in the first trial
+    return Sampled(lambda seed: build(node, "search.sampler", allowed, seed=seed))

@@ -1,0 +1,94 @@
+"""What is told of each trial while a search runs: to the screen, to MLflow, and to Prefect's artifacts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any, Self
+from uuid import UUID
+
+from optuna.trial import FrozenTrial
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
+
+from flows.screen import TrialProgress
+from tasks.metric import better
+from tasks.records import TrialResult
+from tasks.search.genetic import generation
+from tasks.tracking import Tracker, TrialLog
+
+SECONDS_BETWEEN_UPDATES = 2.0
+N_SHOWN = 10
+
+
+class Progress:
+    """Takes each told trial, in order; `close` leaves the table of the best trials behind."""
+
+    def __init__(self, tracker: Tracker, metric: str, n_trials: int) -> None:
+        self._metric = metric
+        self._n_trials = n_trials
+        self._rows: list[dict[str, Any]] = []
+        self._generations: dict[int, list[float]] = {}
+        self._best: float | None = None
+        self._tracker = tracker
+        self._trial_log = TrialLog(tracker, metric)
+        self._screen = TrialProgress(n_trials, metric)
+        self._artifact: UUID | None = None
+        self._last_update = 0.0
+
+    def __enter__(self) -> Self:
+        self._screen.__enter__()
+        self._artifact = create_progress_artifact(0.0, key="search-progress", description=f"Trials told of {self._n_trials}")
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._screen.__exit__(*error)
+
+    def told(self, result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+        """One more trial."""
+        number_of_generation = generation(trial)
+        tags = {} if number_of_generation is None else {"finefold.generation": str(number_of_generation)}
+        self._trial_log.put(result, tags)
+        if result.error is None:
+            mean = fmean(fold.value for fold in result.folds)
+            if self._best is None or better(self._metric, mean, self._best):
+                self._best = mean
+            if number_of_generation is not None:
+                self._generations.setdefault(number_of_generation, []).append(mean)
+        self._rows.append(_row(result, self._metric))
+        self._screen.advance(self._best, is_reused=is_reused)
+        self._update_artifact()
+
+    def close(self) -> None:
+        """Writes what is complete only now: the table of the best trials, the generations, the last trial's run."""
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, 100.0)
+        ranked = sorted((row for row in self._rows if row[self._metric] is not None), key=lambda row: row[self._metric])
+        if ranked and better(self._metric, ranked[-1][self._metric], ranked[0][self._metric]):
+            ranked.reverse()
+        create_table_artifact(ranked[:N_SHOWN], key="best-trials", description=f"The best trials by {self._metric}")
+        if self._generations:
+            self._tracker.json(_generations(self._generations, self._metric), "generations.json")
+        self._trial_log.close()
+
+    def _update_artifact(self) -> None:
+        if self._artifact is not None and time.monotonic() - self._last_update > SECONDS_BETWEEN_UPDATES:
+            self._last_update = time.monotonic()
+            update_progress_artifact(self._artifact, min(99.0, 100.0 * len(self._rows) / max(1, self._n_trials)))
+
+
+def _row(result: TrialResult, metric: str) -> dict[str, Any]:
+    values = [fold.value for fold in result.folds]
+    chosen: Mapping[str, Any] = {"model": result.proposal.family, **result.proposal.hyperparameters}
+    return {"trial": result.proposal.number, metric: None if result.error else fmean(values),
+            "seconds": round(sum(fold.seconds for fold in result.folds), 2), **chosen}
+
+
+def _generations(generations: Mapping[int, list[float]], metric: str) -> list[dict[str, Any]]:
+    """Per generation: how many were evaluated, and the fitness of the best, the mean and the worst."""
+    rows = []
+    for number in sorted(generations):
+        values = sorted(generations[number])
+        best, worst = (values[-1], values[0]) if better(metric, values[-1], values[0]) else (values[0], values[-1])
+        rows.append({"generation": number, "evaluated": len(values), "best": best, "mean": fmean(values), "worst": worst})
+    return rows

@@ -1,0 +1,119 @@
+"""What a person sees while a run goes on: a progress bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tasks.records import Result
+
+PLAIN_WIDTH = 160  # no wrapping by a terminal's width where there is no terminal
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def console() -> Console:
+    """Standard output as it is now: tests and notebooks exchange it."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, soft_wrap=True)
+
+
+def say(text: str, style: str = "") -> None:
+    """One line."""
+    console().print(escape(text), style=style or None)
+
+
+def say_notes(title: str, notes: tuple[str, ...]) -> None:
+    """A heading and a line for each thing that was found out."""
+    say(title, "bold")
+    for note in notes:
+        say(f"  - {note}")
+
+
+class TrialProgress:
+    """Trials told, the best score so far, and the time left at the pace so far."""
+
+    def __init__(self, n_trials: int, metric: str) -> None:
+        self._n_trials = n_trials
+        self._metric = metric
+        self._n_done = 0
+        self._n_reused = 0
+        self._best: float | None = None
+        self._begun = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stdout.isatty():
+            columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+            self._bar = Progress(*columns, console=console(), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("trials", total=self._n_trials, note="")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, best: float | None, *, is_reused: bool) -> None:
+        """One more trial is told; `best` is the best mean over the folds so far."""
+        self._n_done += 1
+        self._n_reused += is_reused
+        self._best = best
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._n_done, note=self._note())
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES and not is_reused:
+            self._last_line = time.monotonic()
+            say(f"trial {self._n_done} of {self._n_trials}, {self._note()}")
+
+    def _note(self) -> str:
+        best = "no score yet" if self._best is None else f"best {self._metric} {self._best:.5g}"
+        n_run = self._n_done - self._n_reused
+        if not n_run:
+            return best
+        left = (time.monotonic() - self._begun) / n_run * (self._n_trials - self._n_done)
+        return f"{best}, about {left:.0f} s left"
+
+
+def summary(result: Result, page_hint: str) -> None:
+    """The table at the end, and where to look."""
+    out = console()
+    metric, cv = result.metric, result.cv
+    chosen = ", ".join(f"{key} {_short(value)}" for key, value in result.best["hyperparameters"].items())
+    reused = f", {result.trials.reused} reused" if result.trials.reused else ""
+    failed = f", {result.trials.failed} failed" if result.trials.failed else ""
+    say(f"best of {result.trials.finished} trials{reused}{failed}: trial {result.best['number']} ({chosen})", "bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, justify in (("metric", "left"), ("holdout", "right"), ("95 % interval", "right"), ("constant", "right"), ("folds", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for name, score in sorted(result.holdout.items(), key=lambda item: item[0] != metric):
+        folds = f"{cv['mean']:.5g} ± {cv['se']:.2g}" if name == metric else ""
+        table.add_row(name, f"{score.value:.5g}", f"{score.low:.5g} to {score.high:.5g}", f"{score.baseline:.5g}", folds)
+    out.print(table)
+    seconds = result.seconds
+    say(f"model {result.model_name} version {result.model_version} ({result.model_uri}); "
+        f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search")
+    say(f"MLflow   {result.mlflow_url}")
+    say(f"Prefect  {result.prefect_url}")
+    if page_hint:
+        say(page_hint, "dim")
+
+
+def compare(rows: list[tuple[str, Result]]) -> None:
+    """One line per run of a multirun."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("run", "metric", "folds", "holdout", "95 % interval", "seconds", "model"):
+        table.add_column(heading)
+    for name, result in rows:
+        score = result.holdout[result.metric]
+        table.add_row(name, result.metric, f"{result.cv['mean']:.5g} ± {result.cv['se']:.2g}", f"{score.value:.5g}",
+                      f"{score.low:.5g} to {score.high:.5g}", f"{result.seconds.total:.0f}", f"{result.model_name} {result.model_version}")
+    console().print(table)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,59 @@
+"""Evaluate: open the holdout's labels, once, and judge the final model on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks import metric as metrics
+from tasks import model as models
+from tasks.records import Evaluation, HoldoutScore, Problem, Split, Trained
+from tasks.store import write_file
+
+N_RESAMPLES = 1_000
+
+
+@task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
+def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: int) -> Evaluation:
+    """Every metric that fits the problem, with its 95 % bootstrap interval beside that of a constant predictor, and
+    `predictions.parquet` in the model's folder for the stages after this one."""
+    folder = Path(split.folder)
+    X = pd.read_parquet(folder / "holdout_features.parquet")
+    roles = pd.read_parquet(folder / "holdout_labels.parquet")
+    y = roles["target"].to_numpy(dtype=np.float64)
+    weight = roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None
+    groups = roles["group"].to_numpy() if "group" in roles else None
+    prediction = models.load(Path(trained.folder)).predict(X)
+    baseline = constant(pd.read_parquet(folder / "train_roles.parquet"), problem, loss, len(y))
+    scores = {}
+    for name in metrics.for_problem(problem.kind):
+        low, high = metrics.interval(name, y, prediction, weight, groups=groups, n_resamples=N_RESAMPLES, seed=seed)
+        scores[name] = HoldoutScore(metrics.value(name, y, prediction, weight), low, high,
+                                    metrics.value(name, y, baseline, weight))
+    table = _table(roles, prediction, problem)
+    write_file(Path(trained.folder).parent / f"{Path(trained.folder).name}-predictions.parquet",
+               lambda path: table.to_parquet(path, index=False))
+    return Evaluation(str(Path(trained.folder).parent), scores)
+
+
+def constant(train_roles: pd.DataFrame, problem: Problem, loss: str, n_rows: int) -> models.Floats:
+    """What a model that sees no feature predicts: the classes' shares, the mean, or for mae the median, of the
+    training rows; (n_rows,) or (n_rows, n_classes)."""
+    y = train_roles["target"].to_numpy(dtype=np.float64)
+    weight = train_roles["weight"].to_numpy(dtype=np.float64) if "weight" in train_roles else np.ones(len(y))
+    if problem.is_classification:
+        shares = np.bincount(y.astype(int), weights=weight, minlength=len(problem.classes)) / weight.sum()
+        return np.tile(shares, (n_rows, 1))
+    middle = np.median(y) if loss == "mae" else np.average(y, weights=weight)
+    return np.full(n_rows, middle)
+
+
+def _table(roles: pd.DataFrame, prediction: models.Floats, problem: Problem) -> pd.DataFrame:
+    if not problem.is_classification:
+        return pd.DataFrame({"target": roles["target"], "prediction": prediction})
+    columns = {f"probability_{label}": prediction[:, code] for code, label in enumerate(problem.classes)}
+    return pd.DataFrame({"target": roles["target"], "prediction": metrics.label_predictions(prediction), **columns})

@@ -1,0 +1,29 @@
+"""Finetune: fit the winner on all training rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks import predictor
+from tasks.records import Prepared, Trained, Winner
+from tasks.store import write_folder
+from tasks.study import digest_of
+from tasks.trial import Experiment, workspace_of
+
+
+@task(name="finetune", task_run_name="finetune", cache_policy=NO_CACHE, persist_result=False)
+def finetune(experiment: Experiment, prepared: Prepared, winner: Winner) -> Trained:
+    """The winner's hyperparameters on all training rows, `winner.rounds` long where the family has rounds.
+
+    The folder is named by what was fitted, so that an interrupted run finds it again.
+    """
+    proposal = winner.proposal
+    family = experiment.families[proposal.family]
+    fitted = family.fit(workspace_of(experiment, proposal.family), proposal.hyperparameters, winner.rounds, experiment.seed)
+    name = digest_of({"family": proposal.family, "rounds": winner.rounds, **proposal.hyperparameters})
+    folder = write_folder(Path(experiment.folder) / "models" / name,
+                          lambda path: predictor.save(fitted, Path(prepared.folder), path))
+    return Trained(str(folder), proposal.family, fitted.n_parameters, winner.rounds)

@@ -1,0 +1,96 @@
+"""What is noteworthy about a table: missing values, duplicates, and columns that give the target away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import rankdata
+
+from tasks.records import Problem
+from tasks.schema import row_hashes
+
+N_SAMPLED = 5_000
+GIVES_AWAY = 0.995  # rank agreement with the target from which on a column is suspect
+MAX_SHOWN = 6
+
+
+def quality(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> dict[str, Any]:
+    """Counts per finding, and `notes` to say aloud.
+
+    features: (n_rows, n_features) typed. y: (n_rows,) class codes or numbers.
+    """
+    missing = features.isna().mean()
+    duplicates = int(pd.Series(row_hashes(features, 0)).duplicated().sum())
+    suspects = _give_away(features, y, problem)
+    levels = {name: int(features[name].nunique()) for name in features if not pd.api.types.is_numeric_dtype(features[name])}
+    report: dict[str, Any] = {
+        "n_rows": len(features), "n_features": features.shape[1],
+        "missing": {str(k): round(float(v), 4) for k, v in missing[missing > 0].items()},
+        "duplicate_rows": duplicates, "gives_target_away": suspects, "levels": levels,
+    }
+    if problem.is_classification:
+        report["classes"] = {str(label): int((y == code).sum()) for code, label in enumerate(problem.classes)}
+    report["notes"] = _notes(report)
+    return report
+
+
+def _notes(report: dict[str, Any]) -> list[str]:
+    notes = []
+    if report["missing"]:
+        worst = sorted(report["missing"].items(), key=lambda item: -item[1])
+        shown = ", ".join(f"{name} {share:.1%}" for name, share in worst[:MAX_SHOWN])
+        notes.append(f"missing values in {len(worst)} column{'s' * (len(worst) > 1)}: {shown}{', ...' * (len(worst) > MAX_SHOWN)}")
+    if report["duplicate_rows"]:
+        notes.append(f"{report['duplicate_rows']:,} rows repeat another row's features; they stay on one side of the holdout")
+    for name, agreement in list(report["gives_target_away"].items())[:MAX_SHOWN]:
+        notes.append(f"{name} alone nearly gives the target away ({agreement:.3f} rank agreement); "
+                     f"if it is known only afterwards: source.drop=[{name}]")
+    many = {name: n for name, n in report["levels"].items() if n > 1_000}
+    notes += [f"{name} has {n:,} levels" for name, n in list(many.items())[:MAX_SHOWN]]
+    return notes
+
+
+def _give_away(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> dict[str, float]:
+    """Columns whose ranks agree with the target's: area under the ROC curve (either way round) for two classes,
+    rank correlation for numbers; of categorical columns, with each level's mean target in place of the level.
+
+    With more than two classes the codes have no order, so only the share of rows is taken whose class follows from
+    the column's value.
+    """
+    rng = np.random.default_rng(0)
+    rows = rng.choice(len(y), min(len(y), N_SAMPLED), replace=False)
+    sample, target = features.iloc[rows], y[rows]
+    agreements = {}
+    for name in sample:
+        values = sample[name]
+        if pd.api.types.is_numeric_dtype(values):
+            codes = values.to_numpy(dtype="float64")
+        elif values.nunique() > len(rows) / 20:  # so few rows to a level that any column would seem to know
+            continue
+        else:
+            codes = pd.factorize(values)[0].astype("float64")
+            if problem.kind != "multiclass":
+                codes = pd.Series(target).groupby(codes).transform("mean").to_numpy()
+        agreement = _agreement(codes, target, problem)
+        if agreement >= GIVES_AWAY:
+            agreements[str(name)] = round(agreement, 4)
+    return agreements
+
+
+def _agreement(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], problem: Problem) -> float:
+    known = ~np.isnan(x)
+    x, y = x[known], y[known]
+    if len(x) < 20 or len(np.unique(y)) < 2 or len(np.unique(x)) < 2:
+        return 0.0
+    if problem.kind == "binary":
+        positive = y == 1
+        n_1, n_0 = positive.sum(), (~positive).sum()
+        area = (rankdata(x)[positive].sum() - n_1 * (n_1 + 1) / 2) / (n_1 * n_0)
+        return float(max(area, 1 - area))
+    if problem.kind == "regression":
+        return float(abs(np.corrcoef(rankdata(x), rankdata(y))[0, 1]))
+    table = pd.crosstab(x, y)
+    return float(table.max(axis=1).sum() / len(x)) if len(table) <= len(x) / 20 else 0.0

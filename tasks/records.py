@@ -1,0 +1,195 @@
+"""The values that travel between stages: small, frozen, and never a frame; tables travel as paths and digests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ProblemKind = Literal["binary", "multiclass", "regression"]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the user says of the columns (`source.target=...`, `source.drop=[...]`); an empty role is found out."""
+
+    target: str | None
+    drop: tuple[str, ...]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    text: tuple[str, ...]
+    key: tuple[str, ...]
+    group: str | None
+    time: str | None
+    weight: str | None
+    positive: str | None
+    drop_missing_target: bool
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is predicted. `classes` are the target's values as the user has them, in the order of their codes
+    0..k-1; for a binary problem code 1 is the positive class. Empty for a regression."""
+
+    kind: ProblemKind
+    target: str
+    classes: tuple[Any, ...]
+
+    @property
+    def is_classification(self) -> bool:
+        return self.kind != "regression"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked and typed table on disk: `folder` holds `table.parquet`, `schema.json` and `quality.json`."""
+
+    folder: str
+    digest: str
+    name: str
+    problem: Problem
+    n_rows: int
+    n_features: int
+    has_group: bool
+    has_time: bool
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training rows with their folds, and the sealed holdout; `folder` holds `train.parquet`, `folds.npz`,
+    `holdout_features.parquet` and, opened by evaluate alone, `holdout_labels.parquet`."""
+
+    folder: str
+    digest: str
+    n_train: int
+    n_holdout: int
+    n_folds: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Trial `number` of a study: a family of models and its hyperparameters."""
+
+    number: int
+    family: str
+    hyperparameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """One fold of one trial: the metric in its own unit, the cost, the best round (None where there are none)."""
+
+    fold: int
+    value: float
+    cost: float
+    rounds: int | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a worker returns: the folds that it finished, or why it could not."""
+
+    proposal: Proposal
+    folds: tuple[FoldScore, ...]
+    n_reused: int
+    error: str | None
+    was_cut: bool
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best complete trial: `mean` and `standard_error` of the metric over its folds."""
+
+    proposal: Proposal
+    mean: float
+    standard_error: float
+    folds: tuple[FoldScore, ...]
+
+    @property
+    def rounds(self) -> int | None:
+        """Rounds for a fit on all training rows: the folds' median times K/(K-1), since a fold saw less data."""
+        rounds = sorted(fold.rounds for fold in self.folds if fold.rounds is not None)
+        if not rounds:
+            return None
+        middle = (rounds[len(rounds) // 2] + rounds[(len(rounds) - 1) // 2]) / 2
+        return max(1, round(middle * len(self.folds) / max(1, len(self.folds) - 1)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted model on disk: `folder` is what is logged, registered and served."""
+
+    folder: str
+    family: str
+    n_parameters: int
+    rounds: int | None
+
+
+@dataclass(frozen=True)
+class HoldoutScore:
+    """A metric on the holdout: its value, its 95 % bootstrap interval, and what a constant predictor gets."""
+
+    value: float
+    low: float
+    high: float
+    baseline: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The judgement on the holdout; `folder` holds `predictions.parquet` for the stages after it."""
+
+    folder: str
+    scores: dict[str, HoldoutScore]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Where the model is: its MLflow URI, its registered name, version and alias."""
+
+    model_uri: str
+    model_name: str
+    model_version: int
+    alias: str
+
+
+@dataclass(frozen=True)
+class TrialCounts:
+    """Trials of one run. `finished` counts the reused ones too; `stopped_early` were dropped before their last fold."""
+
+    requested: int
+    finished: int
+    failed: int
+    stopped_early: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Wall time: until the first trial, of the search, of everything."""
+
+    start_up: float
+    search: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public."""
+
+    run_id: str
+    flow_run_id: str
+    problem: ProblemKind
+    metric: str
+    cv: dict[str, float]
+    holdout: dict[str, HoldoutScore]
+    best: dict[str, Any]
+    trials: TrialCounts
+    model_uri: str
+    model_name: str
+    model_version: int
+    mlflow_url: str
+    prefect_url: str
+    seconds: Seconds

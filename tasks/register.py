@@ -1,0 +1,59 @@
+"""Register: log the model with signature, example and pinned requirements, and register it under its name."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.predictor import Predictor
+from tasks.records import Registered, Trained
+from tasks.schema import Schema
+from tasks.tracking import Tracker, log_model, registered_of
+
+# What a server of the model imports; each pinned to the version that trained it.
+REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "scipy", "numpy", "pandas", "pyarrow", "skops")
+RAW_TYPES = {"double": "double", "boolean": "boolean", "string": "string", "datetime": "datetime"}
+
+
+@task(name="register", task_run_name="register", cache_policy=NO_CACHE, persist_result=False)
+def register(tracker: Tracker, trained: Trained, name: str, tags: dict[str, str]) -> Registered:
+    """The registered version. A run that was interrupted after registering gets the version it had.
+
+    Raises:
+        Refusal: for a name the registry doesn't take.
+    """
+    earlier = registered_of(tracker, name)
+    if earlier is not None:
+        return earlier
+    predictor = Predictor.load(Path(trained.folder))
+    example = read_example(Path(trained.folder), predictor.schema)
+    return log_model(
+        tracker, Path(trained.folder), name=name, signature=_signature(predictor, example), example=example,
+        requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS], tags=tags,
+    )
+
+
+def read_example(folder: Path, schema: Schema) -> pd.DataFrame:
+    """A few raw rows, in the types that a caller of the model sends."""
+    example = pd.read_json(StringIO((folder / "example.json").read_text()), orient="split", dtype=False, convert_dates=False)
+    types: dict[str, Any] = {"double": "float64", "boolean": "bool", "string": "object", "datetime": "datetime64[ns]"}
+    for column in schema.columns:
+        example[column.name] = example[column.name].astype(types[column.raw])
+    return example
+
+
+def _signature(predictor: Predictor, example: pd.DataFrame) -> Any:
+    """Every input is optional in type and required by name: a missing value is a value, a missing column is not."""
+    from mlflow.models import ModelSignature, infer_signature
+    from mlflow.types import ColSpec, Schema as MlflowSchema
+
+    inputs = MlflowSchema([ColSpec(RAW_TYPES[column.raw], column.name, required=False) for column in predictor.schema.columns])
+    outputs = infer_signature(model_output=predictor.predict(example)).outputs
+    return ModelSignature(inputs=inputs, outputs=outputs)

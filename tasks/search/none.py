@@ -1,0 +1,28 @@
+"""No search: each family once, with its fixed hyperparameters and the start values of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tasks.search import FAMILY, Space
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One trial per family."""
+
+    def ask(self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool) -> FrozenTrial | None:
+        names = list(space.families)
+        if len(view) >= len(names):
+            return None
+        if len(names) == 1:
+            return create_trial(state=TrialState.RUNNING)
+        return create_trial(state=TrialState.RUNNING, params={FAMILY: names[len(view)]},
+                            distributions={FAMILY: CategoricalDistribution(tuple(names))})
+
+    def n_trials(self, space: Space, requested: int) -> int:
+        return len(space.families)

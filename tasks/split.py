@@ -1,0 +1,107 @@
+"""Split: seal the holdout by a stable hash of each row, and draw the folds among the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.folds import Splitter, draw
+from tasks.records import Prepared, Split
+from tasks.refusal import Refusal
+from tasks.store import write_folder
+
+MIN_HOLDOUT_ROWS = 2
+
+
+@task(name="split", task_run_name="split", cache_policy=NO_CACHE, persist_result=False)
+def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, root: str = "data") -> Split:
+    """Training rows with folds, and the sealed holdout, under `<root>/splits/<digest>/`.
+
+    folds: the name of the splitter, as the user chose it.
+    fraction: of the rows that go to the holdout; a published test split of `prepared` takes its place.
+
+    Raises:
+        Refusal: when a side would be empty, or the folds can't be drawn.
+    """
+    source = Path(prepared.folder)
+    features, roles = pd.read_parquet(source / "features.parquet"), pd.read_parquet(source / "roles.parquet")
+    if (source / "test_features.parquet").exists():
+        train, held = np.arange(len(roles)), None
+        held_features, held_roles = pd.read_parquet(source / "test_features.parquet"), pd.read_parquet(source / "test_roles.parquet")
+    else:
+        is_held = _is_held_out(roles, fraction, prepared)
+        train, held = np.flatnonzero(~is_held), np.flatnonzero(is_held)
+        held_features, held_roles = features.iloc[held], roles.iloc[held]
+    train_features, train_roles = features.iloc[train], roles.iloc[train]
+    _check_sides(train_roles, held_roles, prepared)
+    classes = [str(label) for label in prepared.problem.classes] or None
+    drawn = draw(splitter, train_roles["target"].to_numpy(), _column(train_roles, "group"), _column(train_roles, "time"),
+                 classes=classes, name=folds)
+    digest = _digest(prepared.digest, train, drawn)
+
+    def fill(folder: Path) -> None:
+        train_features.to_parquet(folder / "train_features.parquet", index=False)
+        train_roles.to_parquet(folder / "train_roles.parquet", index=False)
+        held_features.to_parquet(folder / "holdout_features.parquet", index=False)
+        held_roles.to_parquet(folder / "holdout_labels.parquet", index=False)
+        np.savez(folder / "folds.npz", **{f"{side}_{k}": rows for k, fold in enumerate(drawn)
+                                          for side, rows in zip(("train", "valid"), fold, strict=True)})
+
+    folder = write_folder(Path(root) / "splits" / digest, fill)
+    return Split(str(folder), digest, len(train_roles), len(held_roles), len(drawn),
+                 _notes(train_roles, held_roles, drawn, prepared))
+
+
+def read_folds(folder: Path) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Row positions (train, valid) of each fold, as `split` wrote them."""
+    with np.load(folder / "folds.npz") as file:
+        return [(file[f"train_{k}"], file[f"valid_{k}"]) for k in range(len(file.files) // 2)]
+
+
+def _is_held_out(roles: pd.DataFrame, fraction: float, prepared: Prepared) -> npt.NDArray[np.bool_]:
+    if prepared.has_time:  # the last rows; rows of one moment stay together
+        times = roles["time"].to_numpy()
+        return np.asarray(times >= np.quantile(times, 1 - fraction, method="higher"))
+    # A hash is uniform on [0, 2^64), so its leading 53 bits, as a fraction of one, are uniform on [0, 1).
+    uniform = (roles["hash"].to_numpy() >> np.uint64(11)).astype("float64") / 2.0**53
+    return np.asarray(uniform < fraction)
+
+
+def _check_sides(train: pd.DataFrame, held: pd.DataFrame, prepared: Prepared) -> None:
+    if len(held) < MIN_HOLDOUT_ROWS or len(train) < MIN_HOLDOUT_ROWS:
+        what = "groups" if prepared.has_group else "rows"
+        raise Refusal(f"holdout.fraction leaves {len(train)} rows to train on and {len(held)} for the holdout, of "
+                      f"{prepared.n_rows}; too few different {what}: choose another holdout.fraction or holdout.seed.")
+
+
+def _notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any], prepared: Prepared) -> tuple[str, ...]:
+    if not prepared.problem.is_classification:
+        return ()
+    notes = []
+    for code, label in enumerate(prepared.problem.classes):
+        n_held = int((held["target"] == code).sum())
+        lacking = [k for k, (_, valid) in enumerate(folds) if not (train["target"].to_numpy()[valid] == code).any()]
+        if n_held < 5:
+            notes.append(f"class {label} has {n_held} row{'s' * (n_held != 1)} in the holdout; scores of it say little")
+        if lacking:
+            notes.append(f"class {label} has no row in the validation part of {len(lacking)} of {len(folds)} folds")
+    return tuple(notes)
+
+
+def _column(roles: pd.DataFrame, name: str) -> npt.NDArray[Any] | None:
+    return roles[name].to_numpy() if name in roles else None
+
+
+def _digest(prepared: str, train: npt.NDArray[np.int64], folds: list[Any]) -> str:
+    digest = hashlib.sha256(prepared.encode() + train.astype("int64").tobytes())
+    for fold in folds:
+        for rows in fold:
+            digest.update(np.asarray(rows, dtype="int64").tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,57 @@
+"""Folders and files that are either whole or not there, so that a kill or a full disk leaves nothing half written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """A folder that is either whole or not there: filled beside its place, then moved into it."""
+    if folder.exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fill(beside)
+        os.replace(beside, folder)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        if not folder.exists():  # another run may have written the same content meanwhile
+            raise
+    return folder
+
+
+def write_file(path: Path, write: Callable[[Path], None]) -> None:
+    """A file written beside its place, then moved into it; `write` is given the path to write to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    try:
+        write(Path(beside))
+        os.replace(beside, path)
+    except OSError:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def write_frame(frame: pd.DataFrame, root: Path) -> Path:
+    """A frame as Parquet in a folder named by its content; the same frame gives the same path."""
+    content = io.BytesIO()
+    frame.rename(columns=str).to_parquet(content, index=False)
+    digest = hashlib.sha256(content.getbuffer()).hexdigest()[:16]
+    folder = write_folder(root / digest, lambda path: _fill_with(path / "frame.parquet", content))
+    return folder / "frame.parquet"
+
+
+def _fill_with(path: Path, content: io.BytesIO) -> None:
+    path.write_bytes(content.getbuffer())

@@ -1,0 +1,152 @@
+"""A study on disk: an Optuna journal that `optuna-dashboard` opens, and beside it every finished fold."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.storages.journal import JournalFileBackend, JournalStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from tasks.records import FoldScore, Proposal, TrialResult
+from tasks.refusal import Refusal
+from tasks.store import write_file
+
+JOURNAL = "journal.log"
+
+
+@dataclass(frozen=True)
+class FoldRecord:
+    """A finished fold as it is stored: its score, its learning curve and its predictions, (n_valid,) or
+    (n_valid, n_classes) float32."""
+
+    score: FoldScore
+    curve: tuple[tuple[int, float], ...]
+    prediction: npt.NDArray[np.float32]
+
+
+class Study:
+    """An opened study. Only the process that holds its lock asks and tells; see `opened`."""
+
+    def __init__(self, folder: Path, name: str, *, is_higher_better: bool) -> None:
+        self.folder = folder
+        self._study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))), study_name=name, load_if_exists=True,
+            direction="maximize" if is_higher_better else "minimize", sampler=optuna.samplers.RandomSampler(0),
+        )
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The study itself, for plots and importances."""
+        return self._study
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials in order, the told and the running."""
+        return self._study.get_trials(deepcopy=False)
+
+    def add(self, trial: FrozenTrial) -> FrozenTrial:
+        """Takes a proposal into the study as a running trial, in one record of the journal."""
+        self._study.add_trial(trial)
+        return self.trials()[-1]
+
+    def tell(self, result: TrialResult, mean: float | None) -> FrozenTrial:
+        """Ends a trial: complete with its mean, or failed for None."""
+        number = result.proposal.number
+        trial = Trial(self._study, self.trials()[number]._trial_id)
+        trial.set_user_attr("folds", [fold.value for fold in result.folds])
+        trial.set_user_attr("seconds", sum(fold.seconds for fold in result.folds))
+        if result.error:
+            trial.set_user_attr("error", result.error)
+        self._study.tell(number, mean, state=None if mean is not None else TrialState.FAIL)
+        return self.trials()[number]
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keeps a value with the study."""
+        self._study.set_user_attr(key, value)
+
+    def recall(self, key: str) -> Any:
+        """The value kept under a key, or None."""
+        return self._study.user_attrs.get(key)
+
+
+@contextmanager
+def opened(root: Path, digest: str, *, is_higher_better: bool, anew: bool = False) -> Iterator[Study]:
+    """The study of a digest, locked against other processes, mended if a kill left it torn.
+
+    root: the folder of all studies. anew: begins another study of the same digest beside the earlier ones.
+
+    Raises:
+        Refusal: when another process has it open.
+    """
+    number = _latest(root, digest) + (1 if anew or not _latest(root, digest) else 0)
+    folder = root / digest / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(f"another run is working on this very search ({folder}); wait for it, or add resume=never.") from None
+        _mend(folder / JOURNAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            yield Study(folder, f"{digest}-{number}", is_higher_better=is_higher_better)
+
+
+def digest_of(identity: Mapping[str, Any]) -> str:
+    """The digest of all that decides a study's result."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def fold_file(study: Path, proposal: Proposal, fold: int) -> Path:
+    """Where a fold is kept: by hyperparameters, not by trial, since within a study they alone decide its result."""
+    return study / "folds" / digest_of({"family": proposal.family, **proposal.hyperparameters}) / f"{fold}.npz"
+
+
+def write_fold(path: Path, record: FoldRecord) -> None:
+    """Writes a finished fold, whole or not at all."""
+    meta = json.dumps({"score": asdict(record.score), "curve": record.curve})
+
+    def write(target: Path) -> None:
+        with target.open("wb") as file:
+            np.savez(file, meta=np.array(meta), prediction=record.prediction)
+
+    write_file(path, write)
+
+
+def read_fold(path: Path) -> FoldRecord | None:
+    """The stored fold, or None where there is none."""
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        meta = json.loads(str(file["meta"]))
+        return FoldRecord(FoldScore(**meta["score"]), tuple((n, v) for n, v in meta["curve"]), file["prediction"])
+
+
+def _latest(root: Path, digest: str) -> int:
+    folder = root / digest
+    return max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0) if folder.is_dir() else 0
+
+
+def _mend(journal: Path) -> None:
+    """Cuts a record that a kill tore (Optuna loads such a journal and then fails in ask), and removes the lock that
+    a killed process left in it (Optuna would wait 30 s). Safe because we hold the study's own lock."""
+    for stale in journal.parent.glob(f"{journal.name}.lock*"):
+        stale.unlink(missing_ok=True)
+    if not journal.exists():
+        return
+    content = journal.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(journal, whole)

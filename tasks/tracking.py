@@ -1,0 +1,327 @@
+"""MLflow, and nothing else knows it: runs, trials, artifacts, registered models."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.records import Registered, TrialResult
+from tasks.refusal import Refusal
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+# Set before mlflow is imported: nothing is sent anywhere unasked, and no progress bars between our lines.
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+         "MLFLOW_LOGGING_LEVEL": "ERROR", "GIT_PYTHON_REFRESH": "quiet", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+STUDY_TAG, TRIAL_TAG, PARENT_TAG = "finefold.study", "finefold.trial", "mlflow.parentRunId"
+LOCAL_UI = "http://127.0.0.1:5000"
+MAX_PARAM = 5_900  # MLflow refuses a parameter's value of more than 6,000 characters
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """One parent run in one experiment. `is_resumed` says that it goes on with a run that was not finished."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+    run_id: str
+    is_resumed: bool
+
+    @property
+    def url(self) -> str:
+        """The run's page. Without the query MLflow 3.17 opens its GenAI mode, where a run looks empty."""
+        server = self.uri.rstrip("/") if self.uri.startswith("http") else LOCAL_UI
+        return f"{server}/#/experiments/{self.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Logs what was chosen. A resumed run keeps what it has: MLflow lets no parameter change."""
+        from mlflow.entities import Param
+
+        known = self.client.get_run(self.run_id).data.params
+        new = [Param(key, str(value)[:MAX_PARAM]) for key, value in values.items() if key not in known]
+        for first in range(0, len(new), 100):
+            self.client.log_batch(self.run_id, params=new[first:first + 100])
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Logs numbers; those that are none (a metric that isn't defined) are left out."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(self.run_id, metrics=[Metric(key, float(value), now, 0) for key, value in values.items()
+                                                    if value == value and abs(value) != float("inf")])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in values.items()])
+
+    def json(self, value: Any, path: str) -> None:
+        self.client.log_dict(self.run_id, value, path)
+
+    def artifacts(self, folder: Path, path: str, only: Sequence[str] = ()) -> None:
+        """Logs the files of a folder, or some of them, under a path of the run's artifacts."""
+        for file in sorted(folder.iterdir()):
+            if file.is_file() and (not only or file.name in only):
+                self.client.log_artifact(self.run_id, str(file), path)
+
+    def dataset(self, name: str, digest: str, source: str, profile: Mapping[str, Any]) -> None:
+        """Logs which data the run used: name, digest, where from, and its size."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(name=name, digest=digest, source_type="finefold", source=json.dumps({"source": source}),
+                          profile=json.dumps(dict(profile)))
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def finish(self, status: str = "FINISHED") -> None:
+        self.client.set_terminated(self.run_id, status)
+
+
+def quieten() -> None:
+    """Private and quiet settings, where the user has none of their own; before mlflow is imported."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+
+
+def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient, str]:
+    """A client, and the URI it uses: the given one, or SQLite under `root`, which is made where it isn't there.
+
+    Raises:
+        Refusal: when the server does not answer.
+    """
+    quieten()
+    if uri is None:
+        root.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{(root / 'mlflow.db').resolve()}"
+    elif uri.startswith("http"):
+        _check_reachable(uri)
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(uri)
+    client = mlflow.MlflowClient(uri)
+    try:
+        client.search_experiments(max_results=1)  # the first use makes the tables
+    except (MlflowException, OSError) as error:
+        raise Refusal(f"tracking.uri={uri} can't be used: {str(error).splitlines()[0]}") from error
+    return client, uri
+
+
+def begin(client: MlflowClient, uri: str, experiment: str, study: str, name: str, tags: Mapping[str, str],
+          root: Path = Path("mlruns"), *, anew: bool = False) -> Tracker:
+    """The run of a study: one that was begun and not finished is gone on with, else a new one.
+
+    To be called with the study's lock held: then no run of it that isn't finished has a living process. With `anew`
+    such a run is ended as killed instead.
+    """
+    experiment_id = _experiment(client, uri, experiment, root)
+    unfinished = client.search_runs([experiment_id], f"tags.`{STUDY_TAG}` = '{study}' and attributes.status != 'FINISHED'",
+                                    order_by=["attributes.start_time DESC"])
+    unfinished = [run for run in unfinished if PARENT_TAG not in run.data.tags and run.info.status != "KILLED"]
+    if unfinished and not anew:
+        run_id = unfinished[0].info.run_id
+        client.update_run(run_id, status="RUNNING")
+        return Tracker(client, uri, experiment_id, run_id, is_resumed=True)
+    for run in unfinished:
+        client.set_terminated(run.info.run_id, "KILLED")
+    run = client.create_run(experiment_id, tags={STUDY_TAG: study, **tags}, run_name=name)
+    return Tracker(client, uri, experiment_id, run.info.run_id, is_resumed=False)
+
+
+class TrialLog:
+    """Logs each trial as a nested run, in a thread of its own: 20 ms per trial off the search's path."""
+
+    def __init__(self, tracker: Tracker, metric: str) -> None:
+        self._tracker = tracker
+        self._metric = metric
+        self._logged = _children(tracker)
+        self._queue: queue.Queue[tuple[TrialResult, Mapping[str, str]] | None] = queue.Queue()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="finefold-trial-log", daemon=True)
+        self._thread.start()
+
+    def put(self, result: TrialResult, tags: Mapping[str, str]) -> None:
+        self._queue.put((result, tags))
+
+    def close(self) -> None:
+        """Waits until all is logged.
+
+        Raises:
+            Exception: what the tracking server raised, if it did.
+        """
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is not None:
+                continue
+            try:
+                self._log(*item)
+            except Exception as error:  # kept for close(): a thread has nobody to raise to
+                self._error = error
+
+    def _log(self, result: TrialResult, tags: Mapping[str, str]) -> None:
+        number = str(result.proposal.number)
+        earlier = self._logged.get(number)
+        if earlier is not None and earlier.info.status in ("FINISHED", "FAILED"):
+            return
+        client = self._tracker.client
+        run_id = earlier.info.run_id if earlier is not None else client.create_run(
+            self._tracker.experiment_id, run_name=f"trial-{number}",
+            tags={PARENT_TAG: self._tracker.run_id, TRIAL_TAG: number, **tags}).info.run_id
+        params, metrics = _trial_content(result, self._metric)
+        client.log_batch(run_id, metrics=metrics, params=params)
+        if result.error:
+            client.log_text(run_id, result.error, "error.txt")
+        client.set_terminated(run_id, "FAILED" if result.error else "FINISHED")
+
+
+def log_model(tracker: Tracker, folder: Path, *, name: str, signature: Any, example: Any, requirements: Sequence[str],
+              tags: Mapping[str, str]) -> Registered:
+    """Logs the model in `folder` and registers it under `name`; the first version of a name gets the alias
+    `champion`, later ones `challenger`.
+
+    The model is code plus plain files: `tasks/pyfunc.py` and a copy of `tasks` are stored with it, no pickle.
+
+    Raises:
+        Refusal: for a name the registry doesn't take.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    tasks = Path(__file__).resolve().parent
+    with mlflow.start_run(run_id=tracker.run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model", python_model=str(tasks / "pyfunc.py"), artifacts={"model": str(folder)}, code_paths=[str(tasks)],
+            signature=signature, input_example=example, pip_requirements=list(requirements), metadata=dict(tags),
+        )
+    try:
+        version = mlflow.register_model(info.model_uri, name, tags=dict(tags))
+    except MlflowException as error:
+        raise Refusal(f"model_name={name} can't be registered: {str(error).splitlines()[0]}") from error
+    number = int(version.version)
+    alias = "champion" if number == 1 else "challenger"
+    tracker.client.set_registered_model_alias(name, alias, str(number))
+    tracker.client.update_run(tracker.run_id, status="RUNNING")  # leaving start_run's block had ended it
+    return Registered(f"models:/{name}/{number}", name, number, alias)
+
+
+def registered_of(tracker: Tracker, name: str) -> Registered | None:
+    """The version that this very run registered before it was interrupted, or None."""
+    found = tracker.client.search_model_versions(f"name='{name}' and run_id='{tracker.run_id}'")
+    if not found:
+        return None
+    number = int(found[0].version)
+    alias = "champion" if number == 1 else "challenger"
+    tracker.client.set_registered_model_alias(name, alias, str(number))
+    return Registered(f"models:/{name}/{number}", name, number, alias)
+
+
+def download(uri: str) -> Path:
+    """The folder that `log_model` was given, of a registered model (`models:/NAME@champion`).
+
+    Raises:
+        Refusal: when there is no such model, or it is none of ours.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        path = Path(mlflow.artifacts.download_artifacts(uri))
+    except (MlflowException, OSError, ValueError) as error:
+        raise Refusal(f"base={uri} isn't there: {str(error).splitlines()[0]}; name a registered model, as models:/NAME@champion.") from error
+    folder = path / "artifacts" / "model"
+    if not folder.is_dir():
+        folder = next((found.parent for found in path.rglob("schema.json")), folder)
+    if not (folder / "schema.json").exists():
+        raise Refusal(f"base={uri} is no model that finefold registered.")
+    return folder
+
+
+def digest(folder: Path) -> str:
+    """The digest of a downloaded model's files."""
+    content = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content.update(path.name.encode() + path.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def git_commit() -> str | None:
+    """The commit of the repository that the current folder is in, or None."""
+    from mlflow.utils.git_utils import get_git_commit
+
+    commit: str | None = get_git_commit(".")
+    return commit
+
+
+def _trial_content(result: TrialResult, metric: str) -> tuple[list[Any], list[Any]]:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    chosen = {"model": result.proposal.family, **result.proposal.hyperparameters}
+    params = [Param(key, str(value)[:MAX_PARAM]) for key, value in chosen.items()]
+    metrics = [Metric(f"fold_{metric}", fold.value, now, fold.fold) for fold in result.folds]
+    metrics += [Metric("fold_cost", fold.cost, now, fold.fold) for fold in result.folds]
+    metrics += [Metric("fold_rounds", fold.rounds, now, fold.fold) for fold in result.folds if fold.rounds is not None]
+    if result.folds and not result.error:
+        metrics.append(Metric(f"cv_{metric}", sum(fold.value for fold in result.folds) / len(result.folds), now, 0))
+        metrics.append(Metric("seconds", sum(fold.seconds for fold in result.folds), now, 0))
+    return params, metrics
+
+
+def _children(tracker: Tracker) -> dict[str, Run]:
+    if not tracker.is_resumed:
+        return {}
+    found: dict[str, Run] = {}
+    token = None
+    while True:
+        page = tracker.client.search_runs([tracker.experiment_id], f"tags.`{PARENT_TAG}` = '{tracker.run_id}'", page_token=token)
+        found |= {run.data.tags.get(TRIAL_TAG, ""): run for run in page}
+        token = page.token
+        if not token:
+            return found
+
+
+def _experiment(client: MlflowClient, uri: str, name: str, root: Path) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            raise Refusal(f"tracking.experiment={name} was deleted; restore it in MLflow or choose another name.")
+        return str(found.experiment_id)
+    location = None if uri.startswith("http") else (root / "artifacts").resolve().as_uri()
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException as error:
+        found = client.get_experiment_by_name(name)  # another run may have made it meanwhile
+        if found is not None:
+            return str(found.experiment_id)
+        raise Refusal(f"tracking.experiment={name} can't be made: {str(error).splitlines()[0]}") from error
+
+
+def _check_reachable(uri: str) -> None:
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+            return
+    except urllib.error.HTTPError:
+        return  # it answers; a server behind a login may refuse this page alone
+    except (OSError, ValueError) as error:
+        raise Refusal(f"tracking.uri={uri} does not answer ({error}); start the server, or leave tracking.uri out for "
+                      "SQLite under mlruns/.") from error
