@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 BEGUN = time.time()
 COMMANDS = {"run": "from a table to a tuned, tracked and registered model"}
 FLAGS = {
-    "--help": "this text", "--cfg": "print the configuration (`--cfg job`) and end", "--multirun": "one run per combination of `a=1,2`",
-    "--shell-completion": "print a completion script: install=bash, zsh or fish", "--debug": "show tracebacks",
+    "--help": "this text",
+    "--cfg": "print the configuration (`--cfg job`) and end",
+    "--multirun": "one run per combination of `a=1,2`",
+    "--shell-completion": "print a completion script: install=bash, zsh or fish",
+    "--debug": "show tracebacks",
 }
 CONF = Path(__file__).resolve().parent.parent / "conf"
 USAGE_ERROR, INTERRUPTED = 2, 130
@@ -76,6 +80,7 @@ def _run(arguments: list[str]) -> int:
         return _show_configuration(overrides)
     if "--multirun" in flags:
         return _multirun(overrides)
+    warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
     _finish(_run_once(overrides), overrides)
     return 0
 
@@ -98,9 +103,13 @@ def _split(arguments: list[str]) -> tuple[set[str], list[str]]:
 
 
 def _run_once(overrides: list[str]) -> Result:
-    from flows.pipeline import run
+    from flows import config, server
 
-    return run(overrides, begun=BEGUN)
+    config.compose(overrides)  # faults of the configuration show before anything is started
+    with server.start():  # it loads its libraries while we load ours
+        from flows.pipeline import run
+
+        return run(overrides, begun=BEGUN)
 
 
 def _multirun(overrides: list[str]) -> int:
@@ -122,7 +131,11 @@ def _finish(result: Result, overrides: list[str]) -> None:
     from flows import config, screen
 
     composed = config.compose(overrides).config
-    where = "" if composed.tracking.uri else "These pages need a server: mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db; prefect server start"
+    where = (
+        ""
+        if composed.tracking.uri
+        else "To open these pages: mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db; prefect server start"
+    )
     screen.summary(result, where)
     if composed.output == "json":
         print(json.dumps(_without_nan(asdict(result)), ensure_ascii=False), flush=True)
@@ -139,16 +152,20 @@ def _show_configuration(overrides: list[str]) -> int:
 
 def _help() -> str:
     commands = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
-    return (f"finefold <command> [flags] [KEY=VALUE ...]\n\n{commands}\n\nfinefold run --help shows its choices; "
-            "finefold --shell-completion bash prints a completion script.")
+    return (
+        f"finefold <command> [flags] [KEY=VALUE ...]\n\n{commands}\n\nfinefold run --help shows its choices; "
+        "finefold --shell-completion bash prints a completion script."
+    )
 
 
 def _help_of_run() -> str:
     flags = "\n".join(f"  {flag:<12}{what}" for flag, what in FLAGS.items())
     choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())
     root = (CONF / "config.yaml").read_text().partition("\n\n")[2]
-    return (f"finefold run [flags] [KEY=VALUE ...]: {COMMANDS['run']}\n\n{flags}\n\nChoices of each group "
-            f"(conf/GROUP/CHOICE.yaml says what its keys do):\n{choices}\n\nKeys:\n{root}")
+    return (
+        f"finefold run [flags] [KEY=VALUE ...]: {COMMANDS['run']}\n\n{flags}\n\nChoices of each group "
+        f"(conf/GROUP/CHOICE.yaml says what its keys do):\n{choices}\n\nKeys:\n{root}"
+    )
 
 
 def _choices() -> dict[str, list[str]]:
@@ -174,7 +191,7 @@ def _without_nan(value: Any) -> Any:
 
 def _explain(error: OSError) -> str:
     where = error.filename or "the current folder"
-    return f"{where}: {error.strerror or error}. Nothing is lost: mend it, and the same command goes on where this one stopped."
+    return f"{where}: {error.strerror or error}. Nothing is lost: mend it, and the same command goes on from here."
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
-"""All of Hydra: composing a run's configuration from `conf/`, checking it whole, and building what it names."""
+"""All of Hydra: composing a run's configuration from `conf/` and the overrides, and typing it."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import os
 import re
-import types
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -21,16 +18,15 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from flows.typed import is_typed_as_is, read_typed_value
+from flows.build import validate
+from flows.typed import SECRET_REFERENCE, is_typed_as_is, read_typed_value
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-ALLOWED_TARGETS = ("tasks.", "torch.", "sklearn.", "optuna.", "lightgbm.", "flows.runner.")
 PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@|[?&;](password|pwd|token|secret)=[^&;\s]+", re.IGNORECASE)
-SECRET_REFERENCE = "${oc.env:"
 
 
 @dataclass(frozen=True)
@@ -129,6 +125,15 @@ def sweep(overrides: Sequence[str]) -> list[list[str]]:
     return combinations
 
 
+def leaves(node: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of all values of a configuration that are no mappings."""
+    found = []
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        found += leaves(value, f"{key}.") if isinstance(value, dict) and value else [key]
+    return found
+
+
 def with_decided(overrides: Sequence[str], decided: Mapping[str, str]) -> list[str]:
     """The overrides with each `auto` replaced by what was decided for it (`{"folds": "stratified"}`)."""
     kept = [text for text in overrides if _key(text) not in decided]
@@ -138,49 +143,13 @@ def with_decided(overrides: Sequence[str], decided: Mapping[str, str]) -> list[s
 def roles(config: Config) -> Roles:
     """The roles of the columns that the user gave under `source`."""
     names = {field.name for field in fields(Roles)}
-    return cast(Roles, _validate(Roles, {k: v for k, v in config.source.items() if k in names}, "source"))
-
-
-def build(node: Mapping[str, Any], key: str, allow_packages: Iterable[str] = (), **given: Any) -> Any:
-    """What a node's `_target_` makes of the node's other keys; `given` are arguments that the code adds.
-
-    A dataclass is checked by pydantic against its own annotations, a library's callable by the names of its
-    arguments. Secrets (`${oc.env:NAME}`) are resolved here and nowhere else.
-
-    Raises:
-        Refusal: for a `_target_` off the list, a misspelt key or a value of the wrong type; all faults at once.
-    """
-    target = _import_target(node, key, allow_packages)
-    # A nested component (a crossover, an estimator) is built first, so that its faults carry its own key.
-    values = {
-        name: build(value, f"{key}.{name}", allow_packages) if _is_component(value) else _resolve_secret(value, key)
-        for name, value in node.items()
-        if name != "_target_"
-    }
-    values |= given
-    faults = _unknown_arguments(target, values, key)
-    if faults:
-        raise Refusal(*faults)
-    if is_dataclass(target):
-        return _validate(cast(type[Any], target), values, key)
-    try:
-        return target(**values)
-    except (TypeError, ValueError) as error:
-        raise Refusal(f"{key} can't be built as {node['_target_']}: {error}") from error
+    return cast(Roles, validate(Roles, {k: v for k, v in config.source.items() if k in names}, "source"))
 
 
 def source_node(config: Config) -> dict[str, Any]:
     """The `source` node without the roles of columns: what the reader itself is built from."""
     names = {field.name for field in fields(Roles)}
     return {key: value for key, value in config.source.items() if key not in names}
-
-
-def is_missing(value: object) -> bool:
-    """Whether a value is still the `???` that a YAML asks the user to fill."""
-    return value == "???"
-
-
-# Composing
 
 
 def _hydra() -> Any:
@@ -199,9 +168,9 @@ def _search_path() -> list[str]:
 
 
 def _loader() -> Any:
-    from hydra.core.plugins import Plugins
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+    from hydra.core.plugins import Plugins
 
     Plugins.instance()
     path = ConfigSearchPathImpl()
@@ -243,7 +212,7 @@ def _unknown_choice(text: str) -> str | None:
     group, options = _key(text), _options(_key(text))
     for choice in _chosen(text):
         if choice not in options and choice != "null":
-            return f"{group}={choice}: no {group} {choice!r}{did_you_mean(choice, options)} Choices: {', '.join(options)}."
+            return f"{group}={choice}: no such choice{did_you_mean(choice, options)} Choices: {', '.join(options)}."
     return None
 
 
@@ -255,8 +224,12 @@ def _chosen(override: str) -> list[str]:
 def _choices(by_group: Sequence[str]) -> dict[str, Any]:
     """What is chosen in each group, from the root's defaults list and then the overrides."""
     defaults = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["defaults"]  # type: ignore[index,call-overload]
-    chosen = {key.removeprefix("optional "): value for entry in defaults if isinstance(entry, dict)
-              for key, value in entry.items()}
+    chosen = {
+        key.removeprefix("optional "): value
+        for entry in defaults
+        if isinstance(entry, dict)
+        for key, value in entry.items()
+    }
     for text in by_group:
         group, names = _key(text), _chosen(text)
         chosen[group] = names if group == "model" else names[0] if names else None
@@ -332,17 +305,18 @@ def _sweep_values(text: str) -> list[str]:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-# Secrets
-
-
 def _refuse_passwords(overrides: Sequence[str]) -> None:
-    keys = [text.partition("=")[0] for text in overrides
-            if PASSWORD_IN_URL.search(text) and SECRET_REFERENCE not in text]
+    keys = [
+        text.partition("=")[0] for text in overrides if PASSWORD_IN_URL.search(text) and SECRET_REFERENCE not in text
+    ]
     if keys:
-        raise Refusal(*(
-            f"{key} holds a password. It would be stored with the run. Put the value into an environment "
-            f"variable and write {key}='${{oc.env:NAME}}'; rotate the password if this was sent to a server."
-            for key in keys))
+        raise Refusal(
+            *(
+                f"{key} holds a password. It would be stored with the run. Put the value into an environment "
+                f"variable and write {key}='${{oc.env:NAME}}'; rotate the password if this was sent to a server."
+                for key in keys
+            )
+        )
 
 
 def _resolve_all_but_secrets(node: DictConfig) -> dict[str, Any]:
@@ -364,82 +338,7 @@ def _map_text(value: Any, change: Any) -> Any:
     return value
 
 
-def _resolve_secret(value: Any, key: str) -> Any:
-    if not (isinstance(value, str) and SECRET_REFERENCE in value):
-        return value
-    try:
-        return OmegaConf.create({"value": value})["value"]
-    except OmegaConfBaseException as error:
-        raise Refusal(f"{key}: {value} names an environment variable that is not set; export it first.") from error
-
-
-def resolve(value: str, key: str) -> str:
-    """A value with its `${oc.env:NAME}` filled in, at the moment of use.
-
-    Raises:
-        Refusal: when the environment variable is not set.
-    """
-    return cast(str, _resolve_secret(value, key))
-
-
-# Checking and building
-
-
 def _typed(recorded: Mapping[str, Any]) -> Config:
     names = {field.name for field in fields(Config)}
     values = {key: value for key, value in recorded.items() if key in names}
-    return cast(Config, _validate(Config, values, ""))
-
-
-def _validate(cls: type[Any], values: Mapping[str, Any], key: str) -> Any:
-    try:
-        return TypeAdapter(cls).validate_python(dict(values))
-    except ValidationError as error:
-        raise Refusal(*(_explain(dict(fault), key) for fault in error.errors())) from None
-
-
-def _explain(fault: dict[str, Any], prefix: str) -> str:
-    key = ".".join([prefix, *(str(part) for part in fault["loc"])] if prefix else [str(part) for part in fault["loc"]])
-    value, context = fault["input"], fault.get("ctx", {})
-    limits = {"greater_than_equal": ("at least", "ge"), "greater_than": ("greater than", "gt"),
-              "less_than_equal": ("at most", "le"), "less_than": ("less than", "lt")}
-    if is_missing(value):
-        return f"{key} is needed: write {key}=..."
-    if fault["type"] in limits:
-        words, name = limits[fault["type"]]
-        return f"{key} must be {words} {context[name]:g}, got {value}."
-    if fault["type"] == "literal_error":
-        choices = re.findall(r"'([^']*)'", context["expected"])
-        return f"{key}={value}: not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
-    wanted = {"int_parsing": "a whole number", "int_from_float": "a whole number", "int_type": "a whole number",
-              "float_parsing": "a number", "float_type": "a number", "bool_parsing": "true or false",
-              "string_type": "text", "list_type": "a list", "tuple_type": "a list"}
-    return f"{key} must be {wanted.get(fault['type'], fault['msg'])}, got {value!r}."
-
-
-def _is_component(value: object) -> bool:
-    return isinstance(value, dict) and "_target_" in value
-
-
-def _import_target(node: Mapping[str, Any], key: str, allow_packages: Iterable[str]) -> Any:
-    path = str(node.get("_target_", ""))
-    allowed = (*ALLOWED_TARGETS, *(f"{name.rstrip('.')}." for name in allow_packages))
-    if not path.startswith(allowed):
-        raise Refusal(f"{key}._target_={path} is not from {', '.join(a.rstrip('.') for a in allowed)}; "
-                      f"to allow a package of yours add allow_packages=[{path.partition('.')[0]}].")
-    module, _, name = path.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise Refusal(f"{key}._target_={path} can't be imported: {error}") from error
-    if isinstance(found, types.ModuleType) or not callable(found):
-        raise Refusal(f"{key}._target_={path} is not callable.")
-    return found
-
-
-def _unknown_arguments(target: Any, values: Mapping[str, Any], key: str) -> list[str]:
-    parameters = inspect.signature(target).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return []
-    return [f"there is no key {f'{key}.{name}'!r}{did_you_mean(name, parameters)} Known: {', '.join(parameters)}."
-            for name in values if name not in parameters]
+    return cast(Config, validate(Config, values, ""))

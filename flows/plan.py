@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
 from prefect.task_runners import TaskRunner
 
 from flows import config as configs
 from flows import runner as runners
-from flows.config import Composed, build
+from flows.build import build
+from flows.config import Composed
 from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
+from tasks import tracking
 from tasks.folds import Splitter
 from tasks.loss import Loss
 from tasks.model import Model
@@ -23,8 +29,10 @@ from tasks.refusal import Refusal
 from tasks.search import Search, Space, family_space
 from tasks.search.sampled import Sampled
 from tasks.source import Source
+from tasks.store import check_writable
 
 T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -60,18 +68,24 @@ def plan(composed: Composed) -> Plan:
     config, allowed = composed.config, composed.config.allow_packages
     faults: list[str] = []
 
-    def attempt(make: Callable[[], T]) -> T | None:
+    def attempt(make: Callable[[], T]) -> T:
         try:
             return make()
         except Refusal as refusal:
             faults.extend(refusal.faults)
-            return None
+            return cast(T, None)  # never used: with a fault there is no plan
 
-    source = attempt(lambda: build(configs.source_node(config), "source", allowed))
+    source = attempt(functools.partial(build, configs.source_node(config), "source", allowed))
     test = attempt(lambda: _test_source(composed))
     roles = attempt(lambda: configs.roles(config))
-    families = {name: attempt(functools.partial(build, node, f"model.{name}", allowed)) for name, node in config.model.items()}
-    spaces = {name: attempt(functools.partial(_family_space, name, family)) for name, family in families.items() if family}
+    families = {
+        name: attempt(functools.partial(build, node, f"model.{name}", allowed)) for name, node in config.model.items()
+    }
+    spaces = {
+        name: attempt(functools.partial(_family_space, name, family))
+        for name, family in families.items()
+        if family is not None
+    }
     search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     if not config.model:
@@ -79,14 +93,27 @@ def plan(composed: Composed) -> Plan:
     if config.metric != "auto":
         attempt(lambda: metrics.check(config.metric, _a_problem_of(config.metric)))
     n_trials = config.search.trials
-    if search is not None and all(spaces.values()) and spaces:
-        n_trials = attempt(lambda: search.n_trials(Space(spaces), config.search.trials)) or n_trials  # type: ignore[arg-type]
+    if not faults:
+        n_trials = attempt(lambda: search.n_trials(Space(spaces), config.search.trials))
     if config.base is not None and list(config.model) != ["lightgbm"]:
-        faults.append(f"base={config.base}: only model=lightgbm can go on from a base, got model={','.join(config.model)}.")
+        faults.append(
+            f"base={config.base}: only model=lightgbm can go on from a base, got model={','.join(config.model)}."
+        )
+    attempt(lambda: tracking.check(config.tracking.uri))
+    attempt(lambda: check_writable(Path("data")))
     if faults:
         raise Refusal(*faults)
-    return Plan(source, test, roles, families, Space(spaces), search, n_trials, runner,  # type: ignore[arg-type]
-                runners.count(config.runner.get("workers", "auto")))
+    return Plan(
+        source,
+        test,
+        roles,
+        families,
+        Space(spaces),
+        search,
+        n_trials,
+        runner,
+        runners.count(config.runner.get("workers", "auto")),
+    )
 
 
 def decide(composed: Composed, prepared: Prepared) -> Decided:
@@ -118,7 +145,10 @@ def settle(search: Search, population: int) -> Search:
 
 def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> None:
     faults: list[str] = []
-    for check in (lambda: metrics.check(composed.config.metric, problem.kind), lambda: losses.check(loss, problem.kind)):
+    for check in (
+        lambda: metrics.check(composed.config.metric, problem.kind),
+        lambda: losses.check(loss, problem.kind),
+    ):
         try:
             check()
         except Refusal as refusal:
@@ -155,5 +185,12 @@ def _search(node: dict[str, Any], trials: int, allowed: Sequence[str]) -> Search
     if not str(node.get("_target_", "")).startswith("optuna."):
         search: Search = build(node, "search.sampler", allowed)
         return search
-    build(node, "search.sampler", allowed)  # faults show now, not in the first trial
-    return Sampled(lambda seed: build(node, "search.sampler", allowed, seed=seed))
+
+    def make(seed: int) -> BaseSampler:
+        with warnings.catch_warnings():  # multivariate and grouped TPE have been experimental since 2020
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            sampler: BaseSampler = build(node, "search.sampler", allowed, seed=seed)
+            return sampler
+
+    make(0)  # faults show now, not in the first trial
+    return Sampled(make)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from statistics import fmean
 from typing import Any, Self
 from uuid import UUID
@@ -24,7 +25,7 @@ N_SHOWN = 10
 class Progress:
     """Takes each told trial, in order; `close` leaves the table of the best trials behind."""
 
-    def __init__(self, tracker: Tracker, metric: str, n_trials: int) -> None:
+    def __init__(self, tracker: Future[Tracker], metric: str, n_trials: int) -> None:
         self._metric = metric
         self._n_trials = n_trials
         self._rows: list[dict[str, Any]] = []
@@ -38,7 +39,9 @@ class Progress:
 
     def __enter__(self) -> Self:
         self._screen.__enter__()
-        self._artifact = create_progress_artifact(0.0, key="search-progress", description=f"Trials told of {self._n_trials}")
+        self._artifact = create_progress_artifact(  # type: ignore[assignment]  # a coroutine in async flows alone
+            0.0, key="search-progress", description=f"Trials told of {self._n_trials}"
+        )
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -68,7 +71,7 @@ class Progress:
             ranked.reverse()
         create_table_artifact(ranked[:N_SHOWN], key="best-trials", description=f"The best trials by {self._metric}")
         if self._generations:
-            self._tracker.json(_generations(self._generations, self._metric), "generations.json")
+            self._tracker.result().json(_generations(self._generations, self._metric), "generations.json")
         self._trial_log.close()
 
     def _update_artifact(self) -> None:
@@ -80,8 +83,12 @@ class Progress:
 def _row(result: TrialResult, metric: str) -> dict[str, Any]:
     values = [fold.value for fold in result.folds]
     chosen: Mapping[str, Any] = {"model": result.proposal.family, **result.proposal.hyperparameters}
-    return {"trial": result.proposal.number, metric: None if result.error else fmean(values),
-            "seconds": round(sum(fold.seconds for fold in result.folds), 2), **chosen}
+    return {
+        "trial": result.proposal.number,
+        metric: None if result.error else fmean(values),
+        "seconds": round(sum(fold.seconds for fold in result.folds), 2),
+        **chosen,
+    }
 
 
 def _generations(generations: Mapping[int, list[float]], metric: str) -> list[dict[str, Any]]:
@@ -90,5 +97,7 @@ def _generations(generations: Mapping[int, list[float]], metric: str) -> list[di
     for number in sorted(generations):
         values = sorted(generations[number])
         best, worst = (values[-1], values[0]) if better(metric, values[-1], values[0]) else (values[0], values[-1])
-        rows.append({"generation": number, "evaluated": len(values), "best": best, "mean": fmean(values), "worst": worst})
+        rows.append(
+            {"generation": number, "evaluated": len(values), "best": best, "mean": fmean(values), "worst": worst}
+        )
     return rows

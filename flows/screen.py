@@ -49,13 +49,21 @@ class TrialProgress:
 
     def __enter__(self) -> Self:
         if sys.stdout.isatty():
-            columns = (TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[note]}"))
+            columns = (
+                TextColumn("trials"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
             self._bar = Progress(*columns, console=console(), transient=True)
             self._bar.start()
             self._task = self._bar.add_task("trials", total=self._n_trials, note="")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -83,20 +91,26 @@ def summary(result: Result, page_hint: str) -> None:
     """The table at the end, and where to look."""
     out = console()
     metric, cv = result.metric, result.cv
-    chosen = ", ".join(f"{key} {_short(value)}" for key, value in result.best["hyperparameters"].items())
-    reused = f", {result.trials.reused} reused" if result.trials.reused else ""
-    failed = f", {result.trials.failed} failed" if result.trials.failed else ""
-    say(f"best of {result.trials.finished} trials{reused}{failed}: trial {result.best['number']} ({chosen})", "bold")
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("metric", "left"), ("holdout", "right"), ("95 % interval", "right"), ("constant", "right"), ("folds", "right")):
+    for heading, justify in (
+        ("metric", "left"),
+        ("holdout", "right"),
+        ("95 % interval", "right"),
+        ("constant", "right"),
+        ("folds", "right"),
+    ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for name, score in sorted(result.holdout.items(), key=lambda item: item[0] != metric):
         folds = f"{cv['mean']:.5g} ± {cv['se']:.2g}" if name == metric else ""
-        table.add_row(name, f"{score.value:.5g}", f"{score.low:.5g} to {score.high:.5g}", f"{score.baseline:.5g}", folds)
+        table.add_row(
+            name, f"{score.value:.5g}", f"{score.low:.5g} to {score.high:.5g}", f"{score.baseline:.5g}", folds
+        )
     out.print(table)
     seconds = result.seconds
-    say(f"model {result.model_name} version {result.model_version} ({result.model_uri}); "
-        f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search")
+    say(
+        f"model {result.model_name} version {result.model_version} ({result.model_uri}); "
+        f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search"
+    )
     say(f"MLflow   {result.mlflow_url}")
     say(f"Prefect  {result.prefect_url}")
     if page_hint:
@@ -110,10 +124,18 @@ def compare(rows: list[tuple[str, Result]]) -> None:
         table.add_column(heading)
     for name, result in rows:
         score = result.holdout[result.metric]
-        table.add_row(name, result.metric, f"{result.cv['mean']:.5g} ± {result.cv['se']:.2g}", f"{score.value:.5g}",
-                      f"{score.low:.5g} to {score.high:.5g}", f"{result.seconds.total:.0f}", f"{result.model_name} {result.model_version}")
+        table.add_row(
+            name,
+            result.metric,
+            f"{result.cv['mean']:.5g} ± {result.cv['se']:.2g}",
+            f"{score.value:.5g}",
+            f"{score.low:.5g} to {score.high:.5g}",
+            f"{result.seconds.total:.0f}",
+            f"{result.model_name} {result.model_version}",
+        )
     console().print(table)
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """A hyperparameter's value in few characters."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

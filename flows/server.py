@@ -79,7 +79,7 @@ class Process:
 
     def is_alive(self) -> bool:
         """Whether that very process still runs: a process id alone may have passed to a stranger."""
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         try:
             process = psutil.Process(self.pid)

@@ -37,8 +37,19 @@ class Told(Protocol):
     def __call__(self, result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None: ...
 
 
-def tune(experiment: Experiment, study: Study, search: Search, space: Space, runner: TaskRunner[Any], *,
-         n_trials: int, seconds: float | None, window: int, n_workers: int, told: Told) -> Tuned:
+def tune(
+    experiment: Experiment,
+    study: Study,
+    search: Search,
+    space: Space,
+    runner: TaskRunner[Any],
+    *,
+    n_trials: int,
+    seconds: float | None,
+    window: int,
+    n_workers: int,
+    told: Told,
+) -> Tuned:
     """Runs the search until `n_trials` are told or `seconds` have passed.
 
     Trial n is asked when trials up to n - window have been told, in order, and sees no later one: the same seed gives
@@ -135,17 +146,23 @@ def _ask(loop: _Loop, number: int, n: int) -> list[Proposal]:
     return batch
 
 
-def _submit(experiment: Experiment, runner: TaskRunner[Any], batch: Sequence[Proposal],
-            deadline: float | None) -> PrefectFuture[list[TrialResult]]:
+def _submit(
+    experiment: Experiment, runner: TaskRunner[Any], batch: Sequence[Proposal], deadline: float | None
+) -> PrefectFuture[list[TrialResult]]:
     first, last = batch[0].number, batch[-1].number
     name = f"trial-{first}" if first == last else f"trials-{first}-{last}"
     task = run_trials.with_options(task_run_name=name)
-    return runner.submit(task, parameters={"experiment": experiment, "proposals": batch, "deadline": deadline})
+    future: PrefectFuture[list[TrialResult]] = runner.submit(
+        task, parameters={"experiment": experiment, "proposals": batch, "deadline": deadline}
+    )
+    return future
 
 
 def _count(results: Sequence[TrialResult], requested: int, n_reused: int) -> TrialCounts:
     n_failed = sum(result.error is not None for result in results)
-    return TrialCounts(requested=requested, finished=len(results) - n_failed, failed=n_failed, stopped_early=0, reused=n_reused)
+    return TrialCounts(
+        requested=requested, finished=len(results) - n_failed, failed=n_failed, stopped_early=0, reused=n_reused
+    )
 
 
 def _winner(experiment: Experiment, results: Sequence[TrialResult]) -> Winner:
@@ -157,7 +174,9 @@ def _winner(experiment: Experiment, results: Sequence[TrialResult]) -> Winner:
         values = [fold.value for fold in result.folds]
         mean = fmean(values)
         if best is None or better(experiment.metric, mean, best.mean):
-            best = Winner(result.proposal, mean, stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0, result.folds)
+            best = Winner(
+                result.proposal, mean, stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0, result.folds
+            )
     if best is None:
         reason = next((result.error for result in results if result.error), "no trial was finished in time")
         raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import csv
 
-NAMES = {"source.path", "source.target", "source.url", "source.query", "source.group", "source.time", "source.weight",
-         "source.positive", "holdout.path"}
+NAMES = {
+    "source.path",
+    "source.target",
+    "source.url",
+    "source.query",
+    "source.group",
+    "source.time",
+    "source.weight",
+    "source.positive",
+    "holdout.path",
+}
 LISTS_OF_NAMES = {"source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical"}
 SECRET_REFERENCE = "${oc.env:"
 

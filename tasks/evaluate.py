@@ -32,11 +32,14 @@ def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: 
     scores = {}
     for name in metrics.for_problem(problem.kind):
         low, high = metrics.interval(name, y, prediction, weight, groups=groups, n_resamples=N_RESAMPLES, seed=seed)
-        scores[name] = HoldoutScore(metrics.value(name, y, prediction, weight), low, high,
-                                    metrics.value(name, y, baseline, weight))
+        scores[name] = HoldoutScore(
+            metrics.value(name, y, prediction, weight), low, high, metrics.value(name, y, baseline, weight)
+        )
     table = _table(roles, prediction, problem)
-    write_file(Path(trained.folder).parent / f"{Path(trained.folder).name}-predictions.parquet",
-               lambda path: table.to_parquet(path, index=False))
+    write_file(
+        Path(trained.folder).parent / f"{Path(trained.folder).name}-predictions.parquet",
+        lambda path: table.to_parquet(path, index=False),
+    )
     return Evaluation(str(Path(trained.folder).parent), scores)
 
 

@@ -22,8 +22,11 @@ def finetune(experiment: Experiment, prepared: Prepared, winner: Winner) -> Trai
     """
     proposal = winner.proposal
     family = experiment.families[proposal.family]
-    fitted = family.fit(workspace_of(experiment, proposal.family), proposal.hyperparameters, winner.rounds, experiment.seed)
+    fitted = family.fit(
+        workspace_of(experiment, proposal.family), proposal.hyperparameters, winner.rounds, experiment.seed
+    )
     name = digest_of({"family": proposal.family, "rounds": winner.rounds, **proposal.hyperparameters})
-    folder = write_folder(Path(experiment.folder) / "models" / name,
-                          lambda path: predictor.save(fitted, Path(prepared.folder), path))
+    folder = write_folder(
+        Path(experiment.folder) / "models" / name, lambda path: predictor.save(fitted, Path(prepared.folder), path)
+    )
     return Trained(str(folder), proposal.family, fitted.n_parameters, winner.rounds)

@@ -45,8 +45,11 @@ class Predictor:
             Refusal: when there is no model in the folder.
         """
         problem = json.loads((folder / "problem.json").read_text())
-        return cls(Schema.from_json((folder / "schema.json").read_text()), models.load(folder),
-                   Problem(problem["kind"], problem["target"], tuple(problem["classes"])))
+        return cls(
+            Schema.from_json((folder / "schema.json").read_text()),
+            models.load(folder),
+            Problem(problem["kind"], problem["target"], tuple(problem["classes"])),
+        )
 
 
 def save(fitted: models.Fitted, prepared: Path, folder: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from tasks.predictor import Predictor
 
 
-class Served(PythonModel):  # type: ignore[misc]
+class Served(PythonModel):
     """Loads the folder that was logged as the artifact `model`."""
 
     def load_context(self, context: Any) -> None:

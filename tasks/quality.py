@@ -25,11 +25,16 @@ def quality(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem
     missing = features.isna().mean()
     duplicates = int(pd.Series(row_hashes(features, 0)).duplicated().sum())
     suspects = _give_away(features, y, problem)
-    levels = {name: int(features[name].nunique()) for name in features if not pd.api.types.is_numeric_dtype(features[name])}
+    levels = {
+        name: int(features[name].nunique()) for name in features if not pd.api.types.is_numeric_dtype(features[name])
+    }
     report: dict[str, Any] = {
-        "n_rows": len(features), "n_features": features.shape[1],
+        "n_rows": len(features),
+        "n_features": features.shape[1],
         "missing": {str(k): round(float(v), 4) for k, v in missing[missing > 0].items()},
-        "duplicate_rows": duplicates, "gives_target_away": suspects, "levels": levels,
+        "duplicate_rows": duplicates,
+        "gives_target_away": suspects,
+        "levels": levels,
     }
     if problem.is_classification:
         report["classes"] = {str(label): int((y == code).sum()) for code, label in enumerate(problem.classes)}
@@ -42,12 +47,16 @@ def _notes(report: dict[str, Any]) -> list[str]:
     if report["missing"]:
         worst = sorted(report["missing"].items(), key=lambda item: -item[1])
         shown = ", ".join(f"{name} {share:.1%}" for name, share in worst[:MAX_SHOWN])
-        notes.append(f"missing values in {len(worst)} column{'s' * (len(worst) > 1)}: {shown}{', ...' * (len(worst) > MAX_SHOWN)}")
+        notes.append(f"missing values in {len(worst)} of the columns: {shown}{', ...' * (len(worst) > MAX_SHOWN)}")
     if report["duplicate_rows"]:
-        notes.append(f"{report['duplicate_rows']:,} rows repeat another row's features; they stay on one side of the holdout")
+        notes.append(
+            f"{report['duplicate_rows']:,} rows repeat another row's features; they stay on one side of the holdout"
+        )
     for name, agreement in list(report["gives_target_away"].items())[:MAX_SHOWN]:
-        notes.append(f"{name} alone nearly gives the target away ({agreement:.3f} rank agreement); "
-                     f"if it is known only afterwards: source.drop=[{name}]")
+        notes.append(
+            f"{name} alone nearly gives the target away ({agreement:.3f} rank agreement); "
+            f"if it is known only afterwards: source.drop=[{name}]"
+        )
     many = {name: n for name, n in report["levels"].items() if n > 1_000}
     notes += [f"{name} has {n:,} levels" for name, n in list(many.items())[:MAX_SHOWN]]
     return notes

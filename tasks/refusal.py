@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  (it is no error of the program's)
     """What the user asked for can't be done; every fault found, in the words the user typed.
 
     Each fault names the key, the value and the remedy. Commands print the faults and exit with status 2.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -35,14 +34,21 @@ def register(tracker: Tracker, trained: Trained, name: str, tags: dict[str, str]
     predictor = Predictor.load(Path(trained.folder))
     example = read_example(Path(trained.folder), predictor.schema)
     return log_model(
-        tracker, Path(trained.folder), name=name, signature=_signature(predictor, example), example=example,
-        requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS], tags=tags,
+        tracker,
+        Path(trained.folder),
+        name=name,
+        signature=_signature(predictor, example),
+        example=example,
+        requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+        tags=tags,
     )
 
 
 def read_example(folder: Path, schema: Schema) -> pd.DataFrame:
     """A few raw rows, in the types that a caller of the model sends."""
-    example = pd.read_json(StringIO((folder / "example.json").read_text()), orient="split", dtype=False, convert_dates=False)
+    example = pd.read_json(
+        StringIO((folder / "example.json").read_text()), orient="split", dtype=False, convert_dates=False
+    )
     types: dict[str, Any] = {"double": "float64", "boolean": "bool", "string": "object", "datetime": "datetime64[ns]"}
     for column in schema.columns:
         example[column.name] = example[column.name].astype(types[column.raw])
@@ -52,8 +58,11 @@ def read_example(folder: Path, schema: Schema) -> pd.DataFrame:
 def _signature(predictor: Predictor, example: pd.DataFrame) -> Any:
     """Every input is optional in type and required by name: a missing value is a value, a missing column is not."""
     from mlflow.models import ModelSignature, infer_signature
-    from mlflow.types import ColSpec, Schema as MlflowSchema
+    from mlflow.types import ColSpec
+    from mlflow.types import Schema as MlflowSchema
 
-    inputs = MlflowSchema([ColSpec(RAW_TYPES[column.raw], column.name, required=False) for column in predictor.schema.columns])
+    inputs = MlflowSchema(
+        [ColSpec(RAW_TYPES[column.raw], column.name, required=False) for column in predictor.schema.columns]
+    )
     outputs = infer_signature(model_output=predictor.predict(example)).outputs
     return ModelSignature(inputs=inputs, outputs=outputs)

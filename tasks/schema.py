@@ -17,10 +17,39 @@ from tasks.refusal import Refusal, did_you_mean
 Kind = Literal["numeric", "boolean", "categorical", "time"]
 
 # pandas' own list (pandas.read_csv, na_values), and the question mark of the UCI tables.
-MISSING = {"", "?", "-", "#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+MISSING = {
+    "",
+    "?",
+    "-",
+    "#N/A",
+    "#NA",
+    "-NaN",
+    "-nan",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+}
 TRUTH = {"true": 1.0, "false": 0.0}
-DATE_FORMATS = ("ISO8601", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d",
-                "%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S")
+DATE_FORMATS = (
+    "ISO8601",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%Y/%m/%d",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d.%m.%Y %H:%M",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
+)
 JUNK_FRACTION = 0.01  # a column whose other values are numbers may hold so many that are none; they become missing
 TIME_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "days")
 N_SAMPLED = 2_000
@@ -59,7 +88,9 @@ class Schema:
         """
         absent = [column.name for column in self.columns if column.name not in raw.columns]
         if absent:
-            raise Refusal(f"the rows lack {len(absent)} column{'s' * (len(absent) > 1)} that the model was trained on: {', '.join(absent[:10])}")
+            raise Refusal(
+                f"the rows lack {len(absent)} of the columns that the model was trained on: {', '.join(absent[:10])}"
+            )
         typed: dict[str, Any] = {}
         for column in self.columns:
             typed.update(_typed(column, raw[column.name]))
@@ -92,9 +123,19 @@ def find_out(raw: pd.DataFrame, roles: Roles) -> tuple[Schema, list[str]]:
 def check_roles(names: Iterable[str], roles: Roles) -> list[str]:
     """A fault for every role that names a column that isn't there, with the nearest name."""
     known = list(names)
-    given = [(f"source.{role}", name) for role in ("target", "group", "time", "weight") if (name := getattr(roles, role))]
-    given += [(f"source.{role}", name) for role in ("drop", "numeric", "categorical", "text", "key") for name in getattr(roles, role)]
-    return [f"{key}={name}: the table has no such column{did_you_mean(name, known)}" for key, name in given if name not in known]
+    given = [
+        (f"source.{role}", name) for role in ("target", "group", "time", "weight") if (name := getattr(roles, role))
+    ]
+    given += [
+        (f"source.{role}", name)
+        for role in ("drop", "numeric", "categorical", "text", "key")
+        for name in getattr(roles, role)
+    ]
+    return [
+        f"{key}={name}: the table has no such column{did_you_mean(name, known)}"
+        for key, name in given
+        if name not in known
+    ]
 
 
 def as_text(values: pd.Series[Any]) -> pd.Series[Any]:
@@ -142,7 +183,11 @@ def row_hashes(frame: pd.DataFrame, seed: int) -> npt.NDArray[np.uint64]:
     hashes = np.full(len(frame), seed + 0x9E3779B97F4A7C15, dtype=np.uint64)
     for name in sorted(frame.columns):
         values = frame[name]
-        array = values.to_numpy(dtype="float64") if pd.api.types.is_numeric_dtype(values) else values.astype(object).fillna("").to_numpy()
+        array = (
+            values.to_numpy(dtype="float64")
+            if pd.api.types.is_numeric_dtype(values)
+            else values.astype(object).fillna("").to_numpy()
+        )
         hashes = _mix(hashes ^ pd.util.hash_array(array))
     return _mix(hashes)
 
@@ -216,11 +261,19 @@ def _raw_type(values: pd.Series[Any]) -> Literal["double", "boolean", "string"]:
 
 def _number_or_identifier(name: str, values: pd.Series[Any]) -> tuple[Column | None, str | None]:
     n = len(values)
-    is_counter = (n >= 20 and pd.api.types.is_integer_dtype(values) and values.nunique() == n
-                  and int(values.max()) - int(values.min()) == n - 1)
+    is_counter = (
+        n >= 20
+        and pd.api.types.is_integer_dtype(values)
+        and values.nunique() == n
+        and int(values.max()) - int(values.min()) == n - 1
+    )
     if is_counter:
         return None, f"{name} counts the rows and is left out; source.numeric=[{name}] keeps it"
-    note = f"{name} has infinities; they count as missing" if np.isinf(values.to_numpy(dtype="float64", na_value=np.nan)).any() else None
+    note = (
+        f"{name} has infinities; they count as missing"
+        if np.isinf(values.to_numpy(dtype="float64", na_value=np.nan)).any()
+        else None
+    )
     return Column(name, "numeric", "double"), note
 
 
@@ -238,12 +291,21 @@ def _find_out_text(name: str, values: pd.Series[Any]) -> tuple[Column | None, st
         return Column(name, "numeric", "string"), _text_numbers_note(name, values, junk)
     sample = known.sample(min(len(known), N_SAMPLED), random_state=0)
     if (fmt := date_format(sample)) and as_times(known, fmt).notna().mean() > 1 - JUNK_FRACTION:
-        return _time_column(known, fmt), f"{name} is read as dates ({fmt}); its parts are used; source.categorical=[{name}] prevents it"
-    n_words = sample.str.split().str.len().mean()
+        return _time_column(
+            known, fmt
+        ), f"{name} is read as dates ({fmt}); its parts are used; source.categorical=[{name}] prevents it"
+    n_words = sample.str.count(r"\S+").mean()
     if n_words >= 5 and n_levels > 0.5 * len(known):
-        return None, f"{name} is prose; the families of models for tables leave it out; source.categorical=[{name}] keeps it"
+        return (
+            None,
+            f"{name} is prose; the families of models for tables leave it out; source.categorical=[{name}] keeps it",
+        )
     if n_levels >= 0.95 * len(known) and len(known) >= 20:
-        return None, f"{name} looks like an identifier ({n_levels:,} different values) and is left out; source.categorical=[{name}] keeps it"
+        return (
+            None,
+            f"{name} looks like an identifier ({n_levels:,} different values) and is left out; "
+            f"source.categorical=[{name}] keeps it",
+        )
     return Column(name, "categorical", "string"), None
 
 
@@ -251,7 +313,8 @@ def _text_numbers_note(name: str, values: pd.Series[Any], junk: pd.Series[Any]) 
     n_blank = int(as_text(values).isna().sum() - values.isna().sum())
     read_as = f"{name} holds numbers as text"
     if len(junk):
-        return f"{read_as}; {len(junk)} that are none (such as {junk.iloc[0]!r}) count as missing; source.categorical=[{name}] prevents it"
+        such = f"{len(junk)} that are none (such as {junk.iloc[0]!r}) count as missing"
+        return f"{read_as}; {such}; source.categorical=[{name}] prevents it"
     return f"{read_as}; {n_blank} blank{'s' * (n_blank != 1)} count as missing" if n_blank else None
 
 

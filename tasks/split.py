@@ -34,7 +34,10 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
     features, roles = pd.read_parquet(source / "features.parquet"), pd.read_parquet(source / "roles.parquet")
     if (source / "test_features.parquet").exists():
         train, held = np.arange(len(roles)), None
-        held_features, held_roles = pd.read_parquet(source / "test_features.parquet"), pd.read_parquet(source / "test_roles.parquet")
+        held_features, held_roles = (
+            pd.read_parquet(source / "test_features.parquet"),
+            pd.read_parquet(source / "test_roles.parquet"),
+        )
     else:
         is_held = _is_held_out(roles, fraction, prepared)
         train, held = np.flatnonzero(~is_held), np.flatnonzero(is_held)
@@ -42,8 +45,14 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
     train_features, train_roles = features.iloc[train], roles.iloc[train]
     _check_sides(train_roles, held_roles, prepared)
     classes = [str(label) for label in prepared.problem.classes] or None
-    drawn = draw(splitter, train_roles["target"].to_numpy(), _column(train_roles, "group"), _column(train_roles, "time"),
-                 classes=classes, name=folds)
+    drawn = draw(
+        splitter,
+        train_roles["target"].to_numpy(),
+        _column(train_roles, "group"),
+        _column(train_roles, "time"),
+        classes=classes,
+        name=folds,
+    )
     digest = _digest(prepared.digest, train, drawn)
 
     def fill(folder: Path) -> None:
@@ -51,12 +60,24 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         train_roles.to_parquet(folder / "train_roles.parquet", index=False)
         held_features.to_parquet(folder / "holdout_features.parquet", index=False)
         held_roles.to_parquet(folder / "holdout_labels.parquet", index=False)
-        np.savez(folder / "folds.npz", **{f"{side}_{k}": rows for k, fold in enumerate(drawn)
-                                          for side, rows in zip(("train", "valid"), fold, strict=True)})
+        np.savez(
+            folder / "folds.npz",
+            **{
+                f"{side}_{k}": rows
+                for k, fold in enumerate(drawn)
+                for side, rows in zip(("train", "valid"), fold, strict=True)
+            },
+        )
 
     folder = write_folder(Path(root) / "splits" / digest, fill)
-    return Split(str(folder), digest, len(train_roles), len(held_roles), len(drawn),
-                 _notes(train_roles, held_roles, drawn, prepared))
+    return Split(
+        str(folder),
+        digest,
+        len(train_roles),
+        len(held_roles),
+        len(drawn),
+        _notes(train_roles, held_roles, drawn, prepared),
+    )
 
 
 def read_folds(folder: Path) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
@@ -77,8 +98,10 @@ def _is_held_out(roles: pd.DataFrame, fraction: float, prepared: Prepared) -> np
 def _check_sides(train: pd.DataFrame, held: pd.DataFrame, prepared: Prepared) -> None:
     if len(held) < MIN_HOLDOUT_ROWS or len(train) < MIN_HOLDOUT_ROWS:
         what = "groups" if prepared.has_group else "rows"
-        raise Refusal(f"holdout.fraction leaves {len(train)} rows to train on and {len(held)} for the holdout, of "
-                      f"{prepared.n_rows}; too few different {what}: choose another holdout.fraction or holdout.seed.")
+        raise Refusal(
+            f"holdout.fraction leaves {len(train)} rows to train on and {len(held)} for the holdout, of "
+            f"{prepared.n_rows}; too few different {what}: choose another holdout.fraction or holdout.seed."
+        )
 
 
 def _notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any], prepared: Prepared) -> tuple[str, ...]:

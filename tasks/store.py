@@ -11,8 +11,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.refusal import Refusal
+
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder and writes to it.
+
+    Raises:
+        Refusal: when that can't be done.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"1")
+    except OSError as error:
+        raise Refusal(
+            f"{folder}/ can't be written: {error.strerror}; make it writable or run in another folder."
+        ) from error
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:

@@ -42,8 +42,11 @@ class Study:
     def __init__(self, folder: Path, name: str, *, is_higher_better: bool) -> None:
         self.folder = folder
         self._study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))), study_name=name, load_if_exists=True,
-            direction="maximize" if is_higher_better else "minimize", sampler=optuna.samplers.RandomSampler(0),
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            study_name=name,
+            load_if_exists=True,
+            direction="maximize" if is_higher_better else "minimize",
+            sampler=optuna.samplers.RandomSampler(0),
         )
 
     @property
@@ -96,7 +99,9 @@ def opened(root: Path, digest: str, *, is_higher_better: bool, anew: bool = Fals
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refusal(f"another run is working on this very search ({folder}); wait for it, or add resume=never.") from None
+            raise Refusal(
+                f"another run is working on this very search ({folder}); wait for it, or add resume=never."
+            ) from None
         _mend(folder / JOURNAL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -136,7 +141,9 @@ def read_fold(path: Path) -> FoldRecord | None:
 
 def _latest(root: Path, digest: str) -> int:
     folder = root / digest
-    return max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0) if folder.is_dir() else 0
+    return (
+        max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0) if folder.is_dir() else 0
+    )
 
 
 def _mend(journal: Path) -> None:

@@ -11,20 +11,28 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.records import Registered, TrialResult
 from tasks.refusal import Refusal
+from tasks.store import check_writable
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 # Set before mlflow is imported: nothing is sent anywhere unasked, and no progress bars between our lines.
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-         "MLFLOW_LOGGING_LEVEL": "ERROR", "GIT_PYTHON_REFRESH": "quiet", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+}
 STUDY_TAG, TRIAL_TAG, PARENT_TAG = "finefold.study", "finefold.trial", "mlflow.parentRunId"
 LOCAL_UI = "http://127.0.0.1:5000"
 MAX_PARAM = 5_900  # MLflow refuses a parameter's value of more than 6,000 characters
@@ -53,15 +61,21 @@ class Tracker:
         known = self.client.get_run(self.run_id).data.params
         new = [Param(key, str(value)[:MAX_PARAM]) for key, value in values.items() if key not in known]
         for first in range(0, len(new), 100):
-            self.client.log_batch(self.run_id, params=new[first:first + 100])
+            self.client.log_batch(self.run_id, params=new[first : first + 100])
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Logs numbers; those that are none (a metric that isn't defined) are left out."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.client.log_batch(self.run_id, metrics=[Metric(key, float(value), now, 0) for key, value in values.items()
-                                                    if value == value and abs(value) != float("inf")])
+        self.client.log_batch(
+            self.run_id,
+            metrics=[
+                Metric(key, float(value), now, 0)
+                for key, value in values.items()
+                if value == value and abs(value) != float("inf")
+            ],
+        )
 
     def tags(self, values: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -81,8 +95,13 @@ class Tracker:
         """Logs which data the run used: name, digest, where from, and its size."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        dataset = Dataset(name=name, digest=digest, source_type="finefold", source=json.dumps({"source": source}),
-                          profile=json.dumps(dict(profile)))
+        dataset = Dataset(
+            name=name,
+            digest=digest,
+            source_type="finefold",
+            source=json.dumps({"source": source}),
+            profile=json.dumps(dict(profile)),
+        )
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def finish(self, status: str = "FINISHED") -> None:
@@ -95,6 +114,18 @@ def quieten() -> None:
         os.environ.setdefault(key, value)
 
 
+def check(uri: str | None, root: Path = Path("mlruns")) -> None:
+    """Whether runs can be tracked there, without importing MLflow.
+
+    Raises:
+        Refusal: when the server does not answer, or the folder can't be written.
+    """
+    if uri is not None and uri.startswith("http"):
+        _check_reachable(uri)
+    elif uri is None:
+        check_writable(root)
+
+
 def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient, str]:
     """A client, and the URI it uses: the given one, or SQLite under `root`, which is made where it isn't there.
 
@@ -105,8 +136,6 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     if uri is None:
         root.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{(root / 'mlflow.db').resolve()}"
-    elif uri.startswith("http"):
-        _check_reachable(uri)
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -119,17 +148,29 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     return client, uri
 
 
-def begin(client: MlflowClient, uri: str, experiment: str, study: str, name: str, tags: Mapping[str, str],
-          root: Path = Path("mlruns"), *, anew: bool = False) -> Tracker:
+def begin(
+    client: MlflowClient,
+    uri: str,
+    experiment: str,
+    study: str,
+    name: str,
+    tags: Mapping[str, str],
+    root: Path = Path("mlruns"),
+    *,
+    anew: bool = False,
+) -> Tracker:
     """The run of a study: one that was begun and not finished is gone on with, else a new one.
 
     To be called with the study's lock held: then no run of it that isn't finished has a living process. With `anew`
     such a run is ended as killed instead.
     """
     experiment_id = _experiment(client, uri, experiment, root)
-    unfinished = client.search_runs([experiment_id], f"tags.`{STUDY_TAG}` = '{study}' and attributes.status != 'FINISHED'",
-                                    order_by=["attributes.start_time DESC"])
-    unfinished = [run for run in unfinished if PARENT_TAG not in run.data.tags and run.info.status != "KILLED"]
+    found = client.search_runs(
+        [experiment_id],
+        f"tags.`{STUDY_TAG}` = '{study}' and attributes.status != 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+    )
+    unfinished = [run for run in found if PARENT_TAG not in run.data.tags and run.info.status != "KILLED"]
     if unfinished and not anew:
         run_id = unfinished[0].info.run_id
         client.update_run(run_id, status="RUNNING")
@@ -143,11 +184,11 @@ def begin(client: MlflowClient, uri: str, experiment: str, study: str, name: str
 class TrialLog:
     """Logs each trial as a nested run, in a thread of its own: 20 ms per trial off the search's path."""
 
-    def __init__(self, tracker: Tracker, metric: str) -> None:
-        self._tracker = tracker
+    def __init__(self, tracker: Future[Tracker], metric: str) -> None:
+        self._future = tracker
         self._metric = metric
-        self._logged = _children(tracker)
         self._queue: queue.Queue[tuple[TrialResult, Mapping[str, str]] | None] = queue.Queue()
+        self._logged: dict[str, Run] | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="finefold-trial-log", daemon=True)
         self._thread.start()
@@ -171,19 +212,27 @@ class TrialLog:
             if self._error is not None:
                 continue
             try:
-                self._log(*item)
+                self._log(self._future.result(), *item)
             except Exception as error:  # kept for close(): a thread has nobody to raise to
                 self._error = error
 
-    def _log(self, result: TrialResult, tags: Mapping[str, str]) -> None:
+    def _log(self, tracker: Tracker, result: TrialResult, tags: Mapping[str, str]) -> None:
         number = str(result.proposal.number)
+        if self._logged is None:
+            self._logged = _children(tracker)
         earlier = self._logged.get(number)
         if earlier is not None and earlier.info.status in ("FINISHED", "FAILED"):
             return
-        client = self._tracker.client
-        run_id = earlier.info.run_id if earlier is not None else client.create_run(
-            self._tracker.experiment_id, run_name=f"trial-{number}",
-            tags={PARENT_TAG: self._tracker.run_id, TRIAL_TAG: number, **tags}).info.run_id
+        client = tracker.client
+        run_id = (
+            earlier.info.run_id
+            if earlier is not None
+            else client.create_run(
+                tracker.experiment_id,
+                run_name=f"trial-{number}",
+                tags={PARENT_TAG: tracker.run_id, TRIAL_TAG: number, **tags},
+            ).info.run_id
+        )
         params, metrics = _trial_content(result, self._metric)
         client.log_batch(run_id, metrics=metrics, params=params)
         if result.error:
@@ -191,8 +240,16 @@ class TrialLog:
         client.set_terminated(run_id, "FAILED" if result.error else "FINISHED")
 
 
-def log_model(tracker: Tracker, folder: Path, *, name: str, signature: Any, example: Any, requirements: Sequence[str],
-              tags: Mapping[str, str]) -> Registered:
+def log_model(
+    tracker: Tracker,
+    folder: Path,
+    *,
+    name: str,
+    signature: Any,
+    example: Any,
+    requirements: Sequence[str],
+    tags: Mapping[str, str],
+) -> Registered:
     """Logs the model in `folder` and registers it under `name`; the first version of a name gets the alias
     `champion`, later ones `challenger`.
 
@@ -202,23 +259,39 @@ def log_model(tracker: Tracker, folder: Path, *, name: str, signature: Any, exam
         Refusal: for a name the registry doesn't take.
     """
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     tasks = Path(__file__).resolve().parent
     with mlflow.start_run(run_id=tracker.run_id):
         info = mlflow.pyfunc.log_model(
-            name="model", python_model=str(tasks / "pyfunc.py"), artifacts={"model": str(folder)}, code_paths=[str(tasks)],
-            signature=signature, input_example=example, pip_requirements=list(requirements), metadata=dict(tags),
+            name="model",
+            python_model=str(tasks / "pyfunc.py"),
+            artifacts={"model": str(folder)},
+            code_paths=[str(tasks)],
+            signature=signature,
+            input_example=example,
+            pip_requirements=list(requirements),
+            metadata=dict(tags),
         )
-    try:
-        version = mlflow.register_model(info.model_uri, name, tags=dict(tags))
-    except MlflowException as error:
-        raise Refusal(f"model_name={name} can't be registered: {str(error).splitlines()[0]}") from error
-    number = int(version.version)
+    number = _register(tracker, info, name, tags)
     alias = "champion" if number == 1 else "challenger"
     tracker.client.set_registered_model_alias(name, alias, str(number))
     tracker.client.update_run(tracker.run_id, status="RUNNING")  # leaving start_run's block had ended it
     return Registered(f"models:/{name}/{number}", name, number, alias)
+
+
+def _register(tracker: Tracker, info: Any, name: str, tags: Mapping[str, str]) -> int:
+    from mlflow.exceptions import MlflowException
+
+    client = tracker.client
+    try:
+        if not client.search_registered_models(f"name='{name}'", max_results=1):
+            client.create_registered_model(name)
+        version = client.create_model_version(
+            name, info.model_uri, tracker.run_id, tags=dict(tags), model_id=info.model_id
+        )
+    except MlflowException as error:
+        raise Refusal(f"model_name={name} can't be registered: {str(error).splitlines()[0]}") from error
+    return int(version.version)
 
 
 def registered_of(tracker: Tracker, name: str) -> Registered | None:
@@ -232,7 +305,7 @@ def registered_of(tracker: Tracker, name: str) -> Registered | None:
     return Registered(f"models:/{name}/{number}", name, number, alias)
 
 
-def download(uri: str) -> Path:
+def download(uri: str, tracking_uri: str | None) -> Path:
     """The folder that `log_model` was given, of a registered model (`models:/NAME@champion`).
 
     Raises:
@@ -241,10 +314,13 @@ def download(uri: str) -> Path:
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    connect(tracking_uri)
     try:
         path = Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError, ValueError) as error:
-        raise Refusal(f"base={uri} isn't there: {str(error).splitlines()[0]}; name a registered model, as models:/NAME@champion.") from error
+        raise Refusal(
+            f"base={uri} isn't there: {str(error).splitlines()[0]}; name a registered model, as models:/NAME@champion."
+        ) from error
     folder = path / "artifacts" / "model"
     if not folder.is_dir():
         folder = next((found.parent for found in path.rglob("schema.json")), folder)
@@ -291,7 +367,9 @@ def _children(tracker: Tracker) -> dict[str, Run]:
     found: dict[str, Run] = {}
     token = None
     while True:
-        page = tracker.client.search_runs([tracker.experiment_id], f"tags.`{PARENT_TAG}` = '{tracker.run_id}'", page_token=token)
+        page = tracker.client.search_runs(
+            [tracker.experiment_id], f"tags.`{PARENT_TAG}` = '{tracker.run_id}'", page_token=token
+        )
         found |= {run.data.tags.get(TRIAL_TAG, ""): run for run in page}
         token = page.token
         if not token:
@@ -323,5 +401,7 @@ def _check_reachable(uri: str) -> None:
     except urllib.error.HTTPError:
         return  # it answers; a server behind a login may refuse this page alone
     except (OSError, ValueError) as error:
-        raise Refusal(f"tracking.uri={uri} does not answer ({error}); start the server, or leave tracking.uri out for "
-                      "SQLite under mlruns/.") from error
+        raise Refusal(
+            f"tracking.uri={uri} does not answer ({error}); start the server, or leave tracking.uri out for "
+            "SQLite under mlruns/."
+        ) from error

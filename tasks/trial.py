@@ -115,7 +115,11 @@ def _read_training(experiment: Experiment) -> Training:
     folder = Path(experiment.split)
     roles = pd.read_parquet(folder / "train_roles.parquet")
     return Training(
-        X=pd.read_parquet(folder / "train_features.parquet"), y=roles["target"].to_numpy(dtype=np.float64),
+        X=pd.read_parquet(folder / "train_features.parquet"),
+        y=roles["target"].to_numpy(dtype=np.float64),
         weight=roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None,
-        folds=read_folds(folder), problem=experiment.problem, loss=experiment.loss.name, metric=experiment.metric,
+        folds=read_folds(folder),
+        problem=experiment.problem,
+        loss=experiment.loss.name,
+        metric=experiment.metric,
     )

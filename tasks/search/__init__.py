@@ -57,14 +57,18 @@ class Space:
         names = list(self.families)
         family = names[0] if len(names) == 1 else str(trial.params[FAMILY])
         space = self.families[family]
-        free = {key: trial.params[self.name(family, key)] for key in space.free if self.name(family, key) in trial.params}
+        free = {
+            key: trial.params[self.name(family, key)] for key in space.free if self.name(family, key) in trial.params
+        }
         return Proposal(trial.number, family, {**space.fixed, **space.start, **free})
 
 
 class Search(Protocol):
     """A way to search. It keeps nothing between calls: what it proposes follows from its arguments alone."""
 
-    def ask(self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool) -> FrozenTrial | None:
+    def ask(
+        self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
+    ) -> FrozenTrial | None:
         """Trial number len(view), running, with its parameters; None where there is nothing left to try.
 
         view: all earlier trials in order; those still out are shown as running, whatever has come of them since.
@@ -80,8 +84,13 @@ class Search(Protocol):
         ...
 
 
-def family_space(name: str, hyperparameters: Mapping[str, Any], start: Mapping[str, Any], space: Mapping[str, Any],
-                 grid: Mapping[str, Any]) -> FamilySpace:
+def family_space(
+    name: str,
+    hyperparameters: Mapping[str, Any],
+    start: Mapping[str, Any],
+    space: Mapping[str, Any],
+    grid: Mapping[str, Any],
+) -> FamilySpace:
     """The space of a family from its YAML, as overridden by the user.
 
     Raises:
@@ -90,19 +99,27 @@ def family_space(name: str, hyperparameters: Mapping[str, Any], start: Mapping[s
     faults, free = [], {}
     for key, entry in space.items():
         if key not in hyperparameters:
-            faults.append(f"model.{name}.space.{key}: {name} has no such hyperparameter{did_you_mean(key, hyperparameters)}")
+            faults.append(
+                f"model.{name}.space.{key}: {name} has no such hyperparameter{did_you_mean(key, hyperparameters)}"
+            )
         elif entry is not None and hyperparameters[key] is None:
             try:
                 free[key] = _distribution(entry, start.get(key))
             except (TypeError, ValueError, KeyError) as error:
-                faults.append(f"model.{name}.space.{key}={entry}: {error}; write {{low: 1, high: 100, log: true}} or a list.")
+                faults.append(
+                    f"model.{name}.space.{key}={entry}: {error}; write {{low: 1, high: 100, log: true}} or a list."
+                )
     lacking = [key for key, value in hyperparameters.items() if value is None and key not in free and key not in start]
     faults += [f"model.{name}.hyperparameters.{key} has neither a value, nor a space, nor a start." for key in lacking]
     if faults:
         raise Refusal(*faults)
     fixed = {key: start[key] if value is None else value for key, value in hyperparameters.items() if key not in free}
-    return FamilySpace(free, fixed, {key: _inside(value, start.get(key)) for key, value in free.items()},
-                       {key: values for key, values in grid.items() if key in free})
+    return FamilySpace(
+        free,
+        fixed,
+        {key: _inside(value, start.get(key)) for key, value in free.items()},
+        {key: values for key, values in grid.items() if key in free},
+    )
 
 
 def _distribution(entry: Any, start: Any) -> BaseDistribution:

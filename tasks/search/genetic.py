@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from optuna.samplers import NSGAIISampler
-from optuna.samplers import nsgaii
+from optuna.samplers import NSGAIISampler, nsgaii
 from optuna.trial import FrozenTrial
 from pydantic import Field
 
 from tasks.search import Space
 from tasks.search.sampled import Sampled
 
-CROSSOVERS = {
-    "uniform": nsgaii.UniformCrossover, "blx_alpha": nsgaii.BLXAlphaCrossover, "sbx": nsgaii.SBXCrossover,
-    "undx": nsgaii.UNDXCrossover, "spx": nsgaii.SPXCrossover, "vsbx": nsgaii.VSBXCrossover,
+CROSSOVERS: dict[str, Callable[[], nsgaii.BaseCrossover]] = {
+    "uniform": nsgaii.UniformCrossover,
+    "blx_alpha": nsgaii.BLXAlphaCrossover,
+    "sbx": nsgaii.SBXCrossover,
+    "undx": nsgaii.UNDXCrossover,
+    "spx": nsgaii.SPXCrossover,
+    "vsbx": nsgaii.VSBXCrossover,
 }
 GENERATION = "NSGAIISampler:generation"
 
@@ -36,7 +39,9 @@ class Genetic:
     mutation_probability: Probability | None
     fitness: Literal["metric"]
 
-    def ask(self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool) -> FrozenTrial | None:
+    def ask(
+        self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
+    ) -> FrozenTrial | None:
         return Sampled(self._sampler, is_flat=True).ask(space, view, seed, is_higher_better=is_higher_better)
 
     def n_trials(self, space: Space, requested: int) -> int:
@@ -45,8 +50,12 @@ class Genetic:
     def _sampler(self, seed: int) -> NSGAIISampler:
         assert self.population != "auto"  # settled when the study begins, see fitting_population
         return NSGAIISampler(
-            population_size=self.population, crossover=CROSSOVERS[self.crossover](), crossover_prob=self.crossover_probability,
-            swapping_prob=self.swapping_probability, mutation_prob=self.mutation_probability, seed=seed,
+            population_size=self.population,
+            crossover=CROSSOVERS[self.crossover](),
+            crossover_prob=self.crossover_probability,
+            swapping_prob=self.swapping_probability,
+            mutation_prob=self.mutation_probability,
+            seed=seed,
         )
 
 

@@ -23,7 +23,9 @@ class Grid:
 
     points: Annotated[int, Field(ge=1)] | None
 
-    def ask(self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool) -> FrozenTrial | None:
+    def ask(
+        self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
+    ) -> FrozenTrial | None:
         points = self._points(space)
         if len(view) >= len(points):
             return None
@@ -34,12 +36,17 @@ class Grid:
         size = len(self._points(space)) if self._size(space) <= 100_000 else self._size(space)
         if size > requested:
             raise Refusal(
-                f"search.trials={requested}: the grid has {size:,} points; raise search.trials, lower search.sampler.points, "
-                f"fix hyperparameters (model.NAME.hyperparameters.KEY=VALUE) or give shorter lists (model.NAME.space.KEY=[...]).")
+                f"search.trials={requested}: the grid has {size:,} points; raise search.trials, lower "
+                "search.sampler.points, fix hyperparameters (model.NAME.hyperparameters.KEY=VALUE) or give shorter "
+                "lists (model.NAME.space.KEY=[...])."
+            )
         return size
 
     def _size(self, space: Space) -> int:
-        sizes = [int(np.prod([float(len(values)) for values in self._values(space, family).values()])) for family in space.families]
+        sizes = [
+            int(np.prod([float(len(values)) for values in self._values(space, family).values()]))
+            for family in space.families
+        ]
         return sum(sizes)
 
     def _points(self, space: Space) -> list[tuple[dict[str, Any], dict[str, BaseDistribution]]]:
@@ -49,7 +56,8 @@ class Grid:
             for combination in itertools.product(*lists.values()):
                 params = {space.name(family, key): value for key, value in zip(lists, combination, strict=True)}
                 distributions: dict[str, BaseDistribution] = {
-                    space.name(family, key): CategoricalDistribution(tuple(values)) for key, values in lists.items()}
+                    space.name(family, key): CategoricalDistribution(tuple(values)) for key, values in lists.items()
+                }
                 if len(space.families) > 1:
                     params[FAMILY] = family
                     distributions[FAMILY] = CategoricalDistribution(tuple(space.families))

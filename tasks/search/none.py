@@ -15,14 +15,19 @@ from tasks.search import FAMILY, Space
 class Fixed:
     """One trial per family."""
 
-    def ask(self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool) -> FrozenTrial | None:
+    def ask(
+        self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
+    ) -> FrozenTrial | None:
         names = list(space.families)
         if len(view) >= len(names):
             return None
         if len(names) == 1:
             return create_trial(state=TrialState.RUNNING)
-        return create_trial(state=TrialState.RUNNING, params={FAMILY: names[len(view)]},
-                            distributions={FAMILY: CategoricalDistribution(tuple(names))})
+        return create_trial(
+            state=TrialState.RUNNING,
+            params={FAMILY: names[len(view)]},
+            distributions={FAMILY: CategoricalDistribution(tuple(names))},
+        )
 
     def n_trials(self, space: Space, requested: int) -> int:
         return len(space.families)

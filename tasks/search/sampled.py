@@ -26,7 +26,9 @@ class Sampled:
     make: Callable[[int], BaseSampler]
     is_flat: bool = False
 
-    def ask(self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool) -> FrozenTrial | None:
+    def ask(
+        self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
+    ) -> FrozenTrial | None:
         seen = {_identity(trial, space) for trial in view}
         for attempt in range(N_ATTEMPTS + N_RANDOM_ATTEMPTS):
             trial_seed = int(np.random.SeedSequence([seed, len(view), attempt]).generate_state(1)[0])
@@ -39,7 +41,9 @@ class Sampled:
     def n_trials(self, space: Space, requested: int) -> int:
         return requested
 
-    def _ask_once(self, sampler: BaseSampler, space: Space, view: Sequence[FrozenTrial], is_higher_better: bool) -> FrozenTrial:
+    def _ask_once(
+        self, sampler: BaseSampler, space: Space, view: Sequence[FrozenTrial], is_higher_better: bool
+    ) -> FrozenTrial:
         study = optuna.create_study(sampler=sampler, direction="maximize" if is_higher_better else "minimize")
         study.add_trials(view)
         start = space.start(len(view))
@@ -52,8 +56,12 @@ class Sampled:
 
 def as_running(trial: FrozenTrial) -> FrozenTrial:
     """The trial as it was while it ran: what a proposal may know of one that was not told in time."""
-    return create_trial(state=TrialState.RUNNING, params=trial.params, distributions=trial.distributions,
-                        system_attrs=dict(trial.system_attrs))
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=dict(trial.system_attrs),
+    )
 
 
 def _suggest(trial: Trial, space: Space, *, is_flat: bool) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tasks.refusal import Refusal
 
 
-class Unreadable(Exception):
+class Unreadable(Exception):  # noqa: N818 - a fault to be told, as Refusal is
     """What is wrong with a table and the remedy; the source that raises it adds key and value."""
 
 

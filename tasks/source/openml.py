@@ -68,7 +68,5 @@ class OpenML:
 
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            bunch = fetch_openml(
-                data_id=self.id, as_frame=True, parser="auto", data_home=self.data_home, n_retries=1, delay=0.5
-            )
+            bunch = fetch_openml(data_id=self.id, as_frame=True, parser="auto", data_home=self.data_home)
         return bunch, [str(one.message) for one in said if "Retrying" not in str(one.message)]

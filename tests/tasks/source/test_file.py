@@ -373,7 +373,8 @@ def test_what_is_no_table_is_refused_by_key_value_and_reason(tmp_path: Path, cas
     message = refusal(source(path, **knobs))
     assert message.startswith(f"source.path={path}: ")
     assert all(word in message for word in words), message
-    assert message.endswith((".", "?")) and "\n" not in message
+    assert message.endswith((".", "?"))
+    assert "\n" not in message
 
 
 def test_a_missing_file_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
