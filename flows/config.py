@@ -272,12 +272,13 @@ def _parsed(text: str) -> Override:
 
 
 def _exists(node: DictConfig, key: str) -> bool:
+    """Whether the key is there; one whose value is still `???` is, though `in` says it is not."""
     *parents, last = key.split(".")
     for parent in parents:
-        if not isinstance(node, DictConfig) or parent not in node:
+        if not isinstance(node, DictConfig) or parent not in node.keys():  # noqa: SIM118
             return False
         node = node._get_node(parent)  # type: ignore[assignment]
-    return isinstance(node, DictConfig) and last in node
+    return isinstance(node, DictConfig) and last in node.keys()  # noqa: SIM118
 
 
 def _known_keys(node: DictConfig, prefix: str = "") -> list[str]:
