@@ -117,6 +117,7 @@ def _multirun(overrides: list[str]) -> int:
 
     rows: list[tuple[str, Any]] = []
     combinations = config.sweep(overrides)
+    _refuse_all_at_once(combinations)
     for number, combination in enumerate(combinations, start=1):
         varied = [text for text in combination if text not in overrides]
         screen.say(f"run {number} of {len(combinations)}: {' '.join(varied)}", "bold")
@@ -125,6 +126,15 @@ def _multirun(overrides: list[str]) -> int:
         rows.append((" ".join(varied), result))
     screen.compare(rows)
     return 0
+
+
+def _refuse_all_at_once(combinations: Sequence[list[str]]) -> None:
+    """A fault of the last combination shows before the first one runs."""
+    from flows import config
+    from flows.plan import plan
+
+    for combination in combinations:
+        plan(config.compose(combination))
 
 
 def _finish(result: Result, overrides: list[str]) -> None:
@@ -159,7 +169,7 @@ def _help() -> str:
 
 
 def _help_of_run() -> str:
-    flags = "\n".join(f"  {flag:<12}{what}" for flag, what in FLAGS.items())
+    flags = "\n".join(f"  {flag:<20}{what}" for flag, what in FLAGS.items())
     choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())
     root = (CONF / "config.yaml").read_text().partition("\n\n")[2]
     return (

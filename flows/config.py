@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,13 @@ from typing import Annotated, Any, Literal, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -167,25 +171,23 @@ def _search_path() -> list[str]:
     return [f"hydra.searchpath=['file://{path}']"]
 
 
-def _loader() -> Any:
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
-    from hydra.core.plugins import Plugins
-
+@functools.cache
+def _loader(user_folder: str | None) -> ConfigLoaderImpl:
+    """Hydra's own loader over `conf/` and the user's folder, for the names of groups and choices."""
     Plugins.instance()
     path = ConfigSearchPathImpl()
     path.append("finefold", f"file://{CONF}")
-    if os.environ.get("FINEFOLD_CONF"):
-        path.append("user", f"file://{Path(os.environ['FINEFOLD_CONF']).expanduser().resolve()}")
+    if user_folder:
+        path.append("user", f"file://{Path(user_folder).expanduser().resolve()}")
     return ConfigLoaderImpl(path)
 
 
 def _options(group: str) -> list[str]:
-    return cast(list[str], _loader().get_group_options(group, ObjectType.CONFIG))
+    return _loader(os.environ.get("FINEFOLD_CONF")).get_group_options(group, ObjectType.CONFIG)
 
 
 def _group_names() -> list[str]:
-    return sorted(cast(list[str], _loader().get_group_options("", ObjectType.GROUP)))
+    return sorted(_loader(os.environ.get("FINEFOLD_CONF")).get_group_options("", ObjectType.GROUP))
 
 
 def _sort(overrides: Sequence[str]) -> tuple[list[str], list[str], list[str]]:

@@ -74,12 +74,12 @@ class TrialProgress:
         self._best = best
         if self._bar is not None:
             self._bar.update(self._task, completed=self._n_done, note=self._note())
-        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES and not is_reused:
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES and self._n_done < self._n_trials:
             self._last_line = time.monotonic()
             say(f"trial {self._n_done} of {self._n_trials}, {self._note()}")
 
     def _note(self) -> str:
-        best = "no score yet" if self._best is None else f"best {self._metric} {self._best:.5g}"
+        best = "no score yet" if self._best is None else f"best {self._metric} {_number(self._best)}"
         n_run = self._n_done - self._n_reused
         if not n_run:
             return best
@@ -101,10 +101,9 @@ def summary(result: Result, page_hint: str) -> None:
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for name, score in sorted(result.holdout.items(), key=lambda item: item[0] != metric):
-        folds = f"{cv['mean']:.5g} ± {cv['se']:.2g}" if name == metric else ""
-        table.add_row(
-            name, f"{score.value:.5g}", f"{score.low:.5g} to {score.high:.5g}", f"{score.baseline:.5g}", folds
-        )
+        folds = f"{_number(cv['mean'])} ± {_number(cv['se'], 2)}" if name == metric else ""
+        interval = f"{_number(score.low)} to {_number(score.high)}"
+        table.add_row(name, _number(score.value), interval, _number(score.baseline), folds)
     out.print(table)
     seconds = result.seconds
     say(
@@ -127,9 +126,9 @@ def compare(rows: list[tuple[str, Result]]) -> None:
         table.add_row(
             name,
             result.metric,
-            f"{result.cv['mean']:.5g} ± {result.cv['se']:.2g}",
-            f"{score.value:.5g}",
-            f"{score.low:.5g} to {score.high:.5g}",
+            f"{_number(result.cv['mean'])} ± {_number(result.cv['se'], 2)}",
+            _number(score.value),
+            f"{_number(score.low)} to {_number(score.high)}",
             f"{result.seconds.total:.0f}",
             f"{result.model_name} {result.model_version}",
         )
@@ -139,3 +138,8 @@ def compare(rows: list[tuple[str, Result]]) -> None:
 def short(value: object) -> str:
     """A hyperparameter's value in few characters."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: float, digits: int = 5) -> str:
+    """Enough digits to compare by, and never an exponent for what people write out."""
+    return f"{value:,.0f}" if 10_000 <= abs(value) < 1e12 else f"{value:.{digits}g}"

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -112,6 +113,13 @@ def quieten() -> None:
     """Private and quiet settings, where the user has none of their own; before mlflow is imported."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+
+
+def preload() -> None:
+    """Imports what the first use of MLflow would import."""
+    quieten()
+    import mlflow.pyfunc
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
 
 def check(uri: str | None, root: Path = Path("mlruns")) -> None:
@@ -261,7 +269,8 @@ def log_model(
     import mlflow
 
     tasks = Path(__file__).resolve().parent
-    with mlflow.start_run(run_id=tracker.run_id):
+    with warnings.catch_warnings(), mlflow.start_run(run_id=tracker.run_id):
+        warnings.filterwarnings("ignore", category=UserWarning)  # mlflow.pyfunc warns of its own type hints
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(tasks / "pyfunc.py"),
