@@ -1,0 +1,97 @@
+"""The rules of the house, held by reading the imports (docs/design.md)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CODE = sorted(path for folder in ("flows", "tasks") for path in (ROOT / folder).rglob("*.py"))
+NOUNS = {"source", "folds", "model", "loss", "search"}
+VERBS = {"prepare", "split", "trial", "finetune", "evaluate", "register"}
+ALLOWED_HOME = {
+    "hydra": {"flows/config.py"},
+    "omegaconf": {"flows/config.py", "flows/build.py", "flows/cli.py"},
+    "mlflow": {"tasks/tracking.py", "tasks/registry.py", "tasks/pyfunc.py", "tasks/register.py"},
+    "torch": set(),
+}
+
+
+def imports(path: Path, *, at_the_top: bool = False) -> set[str]:
+    """Dotted names that a file imports; `from a import b` counts as a and as a.b."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if at_the_top else list(ast.walk(tree))
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def roots(path: Path) -> set[str]:
+    return {found.partition(".")[0] for found in imports(path)}
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_a_library_is_known_only_where_the_design_says(path: Path) -> None:
+    strangers = {library for library, homes in ALLOWED_HOME.items() if library in roots(path) and name(path) not in homes}
+    assert not strangers
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_tasks_never_import_flows(path: Path) -> None:
+    assert not (name(path).startswith("tasks/") and "flows" in roots(path))
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_prefect_stays_in_flows_and_verbs(path: Path) -> None:
+    is_verb = path.parent.name == "tasks" and path.stem in VERBS
+    assert name(path).startswith("flows/") or is_verb or "prefect" not in roots(path)
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_no_verb_imports_a_verb_that_is_no_part_of_its_work(path: Path) -> None:
+    if path.parent.name != "tasks" or path.stem not in VERBS:
+        return
+    # A final fit runs in the workspaces that the trials made, and a trial reads the folds that split wrote.
+    allowed = {("finetune", "trial"), ("trial", "split")}
+    others = {found.split(".")[1] for found in imports(path) if found.startswith("tasks.")} & VERBS - {path.stem}
+    assert {(path.stem, other) for other in others} <= allowed
+
+
+@pytest.mark.parametrize("path", CODE, ids=name)
+def test_no_noun_imports_another_noun_or_a_verb(path: Path) -> None:
+    noun = path.relative_to(ROOT).parts[1] if name(path).startswith("tasks/") else ""
+    if noun not in NOUNS:
+        return
+    own = {found.split(".")[1] for found in imports(path) if found.startswith("tasks.")}
+    assert not own & (NOUNS | VERBS) - {noun} - ({"loss"} if noun == "model" else set())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf").glob("*/*.yaml")), ids=name)
+def test_a_choice_of_ours_lies_where_its_configuration_lies(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if line.startswith("_target_:")]
+    target = lines[0].split()[1] if lines else ""
+    home = {"runner": "flows.runner"}.get(path.parent.name, f"tasks.{path.parent.name}.{path.stem}")
+    assert not target.startswith(("tasks.", "flows.")) or target.rpartition(".")[0] == home
+
+
+def test_the_command_line_starts_without_heavy_libraries() -> None:
+    heavy = {"prefect", "mlflow", "hydra", "pandas", "sklearn", "lightgbm", "optuna", "numpy", "rich"}
+    for path in (ROOT / "flows/cli.py", ROOT / "flows/__init__.py", ROOT / "flows/server.py", ROOT / "tasks/tracking.py"):
+        assert not {found.partition(".")[0] for found in imports(path, at_the_top=True)} & heavy, path
+
+
+def test_every_package_is_named_in_the_project_file() -> None:
+    listed = (ROOT / "pyproject.toml").read_text()
+    packages = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "tasks").rglob("*.py")}
+    packages |= {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "conf").rglob("*.yaml")}
+    assert not {package for package in packages if f'"{package}"' not in listed}
