@@ -285,7 +285,7 @@ def _exists(node: DictConfig, key: str) -> bool:
 
 def _known_keys(node: DictConfig, prefix: str = "") -> list[str]:
     keys = []
-    for name in node:
+    for name in map(str, node):
         keys.append(f"{prefix}{name}")
         child = node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_none():

@@ -24,7 +24,7 @@ from tasks import tracking
 from tasks.folds import Splitter
 from tasks.loss import Loss
 from tasks.model import Model
-from tasks.records import Prepared, Problem, Roles
+from tasks.records import Prepared, Problem, Roles, Split
 from tasks.refusal import Refusal
 from tasks.search import Search, Space, family_space
 from tasks.search.sampled import Sampled
@@ -57,6 +57,18 @@ class Decided:
     splitter: Splitter
     loss: Loss
     metric: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of the pipeline: its plan, what the data decided, and what prepare and split made. `begun` is Unix time
+    in seconds."""
+
+    plan: Plan
+    decided: Decided
+    prepared: Prepared
+    split: Split
+    begun: float
 
 
 def plan(composed: Composed) -> Plan:
@@ -145,10 +157,11 @@ def settle(search: Search, population: int) -> Search:
 
 def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> None:
     faults: list[str] = []
-    for check in (
+    checks: tuple[Callable[[], None], ...] = (
         lambda: metrics.check(composed.config.metric, problem.kind),
         lambda: losses.check(loss, problem.kind),
-    ):
+    )
+    for check in checks:
         try:
             check()
         except Refusal as refusal:

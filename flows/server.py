@@ -18,7 +18,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -26,12 +25,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from flows.drain import TaskRunsSeen, flush, wait_until_recorded
 from tasks.refusal import Refusal
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from prefect.client.orchestration import SyncPrefectClient
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -56,8 +55,6 @@ class Server(uvicorn.Server):
         gc.freeze(); gc.enable()
 Server(uvicorn.Config(create_app(), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")).run()
 """
-PAGE = 200  # the most rows that Prefect's API gives for one request
-STATES_UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 
 
 def quieten() -> None:
@@ -98,25 +95,6 @@ class Process:
                 time.sleep(0.02)
         with contextlib.suppress(ChildProcessError):  # another process's child is reaped elsewhere
             os.waitpid(self.pid, os.WNOHANG)
-
-
-class TaskRunsSeen(logging.Filter):
-    """The ids of the task runs that ended in this process, gathered from the line that Prefect logs at each end.
-
-    This is how drain knows what to expect without being told by each flow, subflows included. It does not depend on
-    the queue of events that it checks. Tried instead: Prefect 3.8 counts no task runs in its flow run context, ignores
-    subclasses of its events client, and a state hook writes two lines into every task run's log. Limits: runs of
-    another process (process pool, Dask) and of a log level above INFO are not seen; `drain` takes their ids.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ids: dict[str, None] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if task_run_id := getattr(record, "task_run_id", None):
-            self.ids[str(task_run_id)] = None
-        return True
 
 
 @dataclass(frozen=True)
@@ -162,28 +140,14 @@ class Server:
         Expected are all task runs that ended in this process since the last drain (of flows and of their subflows),
         those of `task_run_ids`, and the end of everything that the server knows of `flow_run_ids`.
         """
-        import httpx
-
-        deadline = time.monotonic() + seconds
-        _flush(seconds)
-        expected = dict.fromkeys([*self.seen.ids, *map(str, task_run_ids)])
-        self.seen.ids.clear()
-        missing, flows, problem = list(expected), list(map(str, flow_run_ids)), ""
-        while True:
-            try:
-                missing, unfinished = _unrecorded(missing, flows)
-                if not missing and not unfinished:
-                    return ""
-                problem = f"not ended there: {', '.join((missing + unfinished)[:5])}"
-            except (OSError, RuntimeError, httpx.HTTPError) as error:
-                problem = f"it does not answer: {error}"
-            if time.monotonic() > deadline:
-                n_recorded = len(expected) - len(missing)
-                return (
-                    f"Prefect's server at {self.ui_url} recorded {n_recorded} of {len(expected)} task runs in"
-                    f" {seconds:g} s; {problem}. The results are complete; only Prefect's pages are not."
-                )
-            time.sleep(0.1)
+        expected = list(dict.fromkeys([*self.seen.ids, *map(str, task_run_ids)]))
+        problem = wait_until_recorded(self.seen, expected, list(map(str, flow_run_ids)), seconds)
+        if not problem:
+            return ""
+        return (
+            f"Prefect's server at {self.ui_url} did not record all of {len(expected)} task runs in {seconds:g} s; "
+            f"{problem}. The results are complete; only Prefect's pages are not."
+        )
 
     def release(self) -> None:
         """Stop using the server; the last user of a server that finefold started stops it. A second call does nothing.
@@ -194,7 +158,7 @@ class Server:
         if self.hold and not self.hold.closed and self.home:
             with _alone(self.home), self.hold:
                 if not self.is_given and self.process and _is_last_user(self.hold):
-                    _flush(5)
+                    flush(5)
                     self.process.stop()
                     (self.home / "finefold-server.json").unlink(missing_ok=True)
         if not self.is_given and os.environ.get("PREFECT_API_URL") == self.api_url:
@@ -423,54 +387,3 @@ def _bypass_proxy() -> None:
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if "127.0.0.1" not in exempt and exempt != "*":
         os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), f"{exempt},127.0.0.1".lstrip(","))
-
-
-def _flush(seconds: float) -> None:
-    """Send what Prefect's workers still hold, events (they carry the task runs) and logs.
-
-    In a thread of its own, because in a thread with a running event loop (a notebook) they would not wait.
-    """
-    if "prefect.events.worker" not in sys.modules:
-        return
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
-
-    def send() -> None:
-        EventsWorker.drain_all(timeout=seconds)
-        APILogWorker.drain_all(timeout=seconds)
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    thread.join(2 * seconds)
-
-
-def _unrecorded(task_run_ids: list[str], flow_run_ids: list[str]) -> tuple[list[str], list[str]]:
-    """Of these task runs those whose end the server has not recorded, and all of these flow runs' unfinished ones."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        missing = list(task_run_ids)
-        for start_of_page in range(0, len(task_run_ids), PAGE):
-            page = task_run_ids[start_of_page : start_of_page + PAGE]
-            ended = _ended(client, page)
-            missing = [task_run_id for task_run_id in missing if task_run_id not in ended]
-            if len(ended) < len(page):  # recorded in the order they ended: what comes later is not there yet either
-                break
-        return missing, _unfinished(client, flow_run_ids) if flow_run_ids else []
-
-
-def _ended(client: SyncPrefectClient, task_run_ids: list[str]) -> set[str]:
-    from prefect.client.schemas.filters import TaskRunFilter
-
-    wanted = TaskRunFilter.model_validate({"id": {"any_": task_run_ids}})
-    rows = client.read_task_runs(task_run_filter=wanted, limit=PAGE)
-    return {str(row.id) for row in rows if row.state and row.state.is_final()}
-
-
-def _unfinished(client: SyncPrefectClient, flow_run_ids: list[str]) -> list[str]:
-    from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
-
-    flows = FlowRunFilter.model_validate({"id": {"any_": flow_run_ids}})
-    states = TaskRunFilter.model_validate({"state": {"type": {"any_": STATES_UNFINISHED}}})
-    rows = client.read_task_runs(flow_run_filter=flows, task_run_filter=states, limit=PAGE)
-    return [str(row.id) for row in rows]

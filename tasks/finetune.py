@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from prefect import task
@@ -26,7 +27,10 @@ def finetune(experiment: Experiment, prepared: Prepared, winner: Winner) -> Trai
         workspace_of(experiment, proposal.family), proposal.hyperparameters, winner.rounds, experiment.seed
     )
     name = digest_of({"family": proposal.family, "rounds": winner.rounds, **proposal.hyperparameters})
-    folder = write_folder(
-        Path(experiment.folder) / "models" / name, lambda path: predictor.save(fitted, Path(prepared.folder), path)
-    )
+
+    def fill(folder: Path) -> None:
+        predictor.save(fitted, Path(prepared.folder), folder)
+        (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
+
+    folder = write_folder(Path(experiment.folder) / "models" / name, fill)
     return Trained(str(folder), proposal.family, fitted.n_parameters, winner.rounds)

@@ -13,12 +13,12 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.predictor import Predictor
 from tasks.records import Registered, Trained
+from tasks.registry import log_model, registered_of
 from tasks.schema import Schema
-from tasks.tracking import Tracker, log_model, registered_of
+from tasks.tracking import Tracker
 
 # What a server of the model imports; each pinned to the version that trained it.
 REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "scipy", "numpy", "pandas", "pyarrow", "skops")
-RAW_TYPES = {"double": "double", "boolean": "boolean", "string": "string", "datetime": "datetime"}
 
 
 @task(name="register", task_run_name="register", cache_policy=NO_CACHE, persist_result=False)
@@ -56,13 +56,14 @@ def read_example(folder: Path, schema: Schema) -> pd.DataFrame:
 
 
 def _signature(predictor: Predictor, example: pd.DataFrame) -> Any:
-    """Every input is optional in type and required by name: a missing value is a value, a missing column is not."""
+    """Columns by name, of any type: the model reads raw cells itself. With `double` MLflow would refuse whole numbers
+    ("can not safely convert int64 to float64"), with `long` missing ones, and with either numbers that are text."""
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec
     from mlflow.types import Schema as MlflowSchema
+    from mlflow.types.schema import AnyType
 
-    inputs = MlflowSchema(
-        [ColSpec(RAW_TYPES[column.raw], column.name, required=False) for column in predictor.schema.columns]
-    )
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    inputs = MlflowSchema([ColSpec(anything, column.name, required=False) for column in predictor.schema.columns])
     outputs = infer_signature(model_output=predictor.predict(example)).outputs
     return ModelSignature(inputs=inputs, outputs=outputs)

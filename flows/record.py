@@ -1,0 +1,86 @@
+"""What a run writes into its MLflow run: what was asked for, and what came out."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from prefect.artifacts import create_link_artifact
+from prefect.runtime import flow_run
+
+from flows.plan import Job
+from flows.tune import Tuned
+from tasks import tracking
+from tasks.records import Evaluation, Trained
+from tasks.tracking import Tracker
+
+# A study goes on only with the versions that it began with: they decide its numbers too.
+VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
+
+
+def tags_of(job: Job) -> dict[str, str]:
+    return {
+        "prefect.flow_run": str(flow_run.id),
+        "prefect.url": str(flow_run.ui_url or ""),
+        "finefold.data": job.prepared.digest,
+        "finefold.source": job.prepared.name,
+    }
+
+
+def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None:
+    composed, prepared = job.decided.composed, job.prepared
+    commit = tracking.git_commit()
+    tracker.tags({**tags, **({"mlflow.source.git.commit": commit} if commit else {})})
+    versions = {
+        "python": platform.python_version(),
+        **{name: version(name) for name in (*VERSIONS, "mlflow", "prefect")},
+    }
+    tracker.params(
+        {
+            "overrides": " ".join(composed.overrides),
+            "seed": composed.config.seed,
+            "metric": job.decided.metric,
+            **{group: choice for group, choice in composed.choices.items() if choice is not None},
+            "problem": prepared.problem.kind,
+            "trials": composed.config.search.trials,
+            **{f"version.{name}": number for name, number in versions.items()},
+        }
+    )
+    tracker.json(
+        {"overrides": list(composed.overrides), "config": composed.recorded, "versions": versions}, "config.json"
+    )
+    tracker.dataset(
+        prepared.name,
+        prepared.digest,
+        prepared.name,
+        {"rows": prepared.n_rows, "features": prepared.n_features, "holdout": job.split.n_holdout},
+    )
+    tracker.artifacts(Path(prepared.folder), "data", only=("quality.json", "schema.json"))
+
+
+def log_what_came_out(tracker: Tracker, job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
+    winner, metric = tuned.winner, job.decided.metric
+    create_link_artifact(
+        tracker.url, link_text="MLflow run", key="mlflow-run", description="Metrics, trials, plots and the model"
+    )
+    tracker.params(
+        {
+            f"best.{key}": value
+            for key, value in {"model": winner.proposal.family, **winner.proposal.hyperparameters}.items()
+        }
+    )
+    tracker.metrics(
+        {
+            f"cv_{metric}": winner.mean,
+            f"cv_{metric}_se": winner.standard_error,
+            "parameters_learned": trained.n_parameters,
+            **({} if trained.rounds is None else {"rounds": trained.rounds}),
+            **{f"trials_{key}": n for key, n in asdict(tuned.counts).items()},
+            **{f"holdout_{name}": score.value for name, score in evaluation.scores.items()},
+            **{f"holdout_{name}_low": score.low for name, score in evaluation.scores.items()},
+            **{f"holdout_{name}_high": score.high for name, score in evaluation.scores.items()},
+            **{f"baseline_{name}": score.baseline for name, score in evaluation.scores.items()},
+        }
+    )

@@ -1,0 +1,102 @@
+"""Models in MLflow: logged, registered, downloaded; with tracking.py all that knows MLflow."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.records import Registered
+from tasks.refusal import Refusal
+from tasks.tracking import Tracker, connect
+
+
+def log_model(
+    tracker: Tracker,
+    folder: Path,
+    *,
+    name: str,
+    signature: Any,
+    example: Any,
+    requirements: Sequence[str],
+    tags: Mapping[str, str],
+) -> Registered:
+    """Logs the model in `folder` and registers it under `name`; the first version of a name gets the alias
+    `champion`, later ones `challenger`.
+
+    The model is code plus plain files: `tasks/pyfunc.py` and a copy of `tasks` are stored with it, no pickle.
+
+    Raises:
+        Refusal: for a name the registry doesn't take.
+    """
+    import mlflow
+
+    tasks = Path(__file__).resolve().parent
+    with warnings.catch_warnings(), mlflow.start_run(run_id=tracker.run_id):
+        warnings.filterwarnings("ignore", category=UserWarning)  # mlflow.pyfunc warns of its own type hints
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(tasks / "pyfunc.py"),
+            artifacts={"model": str(folder)},
+            code_paths=[str(tasks)],
+            signature=signature,
+            input_example=example,
+            pip_requirements=list(requirements),
+            metadata=dict(tags),
+        )
+    number = _register(tracker, info, name, tags)
+    alias = "champion" if number == 1 else "challenger"
+    tracker.client.set_registered_model_alias(name, alias, str(number))
+    tracker.client.update_run(tracker.run_id, status="RUNNING")  # leaving start_run's block had ended it
+    return Registered(f"models:/{name}/{number}", name, number, alias)
+
+
+def _register(tracker: Tracker, info: Any, name: str, tags: Mapping[str, str]) -> int:
+    from mlflow.exceptions import MlflowException
+
+    client = tracker.client
+    try:
+        if not client.search_registered_models(f"name='{name}'", max_results=1):
+            client.create_registered_model(name)
+        version = client.create_model_version(
+            name, info.model_uri, tracker.run_id, tags=dict(tags), model_id=info.model_id
+        )
+    except MlflowException as error:
+        raise Refusal(f"model_name={name} can't be registered: {str(error).splitlines()[0]}") from error
+    return int(version.version)
+
+
+def registered_of(tracker: Tracker, name: str) -> Registered | None:
+    """The version that this very run registered before it was interrupted, or None."""
+    found = tracker.client.search_model_versions(f"name='{name}' and run_id='{tracker.run_id}'")
+    if not found:
+        return None
+    number = int(found[0].version)
+    alias = "champion" if number == 1 else "challenger"
+    tracker.client.set_registered_model_alias(name, alias, str(number))
+    return Registered(f"models:/{name}/{number}", name, number, alias)
+
+
+def download(uri: str, tracking_uri: str | None) -> Path:
+    """The folder that `log_model` was given, of a registered model (`models:/NAME@champion`).
+
+    Raises:
+        Refusal: when there is no such model, or it is none of ours.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    connect(tracking_uri)
+    try:
+        path = Path(mlflow.artifacts.download_artifacts(uri))
+    except (MlflowException, OSError, ValueError) as error:
+        raise Refusal(
+            f"base={uri} isn't there: {str(error).splitlines()[0]}; name a registered model, as models:/NAME@champion."
+        ) from error
+    folder = path / "artifacts" / "model"
+    if not folder.is_dir():
+        folder = next((found.parent for found in path.rglob("schema.json")), folder)
+    if not (folder / "schema.json").exists():
+        raise Refusal(f"base={uri} is no model that finefold registered.")
+    return folder
