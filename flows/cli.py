@@ -27,11 +27,12 @@ FLAGS = {
     "--debug": "show tracebacks",
 }
 CONF = Path(__file__).resolve().parent.parent / "conf"
-USAGE_ERROR, INTERRUPTED = 2, 130
+FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script: runs a command and exits with 0, with 2 for what the user can mend, 130 when interrupted."""
+    """The console script: runs a command and exits with 0, with 2 for what the user can mend, with 130
+    when interrupted, and with 1 for what should not happen."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     is_debugging = "--debug" in given
     try:
@@ -49,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(_explain(error), file=sys.stderr)
         sys.exit(USAGE_ERROR)
+    except Exception as error:
+        if is_debugging:
+            raise
+        print(f"finefold failed: {type(error).__name__}: {error}. --debug shows where.", file=sys.stderr)
+        sys.exit(FAILED)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -106,10 +112,10 @@ def _run_once(overrides: list[str]) -> Result:
     from flows import config, server
 
     config.compose(overrides)  # faults of the configuration show before anything is started
-    with server.start():  # it loads its libraries while we load ours
+    with server.start() as running:  # it loads its libraries while we load ours
         from flows.pipeline import run
 
-        return run(overrides, begun=BEGUN)
+        return run(overrides, begun=BEGUN, running=running)
 
 
 def _multirun(overrides: list[str]) -> int:

@@ -304,7 +304,7 @@ def _sweep_values(text: str) -> list[str]:
     if not override.is_sweep_override():
         return [text]
     if is_typed_as_is(key.lstrip("+~")):
-        return [f"{key}={value}" for value in override.sweep_iterator()]
+        return [f"{key}={getattr(value, 'text', value)}" for value in override.sweep_iterator()]
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 

@@ -7,20 +7,22 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from prefect import flow
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
 from flows import config as configs
 from flows import screen, server
 from flows.plan import Job, decide, plan, settle
 from flows.progress import Progress
-from flows.record import VERSIONS, log_what_came_out, log_what_was_asked, tags_of
+from flows.record import VERSIONS, log_plots, log_what_came_out, log_what_was_asked, tags_of
 from flows.tune import Tuned, tune
 from tasks import registry, tracking
 from tasks.evaluate import evaluate
@@ -43,11 +45,18 @@ if TYPE_CHECKING:
 DATA = Path("data")
 
 
-def run(overrides: Sequence[str] = (), *, frame: pd.DataFrame | None = None, begun: float | None = None) -> Result:
+def run(
+    overrides: Sequence[str] = (),
+    *,
+    frame: pd.DataFrame | None = None,
+    begun: float | None = None,
+    running: server.Server | None = None,
+) -> Result:
     """Runs the pipeline on a Prefect server that is found, or started for the time of the run.
 
     overrides: what one would type after `finefold run`. frame: a table to use instead of a source; it is written to
     `data/frames/` by its content. begun: when the command was given, Unix time in seconds; by default now.
+    running: a server that was started already and is released at the end; by default one is found or started.
 
     Raises:
         Refusal: for whatever the user can mend; all faults of the configuration at once, before anything starts.
@@ -57,14 +66,19 @@ def run(overrides: Sequence[str] = (), *, frame: pd.DataFrame | None = None, beg
     if frame is not None:
         overrides = ["source=file", f"source.path={write_frame(frame, DATA / 'frames')}", *overrides]
     plan(configs.compose(overrides))
-    with server.start() as running:
+    with running or server.start() as running:
         if not server.is_healthy(running.api_url):
             # Importing MLflow takes two to three seconds, which pass while a cold server starts. Beside a warm one
             # it would only compete with the first trials' preparation (2.2 s became 5.2).
             threading.Thread(target=tracking.preload, name="finefold-import", daemon=True).start()
         running.wait()
         before = time.time() - begun
-        result: Result = pipeline(overrides)
+        try:
+            result: Result = pipeline(overrides)
+        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+            raise Refusal(
+                f"Prefect's server at {running.ui_url} went away ({error}). Nothing is lost: the same command goes on."
+            ) from error
         warning = running.drain([result.flow_run_id])
         if warning:
             screen.say(warning, "yellow")
@@ -111,6 +125,7 @@ def pipeline(overrides: list[str]) -> Result:
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, trained, evaluation)
+        log_plots(tracker, job, study, tuned, trained)
         registered = register(tracker, trained, config.model_name or prepared.name, {"finefold.data": prepared.digest})
     return _result(job, tracker, tuned, evaluation, registered, searched)
 
@@ -164,7 +179,7 @@ def _tracked(job: Job, digest: str) -> Iterator[Future[Tracker]]:
     def begin() -> Tracker:
         client, uri = tracking.connect(config.tracking.uri)
         tracker = tracking.begin(
-            client, uri, config.tracking.experiment, digest, name, tags, anew=config.resume == "never"
+            client, uri, config.tracking.experiment, digest, name, tags, job.begun, anew=config.resume == "never"
         )
         log_what_was_asked(tracker, job, tags)
         return tracker
@@ -173,10 +188,14 @@ def _tracked(job: Job, digest: str) -> Iterator[Future[Tracker]]:
         future = background.submit(begin)
         try:
             yield future
-        except BaseException:
-            future.result().finish("FAILED")
-            raise
-        future.result().finish()
+        except BaseException as error:
+            if not future.exception():
+                with suppress(OSError, Refusal), tracking.refusing(config.tracking.uri):
+                    future.result().finish("FAILED")
+            with tracking.refusing(config.tracking.uri):
+                raise error
+        with tracking.refusing(config.tracking.uri):
+            future.result().finish()
 
 
 def _identity(job: Job, base: Path | None) -> dict[str, Any]:

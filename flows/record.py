@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import platform
+import shutil
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +15,9 @@ from prefect.runtime import flow_run
 from flows.plan import Job
 from flows.tune import Tuned
 from tasks import tracking
+from tasks.plot import Material, draw_all
 from tasks.records import Evaluation, Trained
+from tasks.study import Study
 from tasks.tracking import Tracker
 
 # A study goes on only with the versions that it began with: they decide its numbers too.
@@ -26,6 +30,9 @@ def tags_of(job: Job) -> dict[str, str]:
         "prefect.url": str(flow_run.ui_url or ""),
         "finefold.data": job.prepared.digest,
         "finefold.source": job.prepared.name,
+        "mlflow.source.name": "finefold run",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": getpass.getuser(),
     }
 
 
@@ -62,6 +69,7 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
 
 def log_what_came_out(tracker: Tracker, job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
     winner, metric = tuned.winner, job.decided.metric
+    tracker.tags({"mlflow.note.content": _description(job, tuned, evaluation)})
     create_link_artifact(
         tracker.url, link_text="MLflow run", key="mlflow-run", description="Metrics, trials, plots and the model"
     )
@@ -84,3 +92,43 @@ def log_what_came_out(tracker: Tracker, job: Job, tuned: Tuned, trained: Trained
             **{f"baseline_{name}": score.baseline for name, score in evaluation.scores.items()},
         }
     )
+
+
+def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained) -> None:
+    """Draws the pictures of the run and logs them under `plots/`."""
+    folder = study.folder / "plots"
+    material = Material(
+        split=Path(job.split.folder),
+        problem=job.prepared.problem,
+        study=study,
+        results=tuned.results,
+        winner=tuned.winner,
+        metric=job.decided.metric,
+        loss=job.decided.loss.name,
+        trained=trained,
+        predictions=Path(f"{trained.folder}-predictions.parquet"),
+        seed=job.decided.composed.config.seed,
+    )
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run with another winner
+    draw_all(folder, material)
+    tracker.artifacts(folder, "plots")
+
+
+def _description(job: Job, tuned: Tuned, evaluation: Evaluation) -> str:
+    """The run's description in MLflow: what was found, in Markdown."""
+    metric, winner = job.decided.metric, tuned.winner
+    rows = [
+        f"| {name} | {score.value:.5g} | {score.low:.5g} to {score.high:.5g} | {score.baseline:.5g} |"
+        for name, score in evaluation.scores.items()
+    ]
+    lines = [
+        f"Trial {winner.proposal.number} of {tuned.counts.finished} won with {metric} {winner.mean:.5g} ± "
+        f"{winner.standard_error:.2g} over {job.split.n_folds} folds.",
+        "",
+        f"| metric | holdout ({job.split.n_holdout:,} rows) | 95 % interval | constant |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *(f"- {note}" for note in (*job.prepared.notes, *job.split.notes)),
+    ]
+    return "\n".join(lines)

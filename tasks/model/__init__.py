@@ -123,4 +123,5 @@ def unsupported(family: str, asked: str, known: Sequence[str], kind: str) -> lis
     """A fault that names the loss and the family, where the family can't train on it."""
     if asked in known:
         return []
-    return [f"loss={asked}: {family} can't train on it for a {kind} problem; choose {' or '.join(known)}, or another model."]
+    remedy = f"choose {' or '.join(known)}, or another model"
+    return [f"loss={asked}: {family} can't train on it for a {kind} problem; {remedy}."]

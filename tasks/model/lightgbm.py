@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 
 from tasks.model import Floats, Rows, Training, Validated, unsupported
-from tasks.model._encode import Levels
+from tasks.model._encode import Levels, relative
 from tasks.records import Problem
-from tasks.refusal import Refusal
 
 OBJECTIVES = {  # rmse has mse's gradient up to a positive factor, so LightGBM trains both exactly alike
     ("binary", "cross_entropy"): "binary",
@@ -75,7 +74,7 @@ class Workspace:
 
     def dataset(self, levels: Levels, rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
         matrix = levels.encode(self.training.X.iloc[rows])
-        weight = None if self.training.weight is None else self.training.weight[rows]
+        weight = None if self.training.weight is None else relative(self.training.weight[rows])
         start = None if self.base is None else self.base.raw(matrix).ravel(order="F")
         # Named by position: LightGBM refuses `: , " [` and the like in feature names.
         return lgb.Dataset(
@@ -91,18 +90,17 @@ class Fitted:
 
     booster: lgb.Booster
     levels: Levels
+    is_binary: bool
 
     @property
     def n_parameters(self) -> int:
-        """Leaf values and split thresholds of all trees."""
-        leaves = [tree["num_leaves"] for tree in self.booster.dump_model()["tree_info"]]
+        """Leaf values and split thresholds of all trees, counted in the model's text: dump_model takes a second."""
+        leaves = [int(line[11:]) for line in self.booster.model_to_string().splitlines() if line[:11] == "num_leaves="]
         return sum(2 * n - 1 for n in leaves)
 
     def predict(self, X: pd.DataFrame) -> Floats:
         prediction = np.asarray(self.booster.predict(self.levels.encode(X)), dtype=np.float64)
-        if self.booster.dump_model(num_iteration=1)["objective"].split()[0] == "binary":
-            return np.column_stack([1 - prediction, prediction])
-        return prediction
+        return np.column_stack([1 - prediction, prediction]) if self.is_binary else prediction
 
     def raw(self, matrix: Floats) -> Floats:
         """Scores before the link function: (n_rows,) or (n_rows, n_classes)."""
@@ -126,7 +124,12 @@ class Fitted:
     @classmethod
     def load(cls, folder: Path) -> Fitted:
         levels = Levels.from_json(json.loads((folder / "levels.json").read_text()))
-        return cls(lgb.Booster(model_file=str(folder / "booster.txt")), levels)
+        try:
+            booster = lgb.Booster(model_file=str(folder / "booster.txt"))
+        except lgb.basic.LightGBMError as error:
+            raise ValueError(str(error)) from error
+        objective = str(booster.dump_model(num_iteration=1)["objective"])
+        return cls(booster, levels, objective.split()[0] == "binary")
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class LightGBM:
             data.set_init_score(None)
             base = workspace.base.booster
         booster = lgb.train(parameters, data, num_boost_round=rounds or self.rounds, init_model=base)
-        return Fitted(booster.free_dataset(), levels)
+        return Fitted(booster.free_dataset(), levels, workspace.training.problem.kind == "binary")
 
     def _parameters(self, workspace: Workspace, hyperparameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
         problem, loss = workspace.training.problem, workspace.training.loss
@@ -207,7 +210,7 @@ def _look(booster: lgb.Booster) -> tuple[float, bool, Floats]:
         kept["prediction"] = prediction.copy()
         return "kept", 0.0, True
 
-    (_, _, value, is_higher_better), *_ = booster.eval_valid(keep)
+    _, _, value, is_higher_better = booster.eval_valid(keep)[0][:4]
     return float(value), bool(is_higher_better), kept["prediction"]
 
 
@@ -216,16 +219,3 @@ def _as_probabilities(booster: lgb.Booster, prediction: Floats) -> Floats:
     if objective == "binary":
         return np.column_stack([1 - prediction, prediction])
     return prediction
-
-
-def check_base(fitted: object, columns: list[str], name: str) -> None:
-    """Whether a registered model can be gone on from with these columns.
-
-    Raises:
-        Refusal: when it is of another family or was trained on other columns; says what differs.
-    """
-    if not isinstance(fitted, Fitted):
-        raise Refusal(f"base={name} is a {type(fitted).__module__.rpartition('.')[2]} model; only lightgbm can be continued.")
-    missing, extra = set(fitted.levels.columns) - set(columns), set(columns) - set(fitted.levels.columns)
-    if missing or extra:
-        raise Refusal(f"base={name} was trained on other columns: the table lacks {sorted(missing)} and adds {sorted(extra)}.")

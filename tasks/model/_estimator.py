@@ -1,0 +1,107 @@
+"""What families made of scikit-learn's estimators share: each fold encoded once, and models kept without pickle."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+import skops.io
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from tasks.model import Floats, Rows, Training
+from tasks.model._encode import relative
+from tasks.refusal import Refusal
+
+
+class Encoder(Protocol):
+    """Typed features to the matrix that an estimator takes, dense or sparse."""
+
+    def encode(self, X: pd.DataFrame) -> Any: ...
+
+
+E = TypeVar("E", bound=Encoder)
+
+
+@dataclass(frozen=True)
+class Encoded(Generic[E]):
+    """One fold, or all rows: what was learned of its training rows, and the matrices that it makes.
+
+    train: (n_train, n_encoded); y: (n_train,); weight: as `relative` gives it; valid: (n_valid, n_encoded), or None.
+    """
+
+    encoder: E
+    train: Any
+    y: Floats
+    weight: Floats | None
+    valid: Any
+
+
+@dataclass(frozen=True)
+class Workspace(Generic[E]):
+    """A fold is encoded once, when a trial first needs it, from its training rows alone; trials fit estimators only."""
+
+    training: Training
+    learn: Callable[[pd.DataFrame], E]
+    n_threads: int
+    folds: dict[int, Encoded[E]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fold(self, fold: int) -> Encoded[E]:
+        with self.lock:
+            if fold not in self.folds:
+                self.folds[fold] = self._encode(*self.training.folds[fold])
+            return self.folds[fold]
+
+    def all_rows(self) -> Encoded[E]:
+        """All training rows, for the final fit; not kept."""
+        return self._encode(self.training.rows(None), None)
+
+    def _encode(self, rows: Rows, valid_rows: Rows | None) -> Encoded[E]:
+        X = self.training.X.iloc[rows]
+        encoder = self.learn(X)
+        weight = None if self.training.weight is None else relative(self.training.weight[rows])
+        valid = None if valid_rows is None else encoder.encode(self.training.X.iloc[valid_rows])
+        return Encoded(encoder, encoder.encode(X), self.training.y[rows], weight, valid)
+
+
+def probabilities(estimator: Any, matrix: Any, n_classes: int) -> Floats:
+    """(n_rows, n_classes); a class that the training rows lacked has probability 0."""
+    known = np.asarray(estimator.predict_proba(matrix), dtype=np.float64)
+    every = np.zeros((known.shape[0], n_classes))
+    every[:, estimator.classes_.astype(np.int64)] = known
+    return every
+
+
+def refuse_base(base: Path | None, family: str) -> None:
+    """
+    Raises:
+        Refusal: when there is a base, since an estimator is fitted from nothing.
+    """
+    if base is not None:
+        raise Refusal(f"base={base}: {family} can't go on from a model; choose model=lightgbm, or leave base out.")
+
+
+def dump(parts: Mapping[str, Any], path: Path) -> None:
+    """Writes estimators and arrays in skops' format, which holds no code, lightly compressed."""
+    skops.io.dump(dict(parts), path, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+
+
+def load(path: Path, trusted: Sequence[str]) -> dict[str, Any]:
+    """What `dump` wrote, as long as it holds nothing but skops' own trusted types and the given ones.
+
+    Raises:
+        Refusal: when it holds another type, which is named, or is torn.
+    """
+    try:
+        parts: dict[str, Any] = skops.io.load(path, trusted=list(trusted))
+    except UntrustedTypesFoundException as error:
+        raise Refusal(f"{path} is refused: it holds what no model of this family does. {error}") from error
+    except zipfile.BadZipFile as error:
+        raise Refusal(f"{path} can't be read: {error}. Train the model again.") from error
+    return parts

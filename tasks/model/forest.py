@@ -1,0 +1,148 @@
+"""Forests of randomised trees by scikit-learn: random forests (Breiman 2001), extremely randomised trees (Geurts et
+al. 2006)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+
+from tasks.model import Floats, Training, Validated, unsupported
+from tasks.model import _estimator as estimators
+from tasks.model._encode import Levels
+from tasks.model._estimator import Encoded, Workspace
+from tasks.records import Problem
+from tasks.refusal import did_you_mean
+
+ESTIMATORS = {  # (kind, whether classes are predicted)
+    ("random", True): RandomForestClassifier,
+    ("random", False): RandomForestRegressor,
+    ("extra", True): ExtraTreesClassifier,
+    ("extra", False): ExtraTreesRegressor,
+}
+KINDS = ("random", "extra")
+TRUSTED = ("sklearn.tree._tree.Tree",)  # what skops doesn't trust of its own accord in what `save` writes
+LARGEST = 3e38  # trees compare in float32
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Levels to codes in alphabetical order: (n_rows, n_columns) float32; missing and unseen are NaN, which trees
+    send to the side that fits better."""
+
+    levels: Levels
+
+    @classmethod
+    def learn(cls, X: pd.DataFrame) -> Encoder:
+        return cls(Levels.learn(X))
+
+    def encode(self, X: pd.DataFrame) -> npt.NDArray[np.float32]:
+        return np.clip(self.levels.encode(X), -LARGEST, LARGEST).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A forest with its encoder; n_classes: 0 for a regression."""
+
+    encoder: Encoder
+    estimator: Any
+    n_classes: int
+
+    @property
+    def n_parameters(self) -> int:
+        """Thresholds of all inner nodes, and the free values of all leaves."""
+        free = max(1, self.n_classes - 1)
+        leaves = [int(tree.tree_.n_leaves) for tree in self.estimator.estimators_]
+        return sum(n - 1 + n * free for n in leaves)
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        return _predict(self.estimator, self.encoder.encode(X), self.n_classes)
+
+    def importance(self) -> dict[str, float]:
+        """Share of the decrease of impurity (it favours columns with many values)."""
+        return dict(zip(self.encoder.levels.columns, self.estimator.feature_importances_.tolist(), strict=True))
+
+    def save(self, folder: Path) -> None:
+        estimators.dump({"estimator": self.estimator, "n_classes": self.n_classes}, folder / "forest.skops")
+        (folder / "levels.json").write_text(json.dumps(self.encoder.levels.as_json(), ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> Fitted:
+        parts = estimators.load(folder / "forest.skops", TRUSTED)
+        levels = Levels.from_json(json.loads((folder / "levels.json").read_text()))
+        return cls(Encoder(levels), parts["estimator"], parts["n_classes"])
+
+
+@dataclass(frozen=True)
+class Forest:
+    """The family. `max_rows` and `max_leaves` bound each tree, and so time, memory and the size of what is saved."""
+
+    hyperparameters: dict[str, Any]
+    start: dict[str, Any]
+    space: dict[str, Any]
+    grid: dict[str, Any]
+    max_rows: Annotated[int, Field(ge=2)]
+    max_leaves: Annotated[int, Field(ge=2)]
+
+    def check(self, problem: Problem, loss: str) -> list[str]:
+        """mae is refused: at 5,000 rows a tree took 5 (random) to 13 (extra) times as long with it as with mse."""
+        known = ["cross_entropy"] if problem.is_classification else ["mse", "rmse"]
+        return [*self._unknown_kinds(), *unsupported("forest", loss, known, problem.kind)]
+
+    def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
+        estimators.refuse_base(base, "forest")
+        return Workspace(training, Encoder.learn, n_threads)
+
+    def validate(self, workspace: Workspace[Encoder], fold: int, hyperparameters: Mapping[str, Any],
+                 seed: int) -> Validated:
+        encoded = workspace.fold(fold)
+        estimator = self._fit(workspace, encoded, hyperparameters, seed)
+        prediction = _predict(estimator, encoded.valid, len(workspace.training.problem.classes))
+        return Validated(prediction, None, ())
+
+    def fit(self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None,
+            seed: int) -> Fitted:
+        encoded = workspace.all_rows()
+        estimator = self._fit(workspace, encoded, hyperparameters, seed)
+        return Fitted(encoded.encoder, estimator, len(workspace.training.problem.classes))
+
+    def _fit(self, workspace: Workspace[Encoder], encoded: Encoded[Encoder], hyperparameters: Mapping[str, Any],
+             seed: int) -> Any:
+        """Extremely randomised trees see all rows, as in Geurts et al., unless max_samples or max_rows says fewer."""
+        is_classification = workspace.training.problem.is_classification
+        settings, n_rows = dict(hyperparameters), len(encoded.y)
+        kind = settings.pop("kind")
+        n_drawn = max(1, min(self.max_rows, round(settings.pop("max_samples") * n_rows)))
+        is_drawn = kind == "random" or n_drawn < n_rows
+        estimator = ESTIMATORS[kind, is_classification](
+            **settings, criterion="log_loss" if is_classification else "squared_error", bootstrap=is_drawn,
+            max_samples=n_drawn if is_drawn else None, max_leaf_nodes=self.max_leaves, random_state=seed,
+            n_jobs=workspace.n_threads,
+        ).fit(encoded.train, encoded.y, encoded.weight)
+        # Threads would add up the trees' predictions in the order in which they finish, and rounding differs by order.
+        return estimator.set_params(n_jobs=1)
+
+    def _unknown_kinds(self) -> list[str]:
+        fixed, space = self.hyperparameters["kind"], self.space.get("kind")
+        kinds = [fixed] if fixed is not None else [*(space or []), self.start["kind"]]
+        return [f"model.forest: kind={kind} is no forest; choose {' or '.join(KINDS)}{did_you_mean(str(kind), KINDS)}"
+                for kind in dict.fromkeys(kinds) if kind not in KINDS]
+
+
+def _predict(estimator: Any, matrix: npt.NDArray[np.float32], n_classes: int) -> Floats:
+    if n_classes:
+        return estimators.probabilities(estimator, matrix, n_classes)
+    return np.asarray(estimator.predict(matrix), dtype=np.float64)

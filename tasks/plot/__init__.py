@@ -1,0 +1,50 @@
+"""The pictures of one run as PNG files: one file of code for each, and a picture that would say nothing is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from tasks.plot import (
+    _canvas,
+    confusion_matrix,
+    feature_importance,
+    fold_scheme,
+    hyperparameter_importance,
+    learning_curve,
+    parallel_coordinates,
+    residuals,
+    search_history,
+)
+from tasks.plot._material import Material
+
+__all__ = ["Material", "draw_all"]
+
+# Each gives its figure, or None where the run has nothing to show of it.
+PICTURES: dict[str, Callable[[Material], Figure | None]] = {
+    "fold_scheme": fold_scheme.draw,
+    "search_history": search_history.draw,
+    "hyperparameter_importance": hyperparameter_importance.draw,
+    "parallel_coordinates": parallel_coordinates.draw,
+    "confusion_matrix": confusion_matrix.draw,
+    "residuals": residuals.draw,
+    "learning_curve": learning_curve.draw,
+    "feature_importance": feature_importance.draw,
+}
+
+
+def draw_all(folder: Path, material: Material) -> list[Path]:
+    """Draws every picture that says something of this run into `folder`, which is made; gives their paths.
+
+    The same material gives the same pictures. Matplotlib's settings are changed while it draws, and then put back.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with _canvas.styled():
+        for name, draw in PICTURES.items():
+            figure = draw(material)
+            if figure is not None:
+                paths.append(_canvas.write(figure, folder / f"{name}.png"))
+    return paths

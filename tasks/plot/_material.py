@@ -1,0 +1,65 @@
+"""What the pictures of a run are drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from optuna.trial import FrozenTrial
+
+from tasks.records import Problem, Trained, TrialResult, Winner
+from tasks.search import FAMILY
+from tasks.study import Study
+
+
+@dataclass(frozen=True)
+class Material:
+    """One finished run.
+
+    split: the folder of the training rows, the folds and the holdout's features. results: in the order of their
+    trials, of which the study may know more. metric and loss: the names of what was selected and trained on.
+    predictions: the Parquet file of the holdout's targets and predictions.
+    """
+
+    split: Path
+    problem: Problem
+    study: Study
+    results: tuple[TrialResult, ...]
+    winner: Winner
+    metric: str
+    loss: str
+    trained: Trained
+    predictions: Path
+    seed: int
+
+    def finished(self, family: str | None = None) -> list[tuple[FrozenTrial, TrialResult]]:
+        """The trials of a family, or of all, that did not fail."""
+        pairs = zip(self.study.trials(), self.results, strict=False)
+        return [
+            (trial, result)
+            for trial, result in pairs
+            if result.error is None and family in (None, result.proposal.family)
+        ]
+
+    @property
+    def families(self) -> list[str]:
+        """The families that have a finished trial, by name."""
+        return sorted({result.proposal.family for _, result in self.finished()})
+
+    def searched(self, family: str) -> dict[str, str]:
+        """Each searched hyperparameter of a family that took more than one value, by its name in the study."""
+        trials = [trial for trial, _ in self.finished(family)]
+        names = dict.fromkeys(name for trial in trials for name in trial.params if name != FAMILY)
+        several = any(FAMILY in trial.params for trial in trials)
+        own = {name: name.removeprefix(f"{family}.") for name in names if not several or name.startswith(f"{family}.")}
+        return {
+            name: own[name]
+            for name in own
+            if all(name in trial.params for trial in trials) and len({str(trial.params[name]) for trial in trials}) > 1
+        }
+
+
+def mean(result: TrialResult) -> float:
+    """The metric's mean over the folds of a trial."""
+    return fmean(fold.value for fold in result.folds)

@@ -1,0 +1,111 @@
+"""Composing: every fault at once, in the words that were typed, and nothing silently taken for something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows import config
+from flows.config import compose, sweep, with_decided
+from tasks.refusal import Refusal
+
+
+def faults(*overrides: str) -> tuple[str, ...]:
+    with pytest.raises(Refusal) as refused:
+        compose(overrides)
+    return refused.value.faults
+
+
+def test_several_families_compose_side_by_side() -> None:
+    assert list(compose(["model=[lightgbm,linear]"]).config.model) == ["lightgbm", "linear"]
+    assert list(compose(["model=linear"]).config.model) == ["linear"]
+
+
+@pytest.mark.parametrize("search", config.groups()["search"])
+def test_a_budget_exists_for_every_search(search: str) -> None:
+    assert compose([f"search={search}", "search.trials=7"]).config.search.trials == 7
+
+
+def test_a_list_takes_the_place_of_a_range_and_a_range_that_of_a_range() -> None:
+    family = compose([
+        "model.lightgbm.space.num_leaves=[15,31,63]",
+        "model.lightgbm.space.learning_rate={low: 0.1, high: 0.2}",
+    ]).config.model["lightgbm"]  # fmt: skip
+    assert family["space"]["num_leaves"] == [15, 31, 63]
+    assert family["space"]["learning_rate"] == {"low": 0.1, "high": 0.2}
+
+
+def test_a_hyperparameter_is_fixed_by_its_value() -> None:
+    family = compose(["model.lightgbm.hyperparameters.num_leaves=63"]).config.model["lightgbm"]
+    assert family["hyperparameters"]["num_leaves"] == 63
+
+
+def test_all_faults_show_at_once() -> None:
+    found = faults("search=bayesan", "serch.trials=3", "+sed=1", "no-override")
+    assert len(found) == 4
+    assert any("did you mean 'bayesian'" in fault for fault in found)
+    assert any("did you mean 'search.trials'" in fault for fault in found)
+    assert any("did you mean 'seed'" in fault for fault in found)
+
+
+def test_all_faults_of_type_show_at_once_with_key_and_value() -> None:
+    assert faults("search.trials=many", "output=jsn", "search.window=0", "holdout.fraction=1.5") == (
+        "search.trials must be a whole number, got 'many'.",
+        "search.window must be at least 1, got 0.",
+        "holdout.fraction must be less than 1, got 1.5.",
+        "output=jsn: not one of text, json; did you mean 'json'?",
+    )
+
+
+def test_several_values_need_multirun() -> None:
+    assert "--multirun" in faults("search.trials=3,4")[0]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "source.url=postgresql://me:s3cret@host/db",
+        "tracking.uri=http://me:s3cret@host",
+        "source.path=s3://x?token=s3cret",
+    ],
+)
+def test_a_password_is_refused_and_not_repeated(override: str) -> None:
+    (fault,) = faults("source=sql", override)
+    assert "s3cret" not in fault
+    assert "oc.env" in fault
+
+
+def test_a_secret_is_recorded_as_its_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cret@host/db")
+    composed = compose(["source=sql", "source.url=${oc.env:DATABASE_URL}", "source.query=q"])
+    assert "s3cret" not in str(composed)
+    assert composed.recorded["source"]["url"] == "${oc.env:DATABASE_URL}"
+
+
+def test_what_is_auto_is_replaced_by_what_was_decided() -> None:
+    again = with_decided(["folds=auto", "folds.n_splits=3", "seed=4"], {"folds": "stratified"})
+    composed = compose(again)
+    assert composed.choices["folds"] == "stratified"
+    assert (composed.config.folds["n_splits"], composed.config.folds["random_state"]) == (3, 4)
+
+
+def test_a_sweep_is_the_product_of_its_values() -> None:
+    assert sweep(["seed=1,2", "model=[lightgbm,linear]", "search=random,grid"]) == [
+        [f"seed={seed}", "model=[lightgbm,linear]", f"search={search}"]
+        for seed in (1, 2)
+        for search in ("random", "grid")
+    ]
+
+
+def test_a_folder_of_the_users_adds_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "mine.yaml").write_text("# @package search.sampler\n_target_: mine.Search\n")
+    monkeypatch.setenv("FINEFOLD_CONF", str(tmp_path))
+    assert "mine" in config.groups()["search"]
+    assert compose(["search=mine"]).config.search.sampler == {"_target_": "mine.Search"}
+
+
+def test_a_folder_of_the_users_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINEFOLD_CONF", "/nowhere")
+    assert "FINEFOLD_CONF=/nowhere" in faults()[0]

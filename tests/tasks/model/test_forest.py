@@ -1,0 +1,70 @@
+"""What is peculiar to forests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.build import build
+from flows.config import compose
+from tasks.model import Training
+from tasks.model import forest as forest_model
+from tasks.model.forest import Forest
+from tasks.records import Problem
+
+N = 400
+HYPERPARAMETERS = {"max_features": 0.5, "min_samples_leaf": 1, "max_samples": 1.0, "n_estimators": 8}
+
+
+def forest(*overrides: str) -> Forest:
+    built: Forest = build(compose(["model=forest", *overrides]).config.model["forest"], "model.forest")
+    return built
+
+
+def training(*, is_number: bool) -> Training:
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame(generator.normal(size=(N, 4)), columns=list("abcd"))
+    score = X["a"].to_numpy() + generator.normal(size=N)
+    rows = np.arange(N)
+    problem = Problem("regression", "y", ()) if is_number else Problem("binary", "y", (0, 1))
+    return Training(X, score if is_number else (score > 0).astype(float), None, [(rows[::2], rows[1::2])], problem,
+                    "mse" if is_number else "cross_entropy", "rmse" if is_number else "roc_auc")
+
+
+def fitted(kind: str, n_threads: int, *overrides: str, is_number: bool = False) -> forest_model.Fitted:
+    it = forest(*overrides)
+    workspace = it.workspace(training(is_number=is_number), None, n_threads)
+    return it.fit(workspace, {**HYPERPARAMETERS, "kind": kind}, None, 0)
+
+
+@pytest.mark.parametrize("is_number", [False, True])
+@pytest.mark.parametrize("kind", forest_model.KINDS)
+def test_the_number_of_threads_changes_no_prediction(kind: str, is_number: bool) -> None:
+    X = training(is_number=is_number).X
+    one, two = (fitted(kind, n, is_number=is_number).predict(X).tobytes() for n in (1, 2))
+    assert one == two
+
+
+@pytest.mark.parametrize("kind", forest_model.KINDS)
+def test_max_rows_and_max_leaves_bound_every_tree(kind: str) -> None:
+    for tree in fitted(kind, 1, "model.forest.max_rows=50").estimator.estimators_:
+        assert tree.tree_.n_node_samples[0] <= 50
+    for tree in fitted(kind, 1, "model.forest.max_leaves=7").estimator.estimators_:
+        assert tree.tree_.n_leaves <= 7
+
+
+def test_parameters_are_thresholds_and_the_free_values_of_leaves() -> None:
+    it = fitted("random", 1, "model.forest.max_leaves=2")
+    assert it.n_parameters == 8 * 3  # a stump has one threshold and, of two classes, one free value per leaf
+
+
+def test_mae_is_refused() -> None:
+    assert "loss=mae" in forest().check(training(is_number=True).problem, "mae")[0]
+
+
+@pytest.mark.parametrize("override", ["hyperparameters.kind=extr", "space.kind=[extr]"])
+def test_a_kind_that_there_is_not_is_refused_before_any_trial(override: str) -> None:
+    faults = forest(f"model.forest.{override}").check(training(is_number=False).problem, "cross_entropy")
+    assert "kind=extr" in faults[0]
+    assert "did you mean 'extra'" in faults[0]

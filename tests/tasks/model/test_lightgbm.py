@@ -1,0 +1,146 @@
+"""What is peculiar to LightGBM: shared bins, early stopping, and going on from a base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.build import build
+from flows.config import compose
+from tasks import model
+from tasks.metric import value
+from tasks.model import Training
+from tasks.model.lightgbm import Fitted, LightGBM
+from tasks.records import Problem, ProblemKind
+
+N = 400
+KINDS: tuple[ProblemKind, ...] = ("binary", "multiclass", "regression")
+PLAIN: dict[str, Any] = {"num_leaves": 7, "learning_rate": 0.1, "min_data_in_leaf": 5}
+NO_GAIN = {**PLAIN, "min_gain_to_split": 1e12}  # no split is worth it, so that no tree says anything
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def lightgbm(*overrides: str) -> LightGBM:
+    built: LightGBM = build(compose(["model=lightgbm", *overrides]).config.model["lightgbm"], "model.lightgbm")
+    return built
+
+
+def training(kind: ProblemKind, metric: str | None = None) -> Training:
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame(generator.normal(size=(N, 3)), columns=["a: b", "c, d", 'e "f" [絵]'])
+    X["town"] = generator.choice(["x", "y", "z"], N)
+    score = X.iloc[:, 0].to_numpy() + (X["town"] == "x") + generator.normal(size=N) / 2
+    cuts = {"binary": [0.3], "multiclass": [-0.5, 1.0]}.get(kind)
+    rows = np.arange(N)
+    classes = {"binary": (0, 1), "multiclass": (0, 1, 2)}.get(kind, ())
+    default = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[kind]
+    return Training(X, score if cuts is None else np.digitize(score, cuts).astype(np.float64), None,
+                    [(rows[: N // 2], rows[N // 2:])], Problem(kind, "y", classes),
+                    "mse" if kind == "regression" else "cross_entropy", metric or default)
+
+
+def base(kind: ProblemKind, folder: Path, rounds: int = 10) -> Fitted:
+    it = lightgbm()
+    fitted = it.fit(it.workspace(training(kind), None, 1), PLAIN, rounds, 0)
+    model.save(fitted, folder)
+    return fitted
+
+
+@kinds
+def test_more_rounds_are_put_on_top_of_a_base(kind: ProblemKind, tmp_path: Path) -> None:
+    it, data, first = lightgbm(), training(kind), base(kind, tmp_path)
+    more = it.fit(it.workspace(data, tmp_path, 1), PLAIN, 5, 0)
+    n_classes = len(data.problem.classes) if kind == "multiclass" else 1
+    assert more.booster.num_trees() == 15 * n_classes
+    matrix = first.levels.encode(data.X)
+    kept = more.booster.predict(matrix, raw_score=True, num_iteration=10)
+    np.testing.assert_allclose(kept, first.raw(matrix), atol=1e-12)
+    assert np.abs(more.predict(data.X) - first.predict(data.X)).max() > 1e-3
+
+
+@kinds
+def test_trees_that_gain_nothing_leave_the_base_as_it_is(kind: ProblemKind, tmp_path: Path) -> None:
+    it, data, first = lightgbm(), training(kind), base(kind, tmp_path)
+    workspace = it.workspace(data, tmp_path, 1)
+    np.testing.assert_allclose(it.fit(workspace, NO_GAIN, 3, 0).predict(data.X), first.predict(data.X), atol=1e-6)
+    valid = data.folds[0][1]
+    fold = it.validate(workspace, 0, NO_GAIN, 0)
+    np.testing.assert_allclose(fold.prediction, first.predict(data.X.iloc[valid]), atol=1e-6)
+
+
+@kinds
+def test_a_fold_that_goes_on_from_a_base_is_a_fit_that_does(kind: ProblemKind, tmp_path: Path) -> None:
+    it, data = lightgbm("model.lightgbm.rounds=20"), training(kind)
+    base(kind, tmp_path)
+    train, valid = data.folds[0]
+    fold = it.validate(it.workspace(data, tmp_path, 1), 0, PLAIN, 0)
+    alone = Training(data.X.iloc[train], data.y[train], None, (), data.problem, data.loss, data.metric)
+    whole = it.fit(it.workspace(alone, tmp_path, 1), PLAIN, fold.rounds, 0)
+    np.testing.assert_allclose(whole.predict(data.X.iloc[valid]), fold.prediction, atol=1e-6)
+
+
+def test_a_base_is_continued_on_columns_in_another_order_and_with_new_levels(tmp_path: Path) -> None:
+    it, data, first = lightgbm(), training("binary"), base("binary", tmp_path)
+    X = data.X[list(reversed(data.X.columns))].copy()
+    X.loc[:20, "town"] = "a new one"
+    moved = Training(X, data.y, None, data.folds, data.problem, data.loss, data.metric)
+    same = it.fit(it.workspace(moved, tmp_path, 1), NO_GAIN, 3, 0)
+    np.testing.assert_allclose(same.predict(data.X), first.predict(data.X), atol=1e-6)
+    assert same.levels.levels["town"] == ("x", "y", "z", "a new one")
+
+
+def test_a_model_that_was_continued_survives_saving(tmp_path: Path) -> None:
+    it, data = lightgbm(), training("binary")
+    base("binary", tmp_path / "base")
+    more = it.fit(it.workspace(data, tmp_path / "base", 1), PLAIN, 5, 0)
+    model.save(more, tmp_path / "more")
+    assert model.load(tmp_path / "more").predict(data.X).tobytes() == more.predict(data.X).tobytes()
+
+
+@pytest.mark.parametrize(("kind", "metric"), [
+    ("binary", "roc_auc"), ("binary", "average_precision"), ("multiclass", "log_loss"), ("regression", "mae"),
+])
+def test_the_best_round_is_the_best_of_its_learning_curve(kind: ProblemKind, metric: str) -> None:
+    data = training(kind, metric)
+    fold = lightgbm().validate(lightgbm().workspace(data, None, 1), 0, PLAIN, 0)
+    best = max(fold.curve, key=lambda point: point[1] if metric in ("roc_auc", "average_precision") else -point[1])
+    assert fold.rounds == best[0]
+    assert value(metric, data.y[data.folds[0][1]], fold.prediction, None) == pytest.approx(best[1], abs=1e-6)
+
+
+def test_a_fold_stops_once_patience_is_over() -> None:
+    it = lightgbm("model.lightgbm.patience=20")
+    fold = it.validate(it.workspace(training("binary"), None, 1), 0, {**PLAIN, "learning_rate": 0.5}, 0)
+    assert fold.rounds is not None
+    assert fold.curve[-1][0] <= fold.rounds + 20 < it.rounds
+
+
+def test_rmse_is_trained_exactly_as_mse() -> None:
+    it, data = lightgbm(), training("regression")
+    as_rmse = Training(data.X, data.y, None, data.folds, data.problem, "rmse", data.metric)
+    mse, rmse = (it.validate(it.workspace(d, None, 1), 0, PLAIN, 0).prediction.tobytes() for d in (data, as_rmse))
+    assert mse == rmse
+
+
+def test_levels_of_validation_rows_alone_have_no_code() -> None:
+    data = training("binary")
+    data.X.loc[N // 2:, "town"] = "held out"
+    assert lightgbm().workspace(data, None, 1).fold(0).levels.levels["town"] == ("x", "y", "z")
+
+
+def test_a_fixed_number_of_bins_reaches_the_bins() -> None:
+    it = lightgbm("model.lightgbm.hyperparameters.max_bin=7")
+    bins = it.workspace(training("binary"), None, 1).fold(0)
+    assert bins.train.feature_num_bin(0) <= 7
+
+
+@kinds
+def test_contributions_have_a_column_for_each_feature(kind: ProblemKind, tmp_path: Path) -> None:
+    data = training(kind)
+    contributions = base(kind, tmp_path).contributions(data.X)
+    assert contributions.shape == (N, 4)
+    assert contributions.mean(axis=0).argmax() in (0, 3)
