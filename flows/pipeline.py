@@ -104,7 +104,7 @@ def pipeline(overrides: list[str]) -> Result:
     composed = configs.compose(overrides)
     planned = plan(composed)
     config = composed.config
-    base = None if config.base is None else registry.download(config.base, config.tracking.uri)
+    base = None if config.base is None else _base(config.base, config.tracking.uri)
 
     prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
     decided = decide(composed, prepared)
@@ -128,6 +128,15 @@ def pipeline(overrides: list[str]) -> Result:
         log_plots(tracker, job, study, tuned, trained)
         registered = register(tracker, trained, config.model_name or prepared.name, {"finefold.data": prepared.digest})
     return _result(job, tracker, tuned, evaluation, registered, searched)
+
+
+def _base(uri: str, tracking_uri: str | None) -> Path:
+    """The folder of the model to go on from, which must be one that can be gone on from."""
+    folder = registry.download(uri, tracking_uri)
+    family = json.loads((folder / "family.json").read_text())["module"].rpartition(".")[2]
+    if family != "lightgbm":
+        raise Refusal(f"base={uri} is a {family} model; only a lightgbm model can be gone on from.")
+    return folder
 
 
 def _search(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,10 @@ def register(tracker: Tracker, trained: Trained, name: str, tags: dict[str, str]
 
 def read_example(folder: Path, schema: Schema) -> pd.DataFrame:
     """A few raw rows, in the types that a caller of the model sends."""
-    example = pd.read_json(
-        StringIO((folder / "example.json").read_text()), orient="split", dtype=False, convert_dates=False
-    )
-    types: dict[str, Any] = {"double": "float64", "boolean": "bool", "string": "object", "datetime": "datetime64[ns]"}
-    for column in schema.columns:
-        example[column.name] = example[column.name].astype(types[column.raw])
-    return example
+    stored = json.loads((folder / "example.json").read_text())
+    example = pd.DataFrame(stored["data"], columns=stored["columns"], dtype=object)
+    types = {"double": "float64", "datetime": "datetime64[ns]"}
+    return example.astype({column.name: types[column.raw] for column in schema.columns if column.raw in types})
 
 
 def _signature(predictor: Predictor, example: pd.DataFrame) -> Any:

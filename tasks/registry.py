@@ -34,7 +34,7 @@ def log_model(
 
     tasks = Path(__file__).resolve().parent
     with warnings.catch_warnings(), mlflow.start_run(run_id=tracker.run_id):
-        warnings.filterwarnings("ignore", category=UserWarning)  # mlflow.pyfunc warns of its own type hints
+        warnings.simplefilter("ignore")  # MLflow 3.17 warns of its own type hints and of its own use of pandas 3
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(tasks / "pyfunc.py"),

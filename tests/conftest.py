@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 
 import pytest
 
 from flows import server
+from tasks import tracking
+
+with warnings.catch_warnings():
+    # What MLflow 3.17 warns of while it is imported (SQLAlchemy's `noload`, type hints of its own) is not ours to mend.
+    warnings.simplefilter("ignore")
+    tracking.preload()
 
 
 @pytest.fixture(scope="session")

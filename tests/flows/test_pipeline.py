@@ -1,0 +1,211 @@
+"""The main job from end to end, on a real Prefect server and a real MLflow store."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
+
+from flows.pipeline import run
+from flows.server import Server
+from tasks.records import Result
+from tasks.refusal import Refusal
+
+SMALL = ["search.trials=4", "folds.n_splits=3", "model.lightgbm.rounds=40"]
+PUBLIC_KEYS = {
+    "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "best", "trials", "model_uri", "model_name",
+    "model_version", "mlflow_url", "prefect_url", "seconds",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Path]:
+    """A folder that the runs of this file share, and that is the current one."""
+    folder = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def result(place: Path) -> Result:
+    return run(SMALL)
+
+
+@pytest.fixture
+def client(place: Path) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
+
+
+def children(client: mlflow.MlflowClient, run_id: str) -> list[Any]:
+    return list(
+        client.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{run_id}'", order_by=["attributes.start_time"])
+    )
+
+
+def fold_files(place: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in place.glob("data/studies/*/*/folds/*/*.npz")}
+
+
+def test_the_result_has_the_public_keys_and_beats_the_constant_baseline(result: Result) -> None:
+    assert set(asdict(result)) == PUBLIC_KEYS
+    score = result.holdout["roc_auc"]
+    assert score.baseline == 0.5 < score.low <= score.value <= score.high <= 1
+    assert set(result.holdout) == {
+        "roc_auc", "log_loss", "accuracy", "balanced_accuracy", "f1", "f1_macro", "average_precision",
+    }  # fmt: skip
+
+
+def test_nothing_is_written_but_data_and_mlruns(result: Result, place: Path) -> None:
+    assert {path.name for path in place.iterdir()} == {"data", "mlruns"}
+
+
+def test_mlflow_has_one_finished_run_with_a_finished_child_per_trial(
+    result: Result, client: mlflow.MlflowClient
+) -> None:
+    parent = client.get_run(result.run_id)
+    nested = children(client, result.run_id)
+    assert parent.info.status == "FINISHED"
+    assert sorted(child.data.tags["finefold.trial"] for child in nested) == ["0", "1", "2", "3"]
+    assert {child.info.status for child in nested} == {"FINISHED"}
+    steps = client.get_metric_history(nested[0].info.run_id, "fold_roc_auc")
+    assert sorted(point.step for point in steps) == [0, 1, 2]
+
+
+def test_mlflow_tells_what_was_asked_and_what_came_out(result: Result, client: mlflow.MlflowClient) -> None:
+    parent = client.get_run(result.run_id)
+    assert parent.data.params["overrides"] == " ".join(SMALL)
+    assert parent.data.params["folds"] == "stratified"
+    assert parent.data.params["best.model"] == "lightgbm"
+    assert parent.data.metrics["holdout_roc_auc"] == pytest.approx(result.holdout["roc_auc"].value)
+    assert parent.data.metrics["parameters_learned"] > 10
+    assert result.flow_run_id in parent.data.tags["prefect.url"]
+    assert parent.inputs.dataset_inputs[0].dataset.name == "breast_cancer"
+    plots = {Path(file.path).name for file in client.list_artifacts(result.run_id, "plots")}
+    assert {"fold_scheme.png", "search_history.png", "confusion_matrix.png", "learning_curve.png"} <= plots
+    config = json.loads(Path(client.download_artifacts(result.run_id, "config.json")).read_text())
+    assert config["config"]["loss"]["_target_"] == "tasks.loss.cross_entropy.CrossEntropy"
+
+
+def test_prefect_has_a_task_run_per_stage_and_for_every_trial(result: Result) -> None:
+    with get_client(sync_client=True) as prefect:
+        mine = FlowRunFilter.model_validate({"id": {"any_": [result.flow_run_id]}})
+        names = [task_run.name for task_run in prefect.read_task_runs(flow_run_filter=mine)]
+        artifacts = prefect.read_artifacts(flow_run_filter=mine, artifact_filter=ArtifactFilter())
+    assert {"prepare", "split", "finetune", "evaluate", "register"} <= set(names)
+    trials = [name for name in names if name.startswith("trial")]
+    spans = [[int(part) for part in name.split("-")[1:]] for name in trials]
+    assert sorted(n for span in spans for n in range(span[0], span[-1] + 1)) == [0, 1, 2, 3]
+    assert {artifact.key for artifact in artifacts} >= {"search-progress", "best-trials", "mlflow-run"}
+
+
+def test_the_same_again_is_a_new_run_that_reuses_every_fold(
+    result: Result, place: Path, client: mlflow.MlflowClient
+) -> None:
+    before = fold_files(place)
+    again = run(SMALL)
+    assert again.run_id != result.run_id
+    assert again.trials.reused == 4
+    assert (again.best, again.cv) == (result.best, result.cv)
+    assert again.holdout == result.holdout
+    assert fold_files(place) == before
+    assert len(children(client, again.run_id)) == 4
+
+
+def test_later_versions_of_a_name_are_challengers(result: Result, client: mlflow.MlflowClient) -> None:
+    again = run(SMALL)
+    aliases = client.get_registered_model("breast_cancer").aliases
+    assert str(aliases["champion"]) == "1"
+    assert str(aliases["challenger"]) == str(again.model_version)
+
+
+def test_a_larger_budget_extends_the_search(result: Result) -> None:
+    extended = run([*SMALL[1:], "search.trials=6"])
+    assert (extended.trials.reused, extended.trials.finished) == (4, 6)
+
+
+def test_resume_never_begins_anew_and_finds_the_same(result: Result) -> None:
+    anew = run([*SMALL, "resume=never"])
+    assert anew.trials.reused == 0
+    assert (anew.best, anew.cv) == (result.best, result.cv)
+
+
+def test_the_registered_model_takes_raw_rows_and_is_stored_without_pickle(
+    place: Path, prefect_server: Server, client: mlflow.MlflowClient
+) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({
+        "size, in m²": rng.normal(size=300), "rooms": rng.integers(1, 9, 300).astype(str),
+        "is [new]": rng.random(300) < 0.5, "town": rng.choice(["A", "B", "C"], 300),
+    })  # fmt: skip
+    frame["sold"] = np.where(frame["size, in m²"] + (frame["town"] == "A") > 0.3, "yes", "no")
+    made = run(["source.target=sold", "model_name=towns", *SMALL], frame=frame)
+    model = mlflow.pyfunc.load_model(made.model_uri)
+    raw = frame.drop(columns="sold").head(20)
+    raw.loc[0, "town"], raw.loc[1, "size, in m²"] = "never seen", np.nan
+    answer = model.predict(raw)
+    assert set(answer["prediction"]) == {"yes", "no"}
+    assert answer[["probability_no", "probability_yes"]].sum(axis=1).to_numpy() == pytest.approx(1)
+    folder = Path(mlflow.artifacts.download_artifacts(made.model_uri))
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".joblib")]
+    assert model.metadata.signature.inputs.input_names() == list(raw.columns)
+
+
+def test_a_base_is_gone_on_from(result: Result) -> None:
+    continued = run([*SMALL, "seed=1", f"base={result.model_uri}", "model_name=continued"])
+    loaded = mlflow.pyfunc.load_model(continued.model_uri).unwrap_python_model().predictor.fitted
+    first = mlflow.pyfunc.load_model(result.model_uri).unwrap_python_model().predictor.fitted
+    assert loaded.booster.num_trees() > first.booster.num_trees()
+
+
+def test_it_works_in_a_running_event_loop(place: Path, prefect_server: Server) -> None:
+    async def cell() -> Result:
+        return run(["source.name=diabetes", "search=none", *SMALL[1:]])
+
+    assert asyncio.run(cell()).problem == "regression"
+
+
+def test_a_run_that_raised_goes_on_in_the_same_mlflow_run(
+    place: Path, prefect_server: Server, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.progress import Progress
+
+    told: Callable[..., None] = Progress.told
+    numbers: list[int] = []
+
+    def interrupt(self: Progress, result: Any, trial: Any, *, is_reused: bool) -> None:
+        told(self, result, trial, is_reused=is_reused)
+        numbers.append(result.proposal.number)
+        if len(numbers) == 2:
+            raise KeyboardInterrupt
+
+    overrides = ["source.name=iris", "tracking.experiment=interrupted", *SMALL]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Progress, "told", interrupt)
+        run(overrides)
+    experiment = client.get_experiment_by_name("interrupted")
+    assert experiment is not None
+    (stopped,) = client.search_runs([experiment.experiment_id], "tags.`finefold.trial` IS NULL")
+    finished = run(overrides)
+    assert stopped.info.status == "FAILED"
+    assert finished.run_id == stopped.info.run_id
+    nested = client.search_runs([experiment.experiment_id], "tags.`finefold.trial` IS NOT NULL")
+    assert sorted(child.data.tags["finefold.trial"] for child in nested) == ["0", "1", "2", "3"]
+    assert {one.info.status for one in client.search_runs([experiment.experiment_id])} == {"FINISHED"}
+
+
+def test_a_literal_password_from_a_form_fails_before_anything_is_read(prefect_server: Server, place: Path) -> None:
+    from flows.pipeline import pipeline
+
+    with pytest.raises(Refusal, match="rotate the password"):
+        pipeline(["source=sql", "source.url=postgresql://me:s3cret@127.0.0.1/db", "source.query=q"])
