@@ -71,7 +71,9 @@ class Progress:
             ranked.reverse()
         create_table_artifact(ranked[:N_SHOWN], key="best-trials", description=f"The best trials by {self._metric}")
         if self._generations:
-            self._tracker.result().json(_generations(self._generations, self._metric), "generations.json")
+            for row in _generations(self._generations, self._metric):
+                step = row.pop("generation")
+                self._tracker.result().metrics({f"generation_{key}": value for key, value in row.items()}, step)
         self._trial_log.close()
 
     def _update_artifact(self) -> None:

@@ -10,8 +10,9 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ class Tracker:
         for first in range(0, len(new), 100):
             self.client.log_batch(self.run_id, params=new[first : first + 100])
 
-    def metrics(self, values: Mapping[str, float]) -> None:
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Logs numbers; those that are none (a metric that isn't defined) are left out."""
         from mlflow.entities import Metric
 
@@ -71,7 +72,7 @@ class Tracker:
         self.client.log_batch(
             self.run_id,
             metrics=[
-                Metric(key, float(value), now, 0)
+                Metric(key, float(value), now, step)
                 for key, value in values.items()
                 if value == value and abs(value) != float("inf")
             ],
@@ -133,6 +134,22 @@ def check(uri: str | None, root: Path = Path("mlruns")) -> None:
         check_writable(root)
 
 
+@contextmanager
+def refusing(uri: str | None) -> Iterator[None]:
+    """Turns what MLflow raises inside the block, when its server goes away or its disk is full, into a refusal."""
+    quieten()
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        where = "mlruns/" if uri is None else f"tracking.uri={uri}"
+        raise Refusal(
+            f"{where} failed: {str(error).splitlines()[0]} "
+            "Nothing is lost: mend it, and the same command goes on from here."
+        ) from error
+
+
 def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient, str]:
     """A client, and the URI it uses: the given one, or SQLite under `root`, which is made where it isn't there.
 
@@ -162,11 +179,14 @@ def begin(
     study: str,
     name: str,
     tags: Mapping[str, str],
+    begun: float,
     root: Path = Path("mlruns"),
     *,
     anew: bool = False,
 ) -> Tracker:
     """The run of a study: one that was begun and not finished is gone on with, else a new one.
+
+    begun: Unix time in seconds, when the run began.
 
     To be called with the study's lock held: then no run of it that isn't finished has a living process. With `anew`
     such a run is ended as killed instead.
@@ -184,7 +204,7 @@ def begin(
         return Tracker(client, uri, experiment_id, run_id, is_resumed=True)
     for run in unfinished:
         client.set_terminated(run.info.run_id, "KILLED")
-    run = client.create_run(experiment_id, tags={STUDY_TAG: study, **tags}, run_name=name)
+    run = client.create_run(experiment_id, start_time=int(begun * 1000), tags={STUDY_TAG: study, **tags}, run_name=name)
     return Tracker(client, uri, experiment_id, run.info.run_id, is_resumed=False)
 
 

@@ -1,0 +1,69 @@
+"""Every command of the README runs, and its first screen shows what is true."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.server import Server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
+            if line.startswith("$ ")]  # fmt: skip
+SMALL = " search.trials=3 folds.n_splits=3 model.lightgbm.rounds=30"
+
+
+def shell(command: str, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command as a user would, with this environment's programs first."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command, shell=True, cwd=place, env={**os.environ, "PATH": path, **environment},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_first_screen_holds_the_two_commands() -> None:
+    assert COMMANDS[:2] == ["make run", "make test"]
+
+
+@pytest.mark.parametrize("target", ["run", "test", "install", "lint"])
+def test_make_knows_what_the_readme_says(target: str) -> None:
+    ended = shell(f"make -n {target}", ROOT)
+    assert ended.returncode == 0
+    last = {"run": "finefold run", "test": "-m pytest", "install": "installed", "lint": "mypy"}[target]
+    assert last in ended.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("finefold")])
+def test_a_command_of_the_readme_runs(command: str, tmp_path: Path, prefect_server: Server) -> None:
+    """With a smaller budget, on a table of the same form in the place of the user's."""
+    (tmp_path / "customers.csv").write_text(
+        "age,plan,churned\n" + "".join(f"{20 + i % 40},{'ABC'[i % 3]},{'yes' if i % 40 > 15 + i % 3 else 'no'}\n" for i in range(300))
+    )
+    budget = SMALL if " run" in command and "--" not in command else ""
+    ended = shell(command + budget, tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, prefect_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert json.dumps(str(names["result"]))
+
+
+def test_the_output_shown_has_the_lines_that_a_run_prints() -> None:
+    shown = README.partition("$ make run")[2].partition("```")[0]
+    for line in ("rows sealed as the holdout", "best of 30 trials", "roc_auc", "95 % interval", "MLflow", "Prefect"):
+        assert line in shown
