@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from uuid import UUID
 
+from benchmarks import place, report
 from flows import server
 
 N_TASK_RUNS = 200
+PARTS = ("start", "run", "drain", "stop")
 
 
 def run_and_drain() -> dict[str, object]:
@@ -63,17 +64,23 @@ def recorded(ids: list[str]) -> tuple[int, int]:
 
 def main() -> None:
     """Run in a process of its own, then ask a fresh server; everything in a temporary PREFECT_HOME."""
+    repeats, rows = report.argument("repeats", 3), []
     for name in [name for name in os.environ if name.startswith("PREFECT_")]:
         del os.environ[name]
-    with tempfile.TemporaryDirectory() as home:
-        os.environ["PREFECT_HOME"] = home
-        # The user's own server at the usual port is not to be measured, nor filled.
-        os.environ["PREFECT_SERVER_API_PORT"] = str(server.free_port(0))
-        child = [sys.executable, "-m", "benchmarks.task_runs", "--child"]
-        said = json.loads(subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        n_known, n_unfinished = recorded(said["ids"])
-    parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in said["seconds"].items())
-    print(f"ran {len(said['ids'])}, recorded {n_known}, not terminal {n_unfinished}, seconds {parts} {said['warning']}")
+    for _ in range(repeats):
+        with place.temporary() as root:
+            where = place.fresh(root, "task-runs")
+            os.environ |= {"PREFECT_HOME": str(where.home), "PREFECT_SERVER_API_PORT": str(where.port)}
+            child = [sys.executable, "-m", "benchmarks.task_runs", "--child"]
+            ran = subprocess.run(child, env=where.environment(), check=True, stdout=subprocess.PIPE, text=True)
+            said = json.loads(ran.stdout)
+            n_known, n_unfinished = recorded(said["ids"])
+        seconds = [f"{said['seconds'][part]:.2f}" for part in PARTS]
+        rows.append([len(said["ids"]), n_known, n_unfinished, *seconds, said["warning"] or "none"])
+    headings = ("ran", "recorded", "not ended there", *(f"{part}, s" for part in PARTS), "warning")
+    print(report.table(headings, rows))
+    print(f"\n{report.machine(repeats)}; one row each")
+    sys.exit(any(row[0] != row[1] or row[2] for row in rows))
 
 
 if __name__ == "__main__":

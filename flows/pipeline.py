@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATA = Path("data")
+# When `run` was given its command, Unix time in seconds; 0 where the flow was started by a deployment.
+COMMAND_GIVEN: ContextVar[float] = ContextVar("COMMAND_GIVEN", default=0.0)
 
 
 def run(
@@ -72,17 +75,19 @@ def run(
             # it would only compete with the first trials' preparation (2.2 s became 5.2).
             threading.Thread(target=tracking.preload, name="finefold-import", daemon=True).start()
         running.wait()
-        before = time.time() - begun
+        token = COMMAND_GIVEN.set(begun)
         try:
             result: Result = pipeline(overrides)
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:
             raise Refusal(
                 f"Prefect's server at {running.ui_url} went away ({error}). Nothing is lost: the same command goes on."
             ) from error
+        finally:
+            COMMAND_GIVEN.reset(token)
         warning = running.drain([result.flow_run_id])
         if warning:
             screen.say(warning, "yellow")
-    seconds = Seconds(before + result.seconds.start_up, result.seconds.search, time.time() - begun)
+    seconds = replace(result.seconds, total=time.time() - begun)
     return replace(result, prefect_url=f"{running.ui_url}/runs/flow-run/{result.flow_run_id}", seconds=seconds)
 
 
@@ -100,7 +105,7 @@ def _name_of_flow_run() -> str:
 @flow(name="finefold", flow_run_name=_name_of_flow_run, persist_result=False)
 def pipeline(overrides: list[str]) -> Result:
     """The main job. `overrides` are what one would type after `finefold run`: `["search.trials=50"]`."""
-    begun = time.time()
+    begun = COMMAND_GIVEN.get() or time.time()
     composed = configs.compose(overrides)
     planned = plan(composed)
     config = composed.config

@@ -45,10 +45,10 @@ def log_model(
             pip_requirements=list(requirements),
             metadata=dict(tags),
         )
+        mlflow.end_run("RUNNING")  # leaving the block would end the run before its model is registered
     number = _register(tracker, info, name, tags)
     alias = "champion" if number == 1 else "challenger"
     tracker.client.set_registered_model_alias(name, alias, str(number))
-    tracker.client.update_run(tracker.run_id, status="RUNNING")  # leaving start_run's block had ended it
     return Registered(f"models:/{name}/{number}", name, number, alias)
 
 

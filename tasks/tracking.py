@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import queue
+import tempfile
 import threading
 import time
 import urllib.error
@@ -160,6 +162,7 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     if uri is None:
         root.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{(root / 'mlflow.db').resolve()}"
+        _make_database(root / "mlflow.db")
     import mlflow
     from mlflow.exceptions import MlflowException
 
@@ -170,6 +173,22 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     except (MlflowException, OSError) as error:
         raise Refusal(f"tracking.uri={uri} can't be used: {str(error).splitlines()[0]}") from error
     return client, uri
+
+
+def _make_database(path: Path) -> None:
+    """An empty database, whole or absent: of one that was killed while it made its tables MLflow mends nothing, and
+    no later run could use it."""
+    if path.exists():
+        return
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as beside:
+        made = Path(beside) / path.name
+        engine = create_sqlalchemy_engine(f"sqlite:///{made.resolve()}")  # type: ignore[no-untyped-call]
+        _initialize_tables(engine)  # type: ignore[no-untyped-call]
+        engine.dispose()
+        with contextlib.suppress(FileExistsError):  # another first run was quicker
+            os.link(made, path)
 
 
 def begin(

@@ -23,7 +23,8 @@ FAMILY = "model"
 @dataclass(frozen=True)
 class FamilySpace:
     """What is searched of one family of models: a distribution per free hyperparameter, the values of all others,
-    where the search starts, and the family's own short grid."""
+    where the search starts (what it proposes lies inside the space, the start itself need not), and the family's own
+    short grid."""
 
     free: Mapping[str, BaseDistribution]
     fixed: Mapping[str, Any]
@@ -49,7 +50,8 @@ class Space:
         if number >= len(names):
             return None
         family = names[number]
-        params = {self.name(family, key): value for key, value in self.families[family].start.items()}
+        space = self.families[family]
+        params = {self.name(family, key): _inside(value, space.start.get(key)) for key, value in space.free.items()}
         return params if len(names) == 1 else {FAMILY: family, **params}
 
     def proposal(self, trial: FrozenTrial) -> Proposal:
@@ -117,7 +119,7 @@ def family_space(
     return FamilySpace(
         free,
         fixed,
-        {key: _inside(value, start.get(key)) for key, value in free.items()},
+        {key: start.get(key, _inside(value, None)) for key, value in free.items()},
         {key: values for key, values in grid.items() if key in free},
     )
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from tasks.search import FAMILY, Space
 
 N_ATTEMPTS = 8  # proposals of the sampler before a repeated one is replaced by a random one
-N_RANDOM_ATTEMPTS = 40  # random proposals before the space counts as used up
+N_RANDOM_ATTEMPTS = 500  # random proposals before the space counts as used up
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def as_running(trial: FrozenTrial) -> FrozenTrial:
 
 
 def _suggest(trial: Trial, space: Space, *, is_flat: bool) -> None:
+    _ = trial.relative_params  # an enqueued trial too takes its place in a generation: Optuna assigns it lazily
     names = list(space.families)
     chosen = names
     if len(names) > 1:

@@ -1,0 +1,262 @@
+"""The search loop on a real Prefect server: the same trials on any number of workers, after a kill, and extended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+from prefect import flow
+
+from flows.config import compose
+from flows.plan import decide, plan, settle
+from flows.server import Server
+from flows.tune import Told, Tuned, tune
+from tasks.model import Model, Validated
+from tasks.prepare import prepare
+from tasks.records import TrialResult
+from tasks.refusal import Refusal
+from tasks.split import split
+from tasks.study import opened
+from tasks.trial import Experiment
+
+SEARCHES = ("bayesian", "genetic", "grid", "random")
+N = 8
+POPULATION = 4
+FAST = (
+    "source.name=iris", "folds.n_splits=3", "model.lightgbm.rounds=10", "model.lightgbm.check_every=5",
+    "model.lightgbm.space.num_leaves=[4,6,8,12]", "model.lightgbm.space.learning_rate=[0.1,0.2,0.3]",
+    *(f"model.lightgbm.hyperparameters.{key}=0" for key in ("lambda_l1", "lambda_l2")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """A family whose trials take unlike times, so that later ones end first, and that `fails` where it says so."""
+
+    inner: Model
+    fails: Callable[[Mapping[str, Any]], bool]
+    seconds: float
+
+    def workspace(self, *arguments: Any) -> Any:
+        return self.inner.workspace(*arguments)
+
+    def validate(self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int) -> Validated:
+        time.sleep(self.seconds * (round(100 * hyperparameters["learning_rate"] + hyperparameters["num_leaves"]) % 4))
+        if self.fails(hyperparameters):
+            raise ValueError(f"{hyperparameters['num_leaves']} leaves fall")
+        return self.inner.validate(workspace, fold, hyperparameters, seed)
+
+
+@dataclass(frozen=True)
+class Searching:
+    """Searches on iris, all in one folder of studies: the same `name` goes on with the same study."""
+
+    studies: Path
+    experiment: Experiment
+
+    def run(
+        self,
+        choice: str,
+        name: str,
+        *,
+        n_trials: int = N,
+        workers: int = 2,
+        seconds: float | None = None,
+        told: Told | None = None,
+        fails: Callable[[Mapping[str, Any]], bool] = lambda _: False,
+        pause: float = 0.0,
+    ) -> Tuned:
+        planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *FAST]))
+        families: dict[str, Any] = {
+            key: Uneven(family, fails, pause) for key, family in self.experiment.families.items()
+        }
+
+        @flow(name="searching")
+        def searching() -> Tuned:
+            with opened(self.studies, name, is_higher_better=False) as study:
+                here = replace(self.experiment, digest=name, folder=str(study.folder), families=families)
+                return tune(
+                    here, study, settle(planned.search, POPULATION), planned.space, planned.runner,
+                    n_trials=n_trials, seconds=seconds, window=4, n_workers=workers, told=told or ignore,
+                )  # fmt: skip
+
+        return searching()
+
+    def folds(self, name: str) -> dict[str, tuple[int, int]]:
+        """The stored folds of a study, with what would change if one were written again."""
+        files = (self.studies / name).glob("*/folds/*/*.npz")
+        return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+    def trials(self, name: str) -> list[FrozenTrial]:
+        with opened(self.studies, name, is_higher_better=False) as study:
+            return study.trials()
+
+
+def ignore(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+    pass
+
+
+def outcome(tuned: Tuned) -> list[tuple[Any, ...]]:
+    """Every trial with its folds, but for the seconds that they took."""
+    return [(r.proposal, [(f.fold, f.value, f.cost, f.rounds) for f in r.folds]) for r in tuned.results]
+
+
+class StopError(Exception):
+    """What interrupts a search in these tests."""
+
+
+def stop_at(number: int) -> Told:
+    def told(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+        if result.proposal.number == number:
+            raise StopError
+
+    return told
+
+
+@pytest.fixture(scope="module")
+def on_iris(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Searching]:
+    folder = tmp_path_factory.mktemp("iris")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield Searching(folder / "studies", _experiment())
+
+
+def _experiment() -> Experiment:
+    """Iris, prepared and split under the current folder."""
+    composed = compose([*FAST])
+    planned = plan(composed)
+    prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
+    decided = decide(composed, prepared)
+    divided = split.fn(prepared, decided.splitter, "stratified", 0.2)
+    return Experiment(
+        digest="", folder="", split=divided.folder, problem=prepared.problem, families=planned.families,
+        loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds, n_threads=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("choice", SEARCHES)
+def test_any_number_of_workers_gives_the_same_trials_and_winner(on_iris: Searching, choice: str) -> None:
+    one, two, four = (
+        on_iris.run(choice, f"{choice}-on-{workers}", workers=workers, pause=0.01) for workers in (1, 2, 4)
+    )
+    assert len(one.results) == N
+    assert outcome(one) == outcome(two) == outcome(four)
+    assert one.winner.proposal == two.winner.proposal == four.winner.proposal
+    assert len({str(proposal.hyperparameters) for proposal, _ in outcome(one)}) == N
+
+
+@pytest.mark.parametrize(("choice", "number"), [*((choice, 4) for choice in SEARCHES), ("bayesian", 0)])
+def test_an_interrupted_search_goes_on_with_the_same_trials(on_iris: Searching, choice: str, number: int) -> None:
+    name = f"{choice}-interrupted-{number}"
+    with pytest.raises(StopError):
+        on_iris.run(choice, name, told=stop_at(number))
+    stored = on_iris.folds(name)
+    again = on_iris.run(choice, name)
+    assert outcome(again) == outcome(on_iris.run(choice, f"{choice}-whole"))
+    assert again.counts.reused == number + 1
+    assert [trial.state for trial in on_iris.trials(name)] == [TrialState.COMPLETE] * N
+    assert stored.items() <= on_iris.folds(name).items()
+    assert len(on_iris.folds(name)) == 3 * N
+
+
+@pytest.mark.parametrize("choice", ["bayesian", "genetic", "random"])
+def test_a_larger_budget_extends_a_search_as_if_it_had_been_asked_for_at_once(on_iris: Searching, choice: str) -> None:
+    first = on_iris.run(choice, f"{choice}-extended", n_trials=5)
+    extended = on_iris.run(choice, f"{choice}-extended", n_trials=N)
+    assert outcome(first) == outcome(extended)[:5]
+    assert outcome(extended) == outcome(on_iris.run(choice, f"{choice}-whole"))
+    assert (extended.counts.reused, extended.counts.finished) == (5, N)
+
+
+def test_a_smaller_budget_of_a_finished_search_takes_its_first_trials_alone(on_iris: Searching) -> None:
+    whole = on_iris.run("random", "random-whole")
+    smaller = on_iris.run("random", "random-whole", n_trials=3)
+    assert outcome(smaller) == outcome(whole)[:3]
+    assert smaller.counts.requested == smaller.counts.reused == 3
+
+
+def test_a_finished_search_is_reused_without_computing_a_fold(on_iris: Searching) -> None:
+    whole = on_iris.run("bayesian", "bayesian-whole")
+    stored = on_iris.folds("bayesian-whole")
+    told: list[tuple[int, bool]] = []
+
+    def note(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+        told.append((trial.number, is_reused))
+
+    again = on_iris.run("bayesian", "bayesian-whole", told=note, fails=lambda _: True)
+    assert outcome(again) == outcome(whole)
+    assert (again.counts.reused, again.counts.failed) == (N, 0)
+    assert told == [(number, True) for number in range(N)]
+    assert on_iris.folds("bayesian-whole") == stored
+
+
+def test_trials_are_told_in_order_whichever_ends_first(on_iris: Searching) -> None:
+    told: list[tuple[int, int, bool]] = []
+
+    def note(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+        told.append((result.proposal.number, trial.number, is_reused))
+
+    on_iris.run("random", "random-in-order", workers=4, told=note, pause=0.02)
+    assert told == [(number, number, False) for number in range(N)]
+
+
+@pytest.mark.parametrize("choice", SEARCHES)
+def test_failed_trials_are_counted_and_never_win(on_iris: Searching, choice: str) -> None:
+    def fails(hyperparameters: Mapping[str, Any]) -> bool:
+        return bool(hyperparameters["num_leaves"] >= 6)
+
+    tuned = on_iris.run(choice, f"{choice}-failing", fails=fails)
+    failed = [result for result in tuned.results if result.error]
+    assert 0 < len(failed) == tuned.counts.failed == N - tuned.counts.finished
+    assert all("ValueError" in str(result.error) and fails(result.proposal.hyperparameters) for result in failed)
+    assert tuned.winner.proposal.hyperparameters["num_leaves"] < 6
+    states = [trial.state for trial in on_iris.trials(f"{choice}-failing")]
+    assert [state is TrialState.FAIL for state in states] == [result.error is not None for result in tuned.results]
+    again = on_iris.run(choice, f"{choice}-failing", fails=lambda _: True)
+    assert (outcome(again), again.counts.failed) == (outcome_without_failed_folds(tuned), len(failed))
+
+
+def outcome_without_failed_folds(tuned: Tuned) -> list[tuple[Any, ...]]:
+    """A failed trial that is reused keeps its reason and no folds."""
+    return [
+        (proposal, [] if result.error else folds)
+        for (proposal, folds), result in zip(outcome(tuned), tuned.results, strict=True)
+    ]
+
+
+def test_a_search_in_which_every_trial_failed_is_refused_with_the_reason(on_iris: Searching) -> None:
+    with pytest.raises(Refusal, match=r"every one of 8 trials failed; the first one: ValueError: \d+ leaves fall"):
+        on_iris.run("random", "hopeless", fails=lambda _: True)
+
+
+def test_the_winner_is_the_first_of_the_best_means(on_iris: Searching) -> None:
+    tuned = on_iris.run("random", "random-whole")
+    means = [sum(fold.value for fold in result.folds) / 3 for result in tuned.results]
+    assert tuned.winner.mean == pytest.approx(min(means))
+    assert tuned.winner.proposal.number == means.index(min(means))
+
+
+def test_seconds_end_the_asking_and_what_was_begun_is_told_whole_or_not_at_all(on_iris: Searching) -> None:
+    cut = on_iris.run("random", "random-cut", seconds=0.3, pause=0.05)
+    whole = on_iris.run("random", "random-whole")
+    assert 1 <= len(cut.results) < N
+    assert outcome(cut) == outcome(whole)[: len(cut.results)]
+    assert cut.counts.finished == len(cut.results)
+    assert outcome(on_iris.run("random", "random-cut")) == outcome(whole)
+
+
+def test_a_search_without_time_still_finishes_its_first_trial(on_iris: Searching) -> None:
+    assert len(on_iris.run("random", "random-hasty", seconds=1e-9).results) == 1
+
+
+def test_a_grid_ends_when_it_is_used_up(on_iris: Searching) -> None:
+    tuned = on_iris.run("grid", "grid-to-its-end", n_trials=100)
+    assert len(tuned.results) == 4 * 3 * 2  # the lists that FAST gives, and two values of the family's own grid
+    assert on_iris.run("grid", "grid-to-its-end", n_trials=100).counts.reused == 24

@@ -1,0 +1,162 @@
+"""A trial: its folds are computed once, its failures are values, and what trials share is made once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.loss.mse import MSE
+from tasks.model import Training, Validated
+from tasks.records import Problem, Proposal
+from tasks.study import fold_file, read_fold
+from tasks.trial import Experiment, run_trial, run_trials, training_of, workspace_of
+
+N_ROWS, N_FOLDS = 12, 3
+REGRESSION = Problem("regression", "y", ())
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A family that predicts its hyperparameter `value`, counts what is asked of it, and does `before` each fold."""
+
+    before: Callable[[int], object] = lambda fold: None
+    made: list[int] = field(default_factory=list)
+    validated: list[int] = field(default_factory=list)
+
+    def workspace(self, training: Training, base: Path | None, n_threads: int) -> Training:
+        time.sleep(0.01)  # time enough for another thread to make one too, were it let
+        self.made.append(threading.get_ident())
+        return training
+
+    def validate(self, workspace: Training, fold: int, hyperparameters: Mapping[str, Any], seed: int) -> Validated:
+        self.validated.append(fold)
+        self.before(fold)
+        n_valid = len(workspace.folds[fold][1])
+        return Validated(np.full(n_valid, float(hyperparameters["value"])), None, ())
+
+
+def experiment(folder: Path, family: Constant, name: str = "one", shift: float = 0.0) -> Experiment:
+    split = folder / f"split-{name}"
+    split.mkdir(parents=True)
+    y = np.arange(N_ROWS, dtype=np.float64) + shift
+    pd.DataFrame({"x": y}).to_parquet(split / "train_features.parquet")
+    pd.DataFrame({"target": y}).to_parquet(split / "train_roles.parquet")
+    rows = np.arange(N_ROWS)
+    valid = {f"valid_{k}": rows[k::N_FOLDS] for k in range(N_FOLDS)}
+    train = {f"train_{k}": np.setdiff1d(rows, rows[k::N_FOLDS]) for k in range(N_FOLDS)}
+    np.savez(split / "folds.npz", **train, **valid)
+    families: dict[str, Any] = {"constant": family}
+    return Experiment(
+        digest=f"{folder}/{name}", folder=str(folder / f"study-{name}"), split=str(split), problem=REGRESSION,
+        families=families, loss=MSE(), metric="rmse", base=None, seed=0, n_folds=N_FOLDS, n_threads=1,
+    )  # fmt: skip
+
+
+def proposal(number: int = 0, value: float = 3.0) -> Proposal:
+    return Proposal(number, "constant", {"value": value})
+
+
+def fail_on(fold: int) -> Callable[[int], None]:
+    def before(k: int) -> None:
+        if k == fold:
+            raise RuntimeError(f"fold {k} fell")
+
+    return before
+
+
+def test_each_fold_is_scored_in_the_metric_and_in_the_loss(tmp_path: Path) -> None:
+    found = run_trial(experiment(tmp_path, Constant()), proposal(value=3.0))
+    assert (found.error, found.was_cut, found.n_reused) == (None, False, 0)
+    for k, score in enumerate(found.folds):
+        squared = np.mean((np.arange(N_ROWS)[k::N_FOLDS] - 3.0) ** 2)
+        assert (score.fold, score.value, score.cost) == (k, pytest.approx(squared**0.5), pytest.approx(squared))
+
+
+def test_a_finished_fold_is_read_and_not_computed_again(tmp_path: Path) -> None:
+    first, second = Constant(), Constant(fail_on(0))
+    here = experiment(tmp_path, first)
+    once = run_trial(here, proposal())
+    again = run_trial(Experiment(**{**here.__dict__, "families": {"constant": second}}), proposal(number=7))
+    assert (once.folds, second.validated, again.n_reused) == (again.folds, [], N_FOLDS)
+
+
+def test_only_the_folds_that_lack_are_computed(tmp_path: Path) -> None:
+    family = Constant()
+    here = experiment(tmp_path, family)
+    run_trial(here, proposal())
+    fold_file(Path(here.folder), proposal(), 1).unlink()
+    assert run_trial(here, proposal()).n_reused == N_FOLDS - 1
+    assert family.validated == [0, 1, 2, 1]
+
+
+def test_predictions_of_the_validation_rows_are_kept(tmp_path: Path) -> None:
+    here = experiment(tmp_path, Constant())
+    run_trial(here, proposal(value=2.5))
+    kept = read_fold(fold_file(Path(here.folder), proposal(value=2.5), 2))
+    assert kept is not None
+    assert kept.prediction.tolist() == [2.5] * (N_ROWS // N_FOLDS)
+
+
+def test_a_failure_is_a_value_with_its_traceback_and_the_folds_before_it(tmp_path: Path) -> None:
+    found = run_trial(experiment(tmp_path, Constant(fail_on(1))), proposal())
+    assert found.error is not None
+    assert found.error.startswith("Traceback")
+    assert found.error.rstrip().endswith("RuntimeError: fold 1 fell")
+    assert [score.fold for score in found.folds] == [0]
+
+
+def test_a_score_that_is_no_number_fails_the_trial_and_is_not_stored(tmp_path: Path) -> None:
+    here = experiment(tmp_path, Constant())
+    found = run_trial(here, proposal(value=float("inf")))
+    assert found.error is not None
+    assert found.folds == ()
+    assert not list(Path(here.folder).rglob("*.npz"))
+
+
+def test_a_deadline_cuts_before_a_fold_that_would_be_computed(tmp_path: Path) -> None:
+    family = Constant()
+    found = run_trial(experiment(tmp_path, family), proposal(), deadline=time.time() - 1)
+    assert (found.was_cut, found.folds, family.validated) == (True, (), [])
+
+
+def test_a_deadline_does_not_keep_finished_folds_from_being_read(tmp_path: Path) -> None:
+    here = experiment(tmp_path, Constant())
+    whole = run_trial(here, proposal())
+    late = run_trial(here, proposal(), deadline=time.time() - 1)
+    assert (late.was_cut, late.folds) == (False, whole.folds)
+
+
+def test_trials_that_share_a_task_run_come_in_order_and_one_failure_stops_no_other(tmp_path: Path) -> None:
+    here = experiment(tmp_path, Constant())
+    asked = [proposal(0, 1.0), proposal(1, float("nan")), proposal(2, 2.0)]
+    found = run_trials.fn(here, asked, None)
+    assert [result.proposal for result in found] == asked
+    assert [result.error is None for result in found] == [True, False, True]
+
+
+def test_threads_share_one_workspace_and_it_is_made_once(tmp_path: Path) -> None:
+    family = Constant()
+    here = experiment(tmp_path, family)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: workspace_of(here, "constant"), range(32)))
+    assert len(family.made) == 1
+    assert all(workspace is found[0] for workspace in found)
+
+
+def test_another_experiment_has_rows_and_a_workspace_of_its_own(tmp_path: Path) -> None:
+    one, other = Constant(), Constant()
+    here, there = experiment(tmp_path, one, "one"), experiment(tmp_path, other, "other", shift=100)
+    assert workspace_of(here, "constant").y[0] == 0
+    assert workspace_of(there, "constant").y[0] == 100
+    assert training_of(here).y[0] == 0
+    near, far = (run_trial(where, proposal(value=100.0)).folds[0].value for where in (there, here))
+    assert near < 10 < far
