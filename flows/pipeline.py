@@ -23,7 +23,7 @@ from flows import config as configs
 from flows import screen, server
 from flows.plan import Job, decide, plan, settle
 from flows.progress import Progress
-from flows.record import VERSIONS, log_plots, log_what_came_out, log_what_was_asked, tags_of
+from flows.record import VERSIONS, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
 from flows.tune import Tuned, tune
 from tasks import registry, tracking
 from tasks.evaluate import evaluate
@@ -123,6 +123,7 @@ def pipeline(overrides: list[str]) -> Result:
         opened(DATA / "studies", digest, is_higher_better=higher, anew=anew) as study,
         _tracked(job, digest) as tracking_,
     ):
+        take_over(study)
         experiment = _experiment(job, study, digest, base)
         tuned, searched = _search(job, experiment, study, tracking_)
         _say_what_won(job, tuned)

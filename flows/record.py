@@ -5,12 +5,17 @@ from __future__ import annotations
 import getpass
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from uuid import UUID
 
 from prefect.artifacts import create_link_artifact
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
+from prefect.states import Crashed
 
 from flows.plan import Job
 from flows.tune import Tuned
@@ -65,6 +70,20 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
         {"rows": prepared.n_rows, "features": prepared.n_features, "holdout": job.split.n_holdout},
     )
     tracker.artifacts(Path(prepared.folder), "data", only=("quality.json", "schema.json"))
+
+
+def take_over(study: Study) -> None:
+    """Notes in the study which flow run works on it. The one that did before, if its process was killed, is marked as
+    crashed: Prefect would show it as running for ever. Called with the lock held: nobody else works on the study."""
+    earlier = study.recall("flow_run")
+    study.remember("flow_run", str(flow_run.id))
+    if earlier is None or earlier == str(flow_run.id):
+        return
+    with get_client(sync_client=True) as client, suppress(ObjectNotFound):  # another server may have been used then
+        state = client.read_flow_run(UUID(earlier)).state
+        if state is not None and state.is_running():
+            message = "The process was killed; the same command went on in another flow run."
+            client.set_flow_run_state(UUID(earlier), Crashed(message=message), force=True)
 
 
 def log_what_came_out(tracker: Tracker, job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from tasks import model as models
 from tasks.metric import label_predictions
 from tasks.records import Problem
+from tasks.refusal import Refusal
 from tasks.schema import Schema
 
 
@@ -28,7 +29,7 @@ class Predictor:
         """(n_rows, 1) column `prediction` in the target's own values, and for classes `probability_<class>` each.
 
         Raises:
-            Refusal: when columns are missing.
+            Refusal: when columns are missing, or there are two of one name; names them.
         """
         prediction = self.fitted.predict(self.schema.apply(raw))
         if not self.problem.is_classification:
@@ -44,9 +45,13 @@ class Predictor:
         Raises:
             Refusal: when there is no model in the folder.
         """
-        problem = json.loads((folder / "problem.json").read_text())
+        try:
+            problem = json.loads((folder / "problem.json").read_text(encoding="utf-8"))
+            schema = Schema.from_json((folder / "schema.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise Refusal(f"{folder} holds no model that can be read: {error}") from error
         return cls(
-            Schema.from_json((folder / "schema.json").read_text()),
+            schema,
             models.load(folder),
             Problem(problem["kind"], problem["target"], tuple(problem["classes"])),
         )

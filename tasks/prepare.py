@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,22 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.cells import as_numbers, as_text, as_times
+from tasks.find_out import Found, find_out
 from tasks.quality import quality
 from tasks.records import Prepared, Problem, Roles
 from tasks.refusal import Refusal
-from tasks.schema import Schema, as_numbers, as_text, as_times, check_roles, date_format, find_out, row_hashes
+from tasks.role_columns import role_columns
+from tasks.row_hash import Hashes, row_hashes
+from tasks.schema import Schema, check_roles
 from tasks.source import Source, load
 from tasks.store import write_folder
-from tasks.target import find_target
+from tasks.target import codes_of, find_target
 
 N_EXAMPLE_ROWS = 5
+N_COLUMNS_IN_ONE_BLOCK = 500  # wider tables are kept in one block, narrower ones column by column, without a copy
+MAX_NOTES = 25
+MAX_NAMED = 5
 
 
 @task(name="prepare", task_run_name="prepare", cache_policy=NO_CACHE, persist_result=False)
@@ -45,18 +53,28 @@ def prepare(
     """
     raw = read(source, roles)
     target = find_target(raw[roles.target], roles, problem)
-    raw = raw[target.codes.notna()]
-    codes = target.codes[target.codes.notna()]
-    schema, notes = find_out(raw, roles) if base is None else (_schema_of(base, raw, target.problem), [])
-    if not schema.columns:
-        raise Refusal("no column is left to learn from besides the target:\n  " + "\n  ".join(notes))
-    tables = {"features": schema.apply(raw)}
-    if tables["features"].isna().all().all():
-        raise Refusal("all features are missing in every row; there is nothing to learn from.")
-    tables["roles"] = _role_columns(raw, roles, codes, tables["features"], holdout_seed)
-    report = quality(tables["features"], codes.to_numpy(dtype=np.float64), target.problem)
+    is_known = target.codes.notna()
+    if not is_known.all():
+        raw, target_codes = raw[is_known], target.codes[is_known]
+    else:
+        target_codes = target.codes
+    found = find_out(raw, roles)
+    schema = found.schema if base is None else _schema_of(base, raw, target.problem)
+    _check_features(found)
+    features = schema.apply(raw)
+    compared = _content(raw, roles, found)
+    content = row_hashes(raw[compared], holdout_seed)
+    roles_table, role_notes = role_columns(raw, roles, target_codes, content, holdout_seed)
+    tables = {"features": features, "roles": roles_table}
+    together = not (roles.key or roles.group or roles.time or test is not None)
+    y = np.asarray(target_codes, dtype=np.float64)
+    report = quality(features, y, target.problem, content, together=together)
+    test_notes: list[str] = []
     if test is not None:
-        tables |= _test_split(test, schema, roles, target.problem)
+        held, test_notes = _test_split(test, schema, roles, target.problem, (compared, content), holdout_seed)
+        tables |= held
+    notes = [*target.notes, *(found.notes if base is None else []), *role_notes, *test_notes, *report["notes"]]
+    report["notes"] = [*source.notes(), *notes]
     folder, digest = _write(tables, schema, target.problem, raw, report, Path(root))
     return Prepared(
         folder=str(folder),
@@ -64,10 +82,10 @@ def prepare(
         name=source.name,
         problem=target.problem,
         n_rows=len(raw),
-        n_features=tables["features"].shape[1],
+        n_features=features.shape[1],
         has_group=roles.group is not None,
         has_time=roles.time is not None,
-        notes=(*source.notes(), *target.notes, *notes, *report["notes"]),
+        notes=_at_most(report["notes"]),
     )
 
 
@@ -77,8 +95,9 @@ def read(source: Source, roles: Roles) -> pd.DataFrame:
     Raises:
         Refusal: for duplicate names, or a role that names no column; all at once.
     """
-    raw: pd.DataFrame = load(source).to_pandas()
-    raw.columns = [str(name) for name in raw.columns]
+    table = load(source)
+    raw: pd.DataFrame = table.to_pandas(split_blocks=table.num_columns < N_COLUMNS_IN_ONE_BLOCK)
+    raw.columns = pd.Index([str(name) for name in raw.columns], dtype=object)
     twice = sorted(set(raw.columns[raw.columns.duplicated()]))
     if twice:
         raise Refusal(f"the table has several columns of one name: {', '.join(twice)}; rename them.")
@@ -90,56 +109,39 @@ def read(source: Source, roles: Roles) -> pd.DataFrame:
         )
     if len(raw.columns) == 1:
         faults.append(
-            f"the table has one column only ({raw.columns[0]}); there is nothing to learn from beside the target."
+            f"the table has one column only ({raw.columns[0]}); there is nothing to learn from beside the target. "
+            "Is source.delimiter right?"
         )
     if faults:
         raise Refusal(*faults)
     return raw
 
 
-def _role_columns(
-    raw: pd.DataFrame, roles: Roles, codes: pd.Series[float], features: pd.DataFrame, seed: int
-) -> pd.DataFrame:
-    """(n_rows,) columns target, hash, and where given weight, group and time (as int64 nanoseconds or float64)."""
-    columns: dict[str, Any] = {"target": codes.to_numpy()}
-    if roles.weight:
-        columns["weight"] = _weights(raw[roles.weight])
-    if roles.group:
-        columns["group"] = as_text(raw[roles.group]).fillna("").to_numpy()
-    if roles.time:
-        columns["time"] = _times(raw[roles.time])
-    if roles.group:
-        identity = pd.DataFrame({"group": columns["group"]})
-    elif roles.key:
-        identity = pd.DataFrame({name: as_text(raw[name]) for name in roles.key})
-    else:
-        identity = features
-    columns["hash"] = row_hashes(identity, seed)
-    return pd.DataFrame(columns)
+def _at_most(notes: Sequence[str]) -> tuple[str, ...]:
+    """All of them stand in quality.json; a table of 10,000 columns would fill the screen."""
+    if len(notes) <= MAX_NOTES:
+        return tuple(notes)
+    return (*notes[:MAX_NOTES], f"and {len(notes) - MAX_NOTES:,} more such findings; all are in quality.json")
 
 
-def _weights(values: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    weights = as_numbers(values).to_numpy(dtype=np.float64)
-    n_bad = int((~(weights >= 0)).sum())
-    if n_bad or weights.sum() == 0:
-        raise Refusal(
-            f"source.weight={values.name}: weights must be numbers of at least 0, and not all 0; {n_bad:,} are not."
-        )
-    return weights
+def _check_features(found: Found) -> None:
+    if found.schema.columns:
+        return
+    if found.empty and len(found.notes) == 1:
+        raise Refusal("all features are missing in every row; there is nothing to learn from. Is it the right table?")
+    reasons = "".join(f"\n  {note}" for note in found.notes)
+    raise Refusal(f"no column is left to learn from besides the target; name one that is to be kept.{reasons}")
 
 
-def _times(values: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    if pd.api.types.is_numeric_dtype(values):
-        times = values.astype("float64")
-    else:
-        times = as_times(values, date_format(values.dropna().head(2_000)))
-        times = times.astype("datetime64[ns]").astype("int64").astype("float64").where(times.notna())
-    n_missing = int(times.isna().sum())
-    if n_missing:
-        raise Refusal(
-            f"source.time={values.name}: {n_missing:,} of {len(values):,} values can't be read as a time or a number."
-        )
-    return times.to_numpy()
+def _content(raw: pd.DataFrame, roles: Roles, found: Found) -> list[str]:
+    """The columns that tell by their content which rows are the same.
+
+    Not those that are made to tell rows apart, or a row that was copied under a new number would stand on both sides
+    of the holdout. Constant and empty ones are in: they may vary when the table has grown.
+    """
+    out = {roles.target, roles.weight, *roles.drop, *roles.key}
+    columns = [name for name in raw.columns if name not in out]
+    return [name for name in columns if name not in found.identifiers] or columns
 
 
 def _schema_of(base: Path, raw: pd.DataFrame, problem: Problem) -> Schema:
@@ -161,23 +163,67 @@ def _schema_of(base: Path, raw: pd.DataFrame, problem: Problem) -> Schema:
     return schema
 
 
-def _test_split(test: Source, schema: Schema, roles: Roles, problem: Problem) -> dict[str, pd.DataFrame]:
-    """Features and roles of a published test split. A label that only a trailing full stop keeps from being known
-    (as in the census table's published test file) is taken for the known one."""
-    raw = read(test, roles)
-    text = as_text(raw[roles.target])
+def _test_split(
+    test: Source, schema: Schema, roles: Roles, problem: Problem, train: tuple[list[str], Hashes], seed: int
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Features and roles of a published test split, and what to say aloud about it.
+
+    train: the columns by which rows of the training table are compared, and the rows' hashes.
+    """
+    try:
+        # Only what scoring needs must be there: the target, and weights and groups for the scores' intervals.
+        kept = Roles(roles.target, (), (), (), (), (), roles.group, None, roles.weight, None, True)
+        raw = read(test, kept)
+        codes, notes = _test_codes(as_text(raw[roles.target]), raw[roles.target], problem, roles)
+        raw, codes = raw[codes.notna()], codes[codes.notna()]
+        features = schema.apply(raw)
+        columns, more = role_columns(raw, kept, codes, row_hashes(raw, seed), seed)
+    except Refusal as refusal:
+        raise Refusal(*(_of_holdout(fault) for fault in refusal.faults)) from None
+    compared, hashes = train
+    is_comparable = set(compared) <= set(raw.columns)
+    n_known = int(np.isin(row_hashes(raw[compared], seed), hashes).sum()) if is_comparable else 0
+    if n_known:
+        more.append(f"{n_known:,} of {len(raw):,} rows of holdout.path are in the training table too; scores flatter")
+    return {"test_features": features, "test_roles": columns}, [*test.notes(), *notes, *more]
+
+
+def _of_holdout(fault: str) -> str:
+    if fault.startswith("source.path="):
+        return fault.replace("source.path=", "holdout.path=", 1)
+    return fault if fault.startswith("holdout.path") else f"holdout.path: {fault}"
+
+
+def _test_codes(
+    text: pd.Series[Any], values: pd.Series[Any], problem: Problem, roles: Roles
+) -> tuple[pd.Series[float], list[str]]:
+    """Codes, NaN in rows to leave out. A label that only a trailing full stop keeps from being known (as in the
+    census table's published test file) is taken for the known one."""
+    notes = []
     if problem.is_classification:
-        known = {str(label): float(code) for code, label in enumerate(problem.classes)}
-        codes = text.map(lambda label: known.get(label, known.get(str(label).rstrip(".")))).astype("float64")
+        known = codes_of(problem.classes)
+        codes = text.map(known).astype("float64")
+        stripped = text[codes.isna()].str.rstrip(".").map(known).dropna()
+        if len(stripped):
+            such = text[stripped.index[0]]
+            notes.append(f"{len(stripped):,} labels of holdout.path are known only without their full stop ({such!r})")
+            codes = codes.fillna(stripped)
         unknown = sorted(set(text[codes.isna()].dropna()))
         if unknown:
-            raise Refusal(f"holdout.path: classes that the training table doesn't have: {', '.join(unknown[:5])}.")
+            shown = ", ".join(unknown[:MAX_NAMED]) + ", ..." * (len(unknown) > MAX_NAMED)
+            raise Refusal(
+                f"holdout.path: {len(unknown)} of its classes are not in the training table: {shown}; "
+                f"correct them, or leave those rows out. Known: {', '.join(list(known)[:MAX_NAMED])}."
+            )
     else:
-        codes = as_numbers(raw[roles.target])
-    if codes.isna().any():
-        raise Refusal(f"holdout.path: {int(codes.isna().sum()):,} rows have no target; leave them out.")
-    features = schema.apply(raw)
-    return {"test_features": features, "test_roles": _role_columns(raw, roles, codes, features, 0)}
+        codes = as_numbers(values)
+    n_missing = int(codes.isna().sum())
+    if n_missing and not roles.drop_missing_target:
+        raise Refusal(
+            f"holdout.path: {n_missing:,} of {len(codes):,} values of {roles.target} are missing or no numbers; "
+            "source.drop_missing_target=true leaves those rows out."
+        )
+    return codes, notes + ([f"{n_missing:,} rows of holdout.path without a target left out"] if n_missing else [])
 
 
 def _write(
@@ -192,14 +238,16 @@ def _write(
     digest.update(json.dumps([problem.kind, problem.target, [str(label) for label in problem.classes]]).encode())
     for name, table in tables.items():
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(row_hashes(table, 0)).tobytes())
+        digest.update(json.dumps(list(table.columns), ensure_ascii=False).encode())
+        digest.update(row_hashes(table, 0).tobytes())
 
     def fill(folder: Path) -> None:
         for name, table in tables.items():
             table.to_parquet(folder / f"{name}.parquet", index=False)
-        raw[[column.name for column in schema.columns]].head(N_EXAMPLE_ROWS).to_json(
-            folder / "example.json", orient="split", date_format="iso"
-        )
+        example = raw.head(N_EXAMPLE_ROWS)[[column.name for column in schema.columns]]
+        zoned = example.select_dtypes("datetimetz").columns  # a signature's datetime has no zone
+        example = example.assign(**{name: as_times(example[name], None) for name in zoned})
+        example.to_json(folder / "example.json", orient="split", date_format="iso")
         (folder / "schema.json").write_text(schema.to_json())
         (folder / "problem.json").write_text(json.dumps(asdict(problem)))
         (folder / "quality.json").write_text(json.dumps(report, indent=1))

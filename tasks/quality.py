@@ -10,48 +10,52 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from tasks.records import Problem
-from tasks.schema import row_hashes
 
 N_SAMPLED = 5_000
 GIVES_AWAY = 0.995  # rank agreement with the target from which on a column is suspect
 MAX_SHOWN = 6
 
 
-def quality(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> dict[str, Any]:
+def quality(
+    features: pd.DataFrame,
+    y: npt.NDArray[np.float64],
+    problem: Problem,
+    hashes: npt.NDArray[np.uint64],
+    *,
+    together: bool,
+) -> dict[str, Any]:
     """Counts per finding, and `notes` to say aloud.
 
-    features: (n_rows, n_features) typed. y: (n_rows,) class codes or numbers.
+    features: (n_rows, n_features) typed. y: (n_rows,) class codes or numbers. hashes: (n_rows,) of the rows' content.
+    together: whether equal rows are kept on one side of the holdout.
     """
     missing = features.isna().mean()
-    duplicates = int(pd.Series(row_hashes(features, 0)).duplicated().sum())
-    suspects = _give_away(features, y, problem)
-    levels = {
-        name: int(features[name].nunique()) for name in features if not pd.api.types.is_numeric_dtype(features[name])
-    }
+    is_text = [not pd.api.types.is_numeric_dtype(kind) for kind in features.dtypes]
     report: dict[str, Any] = {
         "n_rows": len(features),
         "n_features": features.shape[1],
         "missing": {str(k): round(float(v), 4) for k, v in missing[missing > 0].items()},
-        "duplicate_rows": duplicates,
-        "gives_target_away": suspects,
-        "levels": levels,
+        "duplicate_rows": len(hashes) - len(np.unique(hashes)),
+        "gives_target_away": _give_away(features, y, problem),
+        "levels": {str(name): int(features[name].nunique()) for name in features.columns[is_text]},
     }
     if problem.is_classification:
         report["classes"] = {str(label): int((y == code).sum()) for code, label in enumerate(problem.classes)}
-    report["notes"] = _notes(report)
+    report["notes"] = _notes(report, together=together)
     return report
 
 
-def _notes(report: dict[str, Any]) -> list[str]:
+def _notes(report: dict[str, Any], *, together: bool) -> list[str]:
     notes = []
     if report["missing"]:
         worst = sorted(report["missing"].items(), key=lambda item: -item[1])
         shown = ", ".join(f"{name} {share:.1%}" for name, share in worst[:MAX_SHOWN])
-        notes.append(f"missing values in {len(worst)} of the columns: {shown}{', ...' * (len(worst) > MAX_SHOWN)}")
+        columns = f"{len(worst):,} column{'s' * (len(worst) > 1)}"
+        notes.append(f"missing values in {columns}: {shown}{', ...' * (len(worst) > MAX_SHOWN)}")
     if report["duplicate_rows"]:
-        notes.append(
-            f"{report['duplicate_rows']:,} rows repeat another row's features; they stay on one side of the holdout"
-        )
+        n = report["duplicate_rows"]
+        where = "they stay on one side of the holdout" if together else "they may stand on both sides of the holdout"
+        notes.append(f"{n:,} row{'s repeat' if n > 1 else ' repeats'} another row; {where}, and on any side of a fold")
     for name, agreement in list(report["gives_target_away"].items())[:MAX_SHOWN]:
         notes.append(
             f"{name} alone nearly gives the target away ({agreement:.3f} rank agreement); "
@@ -73,20 +77,27 @@ def _give_away(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Prob
     rows = rng.choice(len(y), min(len(y), N_SAMPLED), replace=False)
     sample, target = features.iloc[rows], y[rows]
     agreements = {}
-    for name in sample:
-        values = sample[name]
-        if pd.api.types.is_numeric_dtype(values):
-            codes = values.to_numpy(dtype="float64")
-        elif values.nunique() > len(rows) / 20:  # so few rows to a level that any column would seem to know
-            continue
-        else:
-            codes = pd.factorize(values)[0].astype("float64")
-            if problem.kind != "multiclass":
-                codes = pd.Series(target).groupby(codes).transform("mean").to_numpy()
-        agreement = _agreement(codes, target, problem)
+    for place, name in enumerate(sample.columns):
+        codes = _codes(sample.iloc[:, place], target, problem)
+        agreement = 0.0 if codes is None else _agreement(codes, target, problem)
         if agreement >= GIVES_AWAY:
             agreements[str(name)] = round(agreement, 4)
     return agreements
+
+
+def _codes(values: pd.Series[Any], target: npt.NDArray[np.float64], problem: Problem) -> npt.NDArray[np.float64] | None:
+    """(n_rows,) numbers of a column, NaN where missing; None where so few rows share a level that any column would
+    seem to know the target."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy(dtype="float64")
+    places, levels = pd.factorize(values)
+    if len(levels) > len(values) / 20:
+        return None
+    codes = np.where(places < 0, np.nan, places)
+    if problem.kind == "multiclass":
+        return codes
+    means: npt.NDArray[np.float64] = pd.Series(target).groupby(codes).transform("mean").to_numpy()
+    return means
 
 
 def _agreement(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], problem: Problem) -> float:

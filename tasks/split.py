@@ -18,6 +18,7 @@ from tasks.refusal import Refusal
 from tasks.store import write_folder
 
 MIN_HOLDOUT_ROWS = 2
+SIDES = ("train", "valid")
 
 
 @task(name="split", task_run_name="split", cache_policy=NO_CACHE, persist_result=False)
@@ -39,6 +40,7 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
             pd.read_parquet(source / "test_roles.parquet"),
         )
     else:
+        _check_groups(roles, splitter, prepared)
         is_held = _is_held_out(roles, fraction, prepared)
         train, held = np.flatnonzero(~is_held), np.flatnonzero(is_held)
         held_features, held_roles = features.iloc[held], roles.iloc[held]
@@ -60,14 +62,8 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         train_roles.to_parquet(folder / "train_roles.parquet", index=False)
         held_features.to_parquet(folder / "holdout_features.parquet", index=False)
         held_roles.to_parquet(folder / "holdout_labels.parquet", index=False)
-        np.savez(
-            folder / "folds.npz",
-            **{
-                f"{side}_{k}": rows
-                for k, fold in enumerate(drawn)
-                for side, rows in zip(("train", "valid"), fold, strict=True)
-            },
-        )
+        rows = {f"{side}_{k}": fold[part] for k, fold in enumerate(drawn) for part, side in enumerate(SIDES)}
+        np.savez(folder / "folds.npz", **rows)  # type: ignore[arg-type]  # numpy's stub takes them for its flag
 
     folder = write_folder(Path(root) / "splits" / digest, fill)
     return Split(
@@ -95,27 +91,55 @@ def _is_held_out(roles: pd.DataFrame, fraction: float, prepared: Prepared) -> np
     return np.asarray(uniform < fraction)
 
 
-def _check_sides(train: pd.DataFrame, held: pd.DataFrame, prepared: Prepared) -> None:
-    if len(held) < MIN_HOLDOUT_ROWS or len(train) < MIN_HOLDOUT_ROWS:
-        what = "groups" if prepared.has_group else "rows"
+def _check_groups(roles: pd.DataFrame, splitter: Splitter, prepared: Prepared) -> None:
+    """Fewer groups than the folds and the holdout need are told here, before an empty side is."""
+    if not prepared.has_group or prepared.has_time:
+        return
+    n_groups, n_splits = roles["group"].nunique(), getattr(splitter, "n_splits", 2)
+    if n_groups <= n_splits:
+        remedy = f"set folds.n_splits={n_groups - 1}" if n_groups > 2 else "name another source.group"
         raise Refusal(
-            f"holdout.fraction leaves {len(train)} rows to train on and {len(held)} for the holdout, of "
-            f"{prepared.n_rows}; too few different {what}: choose another holdout.fraction or holdout.seed."
+            f"folds.n_splits={n_splits} is too many: source.group has {n_groups} groups, and the holdout takes some; "
+            f"{remedy}."
         )
 
 
+def _check_sides(train: pd.DataFrame, held: pd.DataFrame, prepared: Prepared) -> None:
+    if len(held) >= MIN_HOLDOUT_ROWS and len(train) >= MIN_HOLDOUT_ROWS:
+        return
+    what = "times" if prepared.has_time else "groups" if prepared.has_group else "rows"
+    raise Refusal(
+        f"holdout.fraction leaves {len(train)} rows to train on and {len(held)} for the holdout, of "
+        f"{prepared.n_rows}; too few different {what}: choose another holdout.fraction or holdout.seed."
+    )
+
+
 def _notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any], prepared: Prepared) -> tuple[str, ...]:
+    notes = _group_notes(train, held, folds)
     if not prepared.problem.is_classification:
-        return ()
-    notes = []
+        return tuple(notes)
+    targets = train["target"].to_numpy()
     for code, label in enumerate(prepared.problem.classes):
         n_held = int((held["target"] == code).sum())
-        lacking = [k for k, (_, valid) in enumerate(folds) if not (train["target"].to_numpy()[valid] == code).any()]
+        lacking = [k for k, (_, valid) in enumerate(folds) if not (targets[valid] == code).any()]
         if n_held < 5:
             notes.append(f"class {label} has {n_held} row{'s' * (n_held != 1)} in the holdout; scores of it say little")
         if lacking:
             notes.append(f"class {label} has no row in the validation part of {len(lacking)} of {len(folds)} folds")
     return tuple(notes)
+
+
+def _group_notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any]) -> list[str]:
+    """What to say where groups are known and another rule than theirs divides the rows."""
+    if "group" not in train or "group" not in held:
+        return []
+    notes, groups = [], train["group"].to_numpy()
+    n_both = len(set(groups) & set(held["group"]))
+    if n_both:
+        notes.append(f"{n_both:,} groups stand on both sides of the holdout; its scores are for groups that are known")
+    if any(np.isin(groups[valid], groups[train_]).any() for train_, valid in folds):
+        notes.append("groups stand on both sides of the folds; folds=grouped keeps them whole")
+    return notes
 
 
 def _column(roles: pd.DataFrame, name: str) -> npt.NDArray[Any] | None:

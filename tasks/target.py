@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.cells import as_text
 from tasks.records import Problem, ProblemKind, Roles
 from tasks.refusal import Refusal, did_you_mean
-from tasks.schema import as_text
 
 MAX_LEVELS_OF_A_WHOLE_NUMBER = 20
+MOSTLY = 0.9  # of the values are numbers: then those that are none are slips, not names of classes
 
 
 @dataclass(frozen=True)
@@ -24,98 +25,141 @@ class Target:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class _Values:
+    """A target read: text (n_rows,) with NaN for missing, the numbers (n_rows,) among it, and the user's type."""
+
+    name: str
+    text: pd.Series[Any]
+    numbers: pd.Series[float]
+    type: type
+
+    @property
+    def n_levels(self) -> int:
+        return int(self.text.nunique())
+
+    @property
+    def words(self) -> pd.Series[Any]:
+        """Those of the values that are no numbers."""
+        return self.text[self.text.notna() & self.numbers.isna()]
+
+
 def find_target(values: pd.Series[Any], roles: Roles, problem: str) -> Target:
     """Codes 0..k-1 or numbers (NaN where the target is missing and such rows are left out), and the problem.
 
     Raises:
         Refusal: for a missing, infinite or constant target, or one that the problem doesn't fit.
     """
-    text = as_text(values)
-    notes = _check_missing(text, roles)
-    kind, note = _kind(values, text, problem)
-    if note:
-        notes.append(note)
-    if kind == "regression":
-        return Target(Problem("regression", str(values.name), ()), _regression_target(values, text, roles), notes)
-    classes, more = _classes(values, text, roles, kind)
-    codes = text.map({str(as_text(pd.Series([label])).iloc[0]): float(code) for code, label in enumerate(classes)})
-    return Target(Problem(kind, str(values.name), tuple(classes)), codes.astype("float64"), [*notes, *more])
-
-
-def _check_missing(text: pd.Series[Any], roles: Roles) -> list[str]:
-    n_missing = int(text.isna().sum())
-    if n_missing == len(text):
-        raise Refusal(f"source.target={roles.target}: every value is missing.")
-    if n_missing and not roles.drop_missing_target:
+    read = _read(values)
+    notes = _check(read, roles)
+    kind, note = _kind(read, problem)
+    notes += [note] if note else []
+    if kind != "binary" and roles.positive is not None:
         raise Refusal(
-            f"source.target={roles.target}: {n_missing:,} of {len(text):,} values are missing; "
-            "source.drop_missing_target=true leaves those rows out."
+            f"source.positive={roles.positive}: only a binary problem has a positive class, and {read.name} poses a "
+            f"{kind} one; leave source.positive out."
         )
-    return [f"{n_missing:,} rows without a target are left out"] if n_missing else []
+    if kind == "regression":
+        return Target(Problem(kind, read.name, ()), read.numbers, notes)
+    classes, more = _classes(read, roles, kind)
+    codes = read.text.map(codes_of(classes), na_action="ignore").astype("float64")
+    return Target(Problem(kind, read.name, tuple(classes)), codes, [*notes, *more])
 
 
-def _kind(values: pd.Series[Any], text: pd.Series[Any], problem: str) -> tuple[ProblemKind, str | None]:
-    n_levels = text.nunique()
-    name = values.name
-    if n_levels == 1:
-        raise Refusal(f"source.target={name} is constant: every value is {text.dropna().iloc[0]!r}.")
-    numbers = pd.to_numeric(text.dropna(), errors="coerce")
-    is_text = bool(numbers.isna().any()) or pd.api.types.is_bool_dtype(values)
+def codes_of(classes: list[Any] | tuple[Any, ...]) -> dict[str, float]:
+    """The code of each class by its text, as `as_text` writes it."""
+    return {text: float(code) for code, text in enumerate(as_text(pd.Series(list(classes), dtype=object)))}
+
+
+def _read(values: pd.Series[Any]) -> _Values:
+    known = values.dropna()
+    if known.dtype == object:  # booleans beside missing values
+        known = known.infer_objects()
+    text = as_text(values)
+    kind: type = str
+    if pd.api.types.is_bool_dtype(known):
+        kind = bool
+    elif pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_timedelta64_dtype(known):
+        kind = float
+    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
+    return _Values(str(values.name), text, numbers, kind)
+
+
+def _check(read: _Values, roles: Roles) -> list[str]:
+    key = f"source.target={read.name}"
+    n, n_missing = len(read.text), int(read.text.isna().sum())
+    if n_missing == n:
+        raise Refusal(f"{key}: every value is missing; choose another source.target.")
+    faults = []
+    if n_missing and not roles.drop_missing_target:
+        faults.append(
+            f"{key}: {n_missing:,} of {n:,} values are missing; source.drop_missing_target=true leaves those rows out."
+        )
+    if read.n_levels == 1:
+        only = read.text.dropna().iloc[0]
+        faults.append(f"{key} is constant: every value is {only}; choose another source.target, or add other rows.")
+    n_infinite = int(np.isinf(read.numbers).sum())
+    if n_infinite and read.words.empty:
+        are = "value is" if n_infinite == 1 else "values are"
+        faults.append(f"{key}: {n_infinite:,} {are} infinite; correct them or leave these rows out.")
+    if faults:
+        raise Refusal(*faults)
+    rows = "row" if n_missing == 1 else "rows"
+    return [f"{n_missing:,} {rows} without a target left out"] if n_missing else []
+
+
+def _kind(read: _Values, problem: str) -> tuple[ProblemKind, str | None]:
+    name, n_levels, words = read.name, read.n_levels, read.words
     if problem != "auto":
-        return _asked_kind(problem, name, n_levels, is_text)
+        return _asked_kind(problem, read), None
     if n_levels == 2:
         return "binary", f"{name} has two values: a binary problem"
-    if is_text:
-        return "multiclass", f"{name} is text with {n_levels} values: a multiclass problem"
-    if n_levels <= MAX_LEVELS_OF_A_WHOLE_NUMBER and (numbers % 1 == 0).all():
+    if words.empty and (n_levels > MAX_LEVELS_OF_A_WHOLE_NUMBER or not (read.numbers.dropna() % 1 == 0).all()):
+        changes = "; problem=multiclass changes it" if n_levels <= 100 else ""
+        return "regression", f"{name} is a number: a regression{changes}"
+    if words.empty:
         return "multiclass", f"{name} has {n_levels} whole values: a multiclass problem; problem=regression changes it"
-    changes = "; problem=multiclass changes it" if n_levels <= 100 else ""
-    return "regression", f"{name} is a number: a regression{changes}"
-
-
-def _asked_kind(problem: str, name: Any, n_levels: int, is_text: bool) -> tuple[ProblemKind, None]:
-    if problem == "binary" and n_levels != 2:
+    if n_levels > MAX_LEVELS_OF_A_WHOLE_NUMBER and len(words) <= (1 - MOSTLY) * read.text.notna().sum():
         raise Refusal(
-            f"problem=binary: {name} has {n_levels} different values; choose problem=multiclass or problem=regression."
+            f"source.target={name}: all but {len(words):,} of {len(read.text):,} values are numbers; correct or empty "
+            f"the others (such as {words.iloc[0]!r}), or set problem=multiclass."
         )
-    if problem == "regression" and is_text:
-        raise Refusal(f"problem=regression: {name} holds text; choose problem=multiclass, or another source.target.")
-    if problem == "multiclass" and n_levels == 2:
-        return "binary", None
-    return problem, None  # type: ignore[return-value]
+    return "multiclass", f"{name} is text with {n_levels:,} values: a multiclass problem"
 
 
-def _regression_target(values: pd.Series[Any], text: pd.Series[Any], roles: Roles) -> pd.Series[float]:
-    numbers = (
-        values.astype("float64") if pd.api.types.is_numeric_dtype(values) else pd.to_numeric(text, errors="coerce")
-    )
-    n_infinite = int(np.isinf(numbers.to_numpy(dtype="float64", na_value=np.nan)).sum())
-    if n_infinite:
+def _asked_kind(problem: str, read: _Values) -> ProblemKind:
+    if problem == "binary" and read.n_levels != 2:
         raise Refusal(
-            f"source.target={roles.target}: {n_infinite:,} values are infinite; correct them or leave these rows out."
+            f"problem=binary: {read.name} has {read.n_levels:,} different values; choose problem=multiclass, "
+            "problem=regression or another source.target."
         )
-    return numbers.astype("float64")
+    if problem == "regression" and len(read.words):
+        raise Refusal(
+            f"problem=regression: {len(read.words):,} of {len(read.text):,} values of {read.name} are no numbers (such "
+            f"as {read.words.iloc[0]!r}); choose problem=multiclass, or another source.target."
+        )
+    return "binary" if problem == "multiclass" and read.n_levels == 2 else problem  # type: ignore[return-value]
 
 
-def _classes(
-    values: pd.Series[Any], text: pd.Series[Any], roles: Roles, kind: ProblemKind
-) -> tuple[list[Any], list[str]]:
-    """Class values in the user's own type, in order of their codes."""
-    labels: list[Any] = sorted(text.dropna().unique())
-    if pd.api.types.is_bool_dtype(values):
+def _classes(read: _Values, roles: Roles, kind: ProblemKind) -> tuple[list[Any], list[str]]:
+    """Class values in the user's own type, in order of their codes; numbers by size, also where they are text."""
+    known = read.text.notna()
+    labels: list[Any] = sorted(read.text[known].unique())
+    if read.type is bool:
         labels = [False, True]
-    elif pd.api.types.is_numeric_dtype(values):
-        numbers = sorted(float(label) for label in labels)
-        labels = [int(x) if x.is_integer() else x for x in numbers]
+    elif read.words.empty:
+        labels = sorted(labels, key=float)
+        if read.type is float:
+            labels = [int(label) if float(label).is_integer() else float(label) for label in labels]
     if kind != "binary":
         return labels, []
-    if roles.positive is not None:
-        named = [label for label in labels if str(label) == roles.positive]
-        if not named:
-            texts = [str(label) for label in labels]
-            raise Refusal(
-                f"source.positive={roles.positive}: no such class{did_you_mean(roles.positive, texts)} "
-                f"Classes: {', '.join(texts)}."
-            )
-        return [label for label in labels if label != named[0]] + named, []
-    return labels, [f"the positive class is {labels[1]}; source.positive={labels[0]} changes it"]
+    if roles.positive is None:
+        return labels, [f"the positive class is {labels[1]}; source.positive={labels[0]} changes it"]
+    texts = [str(label) for label in labels]
+    if roles.positive not in texts:
+        raise Refusal(
+            f"source.positive={roles.positive}: no such class{did_you_mean(roles.positive, texts)} "
+            f"Classes: {', '.join(texts)}."
+        )
+    positive = labels[texts.index(roles.positive)]
+    return [label for label in labels if label != positive] + [positive], []

@@ -71,6 +71,8 @@ class File:
     @cached_property
     def _read(self) -> tuple[pa.Table, list[str]]:
         try:
+            if not self.path:
+                raise Unreadable("is empty; name a file")
             data = fetch(self.path)
             table, notes = self._parsed(data, self._kind(data))
             return plain(table), notes

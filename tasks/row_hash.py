@@ -1,0 +1,82 @@
+"""Hashes of rows that stay the same when a table grows, is shuffled, or is read from another kind of file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.cells import as_text
+
+Hashes = npt.NDArray[np.uint64]
+N_CELLS_AT_ONCE = 1 << 19  # 4 MiB of float64: few passes over 10,000 columns, little memory for a million rows
+
+
+def row_hashes(frame: pd.DataFrame, seed: int) -> Hashes:
+    """(n_rows,) a hash of each row's values, whatever its place in the table and the order of the columns.
+
+    A value has one hash in whichever type it comes: 5, 5.0 and "5"; true, True and 1; a date as text in ISO 8601 or
+    as a time. A missing value adds nothing, so that a column that is new, and empty in the rows of before, moves
+    none of them.
+    """
+    total = np.zeros(len(frame), dtype=np.uint64)
+    is_number = [pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind) for kind in frame.dtypes]
+    numeric = [name for name, yes in zip(frame.columns, is_number, strict=True) if yes]
+    step = max(1, N_CELLS_AT_ONCE // max(1, len(frame)))
+    for first in range(0, len(numeric), step):
+        names = numeric[first : first + step]
+        matrix = frame[names].to_numpy(dtype="float64", na_value=np.nan)
+        total += _placed(_of_numbers(matrix), names).sum(axis=1, dtype=np.uint64)
+    for position, yes in enumerate(is_number):
+        if not yes:
+            name = str(frame.columns[position])
+            total += _placed(_of_text(frame.iloc[:, position])[:, None], [name])[:, 0]
+    return _mix(total ^ _mix(np.full(len(frame), seed + 0x9E3779B97F4A7C15, dtype=np.uint64)))
+
+
+def _placed(cells: Hashes, names: Sequence[str]) -> Hashes:
+    """(n_rows, n_columns) hashes of cells that know their column; 0 stays 0, for missing."""
+    salts = [int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "little") for name in names]
+    return np.where(cells == 0, np.uint64(0), _mix(cells ^ np.array(salts, dtype=np.uint64)))
+
+
+def _of_numbers(numbers: npt.NDArray[np.floating[Any]]) -> Hashes:
+    """Hashes of the bits; minus zero is zero, and NaN is missing."""
+    hashes = _mix((numbers + 0.0).view(np.uint64) ^ np.uint64(0xD6E8FEB86659FD93))
+    return np.where(np.isnan(numbers), np.uint64(0), hashes)
+
+
+def _of_text(values: pd.Series[Any]) -> Hashes:
+    """(n_rows,) hashes, each different text looked at once."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        times = values.dt.tz_convert(None) if getattr(values.dt, "tz", None) is not None else values
+        return _of_times(times)
+    codes, levels = pd.factorize(as_text(values))
+    text = pd.Series(levels, dtype="str")
+    hashes = pd.util.hash_array(text.to_numpy(dtype=object), categorize=False)
+    lower = text.str.lower()
+    numbers = pd.to_numeric(text, errors="coerce").fillna(lower.map({"true": 1.0, "false": 0.0})).astype("float64")
+    hashes = np.where(numbers.isna(), hashes, _of_numbers(numbers.to_numpy(copy=True)))
+    is_iso = text.str.match(r"\d{4}-\d\d-\d\d").to_numpy(dtype=bool)
+    if is_iso.any():
+        times = pd.to_datetime(text.where(is_iso), format="ISO8601", errors="coerce", utc=True).dt.tz_convert(None)
+        hashes = np.where(times.isna(), hashes, _of_times(times))
+    return np.append(hashes, np.uint64(0))[codes].astype(np.uint64)  # code -1, missing, takes the zero
+
+
+def _of_times(times: pd.Series[Any]) -> Hashes:
+    """Of seconds since 1970; the unit that a library keeps times in makes no difference."""
+    seconds = ((times - pd.Timestamp("1970-01-01")) / pd.Timedelta(seconds=1)).to_numpy(dtype="float64")
+    hashes = _mix(_of_numbers(seconds) ^ np.uint64(0x54494D45))  # a time is not the number of its seconds
+    return np.where(np.isnan(seconds), np.uint64(0), hashes)
+
+
+def _mix(x: Hashes) -> Hashes:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014): every bit depends on every bit."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,98 @@
+"""The holdout is sealed by what a row is, never by where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+
+from tasks.records import Prepared, Problem, Split
+from tasks.refusal import Refusal
+from tasks.row_hash import row_hashes
+from tasks.split import read_folds, split
+
+N = 400
+RNG = np.random.default_rng(0)
+FEATURES = pd.DataFrame({"a": np.arange(N, dtype=float)})
+
+
+def table(folder: Path, **roles: Any) -> Prepared:
+    folder.mkdir()
+    FEATURES.to_parquet(folder / "features.parquet", index=False)
+    identity = pd.DataFrame({"group": roles["group"]}) if "group" in roles else FEATURES
+    columns = {"target": np.arange(N) % 2, "hash": row_hashes(identity, 0), **roles}
+    pd.DataFrame(columns).to_parquet(folder / "roles.parquet", index=False)
+    problem = Problem("binary", "y", ("no", "yes"))
+    has = {"has_group": "group" in roles, "has_time": "time" in roles}
+    return Prepared(str(folder), str(sorted(roles)), "t", problem, N, 1, notes=(), **has)
+
+
+def divided(prepared: Prepared, splitter: Any, fraction: float = 0.2) -> tuple[Split, pd.DataFrame, pd.DataFrame]:
+    made = split.fn(prepared, splitter, "some", fraction, str(Path(prepared.folder) / "data"))
+    folder = Path(made.folder)
+    return made, pd.read_parquet(folder / "train_roles.parquet"), pd.read_parquet(folder / "holdout_labels.parquet")
+
+
+def test_sides_are_disjoint_complete_and_of_about_the_size_asked_for(tmp_path: Path) -> None:
+    made, train, held = divided(table(tmp_path / "p"), StratifiedKFold(5, shuffle=True, random_state=0))
+    assert made.n_train + made.n_holdout == N
+    assert not set(train["hash"]) & set(held["hash"])
+    assert abs(made.n_holdout / N - 0.2) < 0.08
+    assert len(read_folds(Path(made.folder))) == 5
+
+
+def test_a_smaller_holdout_lies_in_a_larger_one(tmp_path: Path) -> None:
+    _, _, small = divided(table(tmp_path / "a"), KFold(2), 0.1)
+    _, _, large = divided(table(tmp_path / "b"), KFold(2), 0.3)
+    assert set(small["hash"]) < set(large["hash"])
+
+
+def test_groups_stay_whole(tmp_path: Path) -> None:
+    groups = RNG.integers(0, 30, N).astype(str)
+    made, train, held = divided(table(tmp_path / "p", group=groups), GroupKFold(3))
+    assert not set(train["group"]) & set(held["group"])
+    for rows, valid in read_folds(Path(made.folder)):
+        assert not set(train["group"].iloc[rows]) & set(train["group"].iloc[valid])
+    assert made.notes == ()
+
+
+def test_with_time_the_last_rows_are_held_out_and_rows_of_one_moment_stay_together(tmp_path: Path) -> None:
+    times = RNG.integers(0, 50, N).astype(float)
+    _, train, held = divided(table(tmp_path / "p", time=times), KFold(2))
+    assert train["time"].max() < held["time"].min()
+
+
+def test_groups_that_time_divides_are_said(tmp_path: Path) -> None:
+    roles = {"group": [str(n % 7) for n in range(N)], "time": np.arange(N, dtype=float)}
+    made, _, _ = divided(table(tmp_path / "p", **roles), KFold(2))
+    assert made.notes[0].startswith("7 groups stand on both sides of the holdout")
+    assert made.notes[1].startswith("groups stand on both sides of the folds")
+
+
+def test_a_rare_class_is_said_of_holdout_and_folds(tmp_path: Path) -> None:
+    prepared = table(tmp_path / "p", target=np.isin(np.arange(N), [0, 100, 200, 201]).astype(int))
+    made, _, _ = divided(prepared, KFold(5))
+    assert any("class yes has" in note and "in the holdout; scores of it say little" in note for note in made.notes)
+    assert any("class yes has no row in the validation part of" in note for note in made.notes)
+
+
+@pytest.mark.parametrize(
+    ("roles", "fraction", "said"),
+    [
+        ({"group": ["one"] * N}, 0.2, "folds.n_splits=2 is too many: source.group has 1 groups"),
+        (
+            {"group": ["one", "two"] * (N // 2)},
+            0.2,
+            "source.group has 2 groups, and the holdout takes some; name another",
+        ),
+        ({"time": np.zeros(N)}, 0.2, "too few different times: choose another holdout.fraction"),
+        ({}, 1e-6, "leaves 400 rows to train on and 0 for the holdout"),
+    ],
+)
+def test_an_empty_side_is_refused(tmp_path: Path, roles: dict[str, Any], fraction: float, said: str) -> None:
+    with pytest.raises(Refusal, match=said):
+        divided(table(tmp_path / "p", **roles), KFold(2), fraction)
