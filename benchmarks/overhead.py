@@ -111,7 +111,7 @@ def _of_finished_run(overrides: Sequence[str]) -> tuple[Any, list[Any]]:
     from flows.plan import decide, plan
     from tasks.prepare import prepare
     from tasks.split import split
-    from tasks.trial import Experiment
+    from tasks.workspace import Experiment
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     composed = compose(overrides)
@@ -124,7 +124,8 @@ def _of_finished_run(overrides: Sequence[str]) -> tuple[Any, list[Any]]:
     proposals = [planned.space.proposal(trial) for trial in study.get_trials()]
     experiment = Experiment(
         digest="bare", folder="bare", split=divided.folder, problem=prepared.problem, families=planned.families,
-        loss=decided.loss, metric=decided.metric, base=None, seed=config.seed, n_folds=divided.n_folds, n_threads=1,
+        loss=decided.loss, metric=decided.metric, base=None, seed=config.seed, n_folds=divided.n_folds,
+        growth=divided.growth, n_threads=1,
     )  # fmt: skip
     return experiment, proposals
 

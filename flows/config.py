@@ -104,11 +104,15 @@ def compose(overrides: Sequence[str]) -> Composed:
         lost = {_key(text) for text in unknown}
         by_value = [text for text in by_value if _key(text).partition(".")[0] not in lost]
         faults += [fault for override in by_value if (fault := _apply(node, override))]
-        if faults:
-            raise Refusal(*faults)
         choices = _choices(by_group)
     recorded = _resolve_all_but_secrets(node)
-    return Composed(_typed(recorded), tuple(overrides), choices, recorded)
+    try:
+        config = _typed(recorded)
+    except Refusal as refusal:
+        raise Refusal(*faults, *refusal.faults) from None
+    if faults:
+        raise Refusal(*faults)
+    return Composed(config, tuple(overrides), choices, recorded)
 
 
 def groups() -> dict[str, list[str]]:

@@ -38,7 +38,7 @@ from tasks.split import split
 from tasks.store import write_frame
 from tasks.study import Study, digest_of, opened
 from tasks.tracking import Tracker
-from tasks.trial import Experiment
+from tasks.workspace import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,6 +245,7 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
         base=None if base is None else str(base),
         seed=job.decided.composed.config.seed,
         n_folds=job.split.n_folds,
+        growth=job.split.growth,
         n_threads=1,
     )
 

@@ -100,6 +100,11 @@ def plan(composed: Composed) -> Plan:
     }
     search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
     runner = attempt(lambda: build(config.runner, "runner", allowed))
+    n_splits = config.folds.get("n_splits", 2)
+    if not isinstance(n_splits, int) or n_splits < 2:
+        faults.append(f"folds.n_splits must be a whole number of at least 2, got {n_splits!s}.")
+    elif "_target_" in config.folds:
+        attempt(lambda: build(config.folds, "folds", allowed))
     if not config.model:
         faults.append("model=[]: name at least one family.")
     if config.metric != "auto":

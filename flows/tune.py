@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial
@@ -19,7 +19,8 @@ from tasks.refusal import Refusal
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
-from tasks.trial import Experiment, run_trial, run_trials
+from tasks.trial import run_trial, run_trials
+from tasks.workspace import Experiment
 
 SHORT_SECONDS = 1.0  # trials shorter than this share a task run, whose fixed cost is some 25 ms
 
@@ -174,10 +175,15 @@ def _winner(experiment: Experiment, results: Sequence[TrialResult]) -> Winner:
         values = [fold.value for fold in result.folds]
         mean = fmean(values)
         if best is None or better(experiment.metric, mean, best.mean):
-            best = Winner(
-                result.proposal, mean, stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0, result.folds
-            )
+            standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+            best = Winner(result.proposal, mean, standard_error, result.folds, _rounds(result, experiment.growth))
     if best is None:
         reason = next((result.error for result in results if result.error), "no trial was finished in time")
         raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")
     return best
+
+
+def _rounds(result: TrialResult, growth: float) -> int | None:
+    """Rounds of a fit on all training rows: the folds' median best round, times as many rows as it sees more."""
+    rounds = [fold.rounds for fold in result.folds if fold.rounds is not None]
+    return max(1, round(median(rounds) * growth)) if rounds else None

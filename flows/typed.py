@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import re
 
 NAMES = {
     "source.path",
@@ -17,6 +17,8 @@ NAMES = {
 }
 LISTS_OF_NAMES = {"source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical"}
 SECRET_REFERENCE = "${oc.env:"
+# Quoted, or anything up to the next comma; an apostrophe inside a name opens no quote.
+NAME_IN_A_LIST = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]+))\s*(?:,|$)""")
 
 
 def is_typed_as_is(key: str) -> bool:
@@ -33,12 +35,8 @@ def read_typed_value(key: str, text: str) -> str | list[str]:
         return _escape(text)
     if not (text.startswith("[") and text.endswith("]")):
         return [_escape(text)]
-    inside = text[1:-1]
-    if not inside.strip():
-        return []
-    quote = "'" if "'" in inside and '"' not in inside else '"'
-    names = next(csv.reader([inside], skipinitialspace=True, quotechar=quote))
-    return [_escape(name.strip()) for name in names]
+    names = (next(filter(None, found), "") for found in NAME_IN_A_LIST.findall(text[1:-1]))
+    return [_escape(name.strip()) for name in names if name.strip()]
 
 
 def _escape(text: str) -> str:

@@ -12,7 +12,7 @@ from tasks import predictor
 from tasks.records import Prepared, Trained, Winner
 from tasks.store import write_folder
 from tasks.study import digest_of
-from tasks.trial import Experiment, workspace_of
+from tasks.workspace import Experiment, workspace_of
 
 
 @task(name="finetune", task_run_name="finetune", cache_policy=NO_CACHE, persist_result=False)

@@ -36,7 +36,6 @@ def quality(
         "n_features": features.shape[1],
         "missing": {str(k): round(float(v), 4) for k, v in missing[missing > 0].items()},
         "duplicate_rows": len(hashes) - len(np.unique(hashes)),
-        "gives_target_away": _give_away(features, y, problem),
         "levels": {str(name): int(features[name].nunique()) for name in features.columns[is_text]},
     }
     if problem.is_classification:
@@ -56,17 +55,21 @@ def _notes(report: dict[str, Any], *, together: bool) -> list[str]:
         n = report["duplicate_rows"]
         where = "they stay on one side of the holdout" if together else "they may stand on both sides of the holdout"
         notes.append(f"{n:,} row{'s repeat' if n > 1 else ' repeats'} another row; {where}, and on any side of a fold")
-    for name, agreement in list(report["gives_target_away"].items())[:MAX_SHOWN]:
-        notes.append(
-            f"{name} alone nearly gives the target away ({agreement:.3f} rank agreement); "
-            f"if it is known only afterwards: source.drop=[{name}]"
-        )
     many = {name: n for name, n in report["levels"].items() if n > 1_000}
     notes += [f"{name} has {n:,} levels" for name, n in list(many.items())[:MAX_SHOWN]]
     return notes
 
 
-def _give_away(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> dict[str, float]:
+def leak_notes(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> list[str]:
+    """What to say of columns that give the target away; for training rows, since it looks at the target."""
+    return [
+        f"{name} alone nearly gives the target away ({agreement:.3f} rank agreement); "
+        f"if it is known only afterwards: source.drop=[{name}]"
+        for name, agreement in list(gives_target_away(features, y, problem).items())[:MAX_SHOWN]
+    ]
+
+
+def gives_target_away(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> dict[str, float]:
     """Columns whose ranks agree with the target's: area under the ROC curve (either way round) for two classes,
     rank correlation for numbers; of categorical columns, with each level's mean target in place of the level.
 

@@ -56,7 +56,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Split:
-    """Training rows with their folds, and the sealed holdout; `folder` holds `train.parquet`, `folds.npz`,
+    """Training rows with their folds, and the sealed holdout. `growth` is how many times as many rows a final fit sees
+    as a fold's: K/(K-1). `folder` holds `train.parquet`, `folds.npz`,
     `holdout_features.parquet` and, opened by evaluate alone, `holdout_labels.parquet`."""
 
     folder: str
@@ -64,6 +65,7 @@ class Split:
     n_train: int
     n_holdout: int
     n_folds: int
+    growth: float
     notes: tuple[str, ...]
 
 
@@ -100,21 +102,14 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best complete trial: `mean` and `standard_error` of the metric over its folds."""
+    """The best complete trial: `mean` and `standard_error` of the metric over its folds; `rounds` for a fit on all
+    training rows, None where the family has none."""
 
     proposal: Proposal
     mean: float
     standard_error: float
     folds: tuple[FoldScore, ...]
-
-    @property
-    def rounds(self) -> int | None:
-        """Rounds for a fit on all training rows: the folds' median times K/(K-1), since a fold saw less data."""
-        rounds = sorted(fold.rounds for fold in self.folds if fold.rounds is not None)
-        if not rounds:
-            return None
-        middle = (rounds[len(rounds) // 2] + rounds[(len(rounds) - 1) // 2]) / 2
-        return max(1, round(middle * len(self.folds) / max(1, len(self.folds) - 1)))
+    rounds: int | None
 
 
 @dataclass(frozen=True)

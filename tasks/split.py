@@ -12,13 +12,13 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.folds import Splitter, draw
+from tasks.folds import Splitter, draw, write_folds
+from tasks.quality import leak_notes
 from tasks.records import Prepared, Split
 from tasks.refusal import Refusal
 from tasks.store import write_folder
 
 MIN_HOLDOUT_ROWS = 2
-SIDES = ("train", "valid")
 
 
 @task(name="split", task_run_name="split", cache_policy=NO_CACHE, persist_result=False)
@@ -62,8 +62,7 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         train_roles.to_parquet(folder / "train_roles.parquet", index=False)
         held_features.to_parquet(folder / "holdout_features.parquet", index=False)
         held_roles.to_parquet(folder / "holdout_labels.parquet", index=False)
-        rows = {f"{side}_{k}": fold[part] for k, fold in enumerate(drawn) for part, side in enumerate(SIDES)}
-        np.savez(folder / "folds.npz", **rows)  # type: ignore[arg-type]  # numpy's stub takes them for its flag
+        write_folds(folder, drawn)
 
     folder = write_folder(Path(root) / "splits" / digest, fill)
     return Split(
@@ -72,14 +71,18 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         len(train_roles),
         len(held_roles),
         len(drawn),
-        _notes(train_roles, held_roles, drawn, prepared),
+        _growth(len(train_roles), drawn),
+        (
+            *leak_notes(train_features, train_roles["target"].to_numpy(dtype=np.float64), prepared.problem),
+            *_notes(train_roles, held_roles, drawn, prepared),
+        ),
     )
 
 
-def read_folds(folder: Path) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Row positions (train, valid) of each fold, as `split` wrote them."""
-    with np.load(folder / "folds.npz") as file:
-        return [(file[f"train_{k}"], file[f"valid_{k}"]) for k in range(len(file.files) // 2)]
+def _growth(n_train: int, folds: list[Any]) -> float:
+    """K/(K-1), with K the parts that the rows are cut into: the folds' number, unless they are drawn repeatedly."""
+    n_parts = max(2, round(n_train * len(folds) / sum(len(valid) for _, valid in folds)))
+    return n_parts / (n_parts - 1)
 
 
 def _is_held_out(roles: pd.DataFrame, fraction: float, prepared: Prepared) -> npt.NDArray[np.bool_]:

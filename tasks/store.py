@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def check_writable(folder: Path) -> None:
-    """Makes the folder and writes to it.
+    """Tries to write into the folder, or where it isn't there yet into the one that it would be made in.
 
     Raises:
         Refusal: when that can't be done.
     """
+    if folder.exists() and not folder.is_dir():
+        raise Refusal(f"{folder} is a file where a folder is needed; move it away or run in another folder.")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=folder if folder.exists() else folder.parent) as file:
             file.write(b"1")
     except OSError as error:
-        raise Refusal(
-            f"{folder}/ can't be written: {error.strerror}; make it writable or run in another folder."
-        ) from error
+        remedy = "make it writable, or run in another folder"
+        raise Refusal(f"{folder}/ can't be written: {error.strerror}; {remedy}.") from error
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:

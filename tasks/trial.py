@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import metric as metrics
-from tasks.loss import Loss
-from tasks.model import Model, Training
-from tasks.records import FoldScore, Problem, Proposal, TrialResult
-from tasks.split import read_folds
+from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.study import FoldRecord, fold_file, read_fold, write_fold
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """All that a worker needs to run any trial of a study; `folder` is the study's, `base` a model's or None."""
-
-    digest: str
-    folder: str
-    split: str
-    problem: Problem
-    families: Mapping[str, Model]
-    loss: Loss
-    metric: str
-    base: str | None
-    seed: int
-    n_folds: int
-    n_threads: int
-
-
-_workspaces: dict[tuple[str, str], Any] = {}
-_trainings: dict[str, Training] = {}
-_lock = threading.Lock()
+from tasks.workspace import Experiment, training_of, workspace_of
 
 
 @task(name="trial", cache_policy=NO_CACHE, persist_result=False)
@@ -88,38 +60,3 @@ def _run_fold(experiment: Experiment, proposal: Proposal, fold: int) -> FoldReco
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
     score = FoldScore(fold, float(value), float(cost), validated.rounds, time.perf_counter() - begun)
     return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32))
-
-
-def training_of(experiment: Experiment) -> Training:
-    """The training rows, read once per process; one experiment's at a time is kept."""
-    with _lock:
-        if experiment.digest not in _trainings:
-            _trainings.clear()
-            _workspaces.clear()
-            _trainings[experiment.digest] = _read_training(experiment)
-        return _trainings[experiment.digest]
-
-
-def workspace_of(experiment: Experiment, family: str) -> Any:
-    """What all trials of a family share, made once per process."""
-    training = training_of(experiment)
-    with _lock:
-        key = (experiment.digest, family)
-        if key not in _workspaces:
-            base = Path(experiment.base) if experiment.base else None
-            _workspaces[key] = experiment.families[family].workspace(training, base, experiment.n_threads)
-        return _workspaces[key]
-
-
-def _read_training(experiment: Experiment) -> Training:
-    folder = Path(experiment.split)
-    roles = pd.read_parquet(folder / "train_roles.parquet")
-    return Training(
-        X=pd.read_parquet(folder / "train_features.parquet"),
-        y=roles["target"].to_numpy(dtype=np.float64),
-        weight=roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None,
-        folds=read_folds(folder),
-        problem=experiment.problem,
-        loss=experiment.loss.name,
-        metric=experiment.metric,
-    )

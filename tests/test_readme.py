@@ -46,16 +46,15 @@ def test_make_knows_what_the_readme_says(target: str) -> None:
 def test_a_command_of_the_readme_runs(command: str, tmp_path: Path, prefect_server: Server) -> None:
     """With a smaller budget, on a table of the same form in the place of the user's."""
     (tmp_path / "customers.csv").write_text(
-        "age,plan,churned\n" + "".join(f"{20 + i % 40},{'ABC'[i % 3]},{'yes' if i % 40 > 15 + i % 3 else 'no'}\n" for i in range(300))
+        "age,plan,churned\n"
+        + "".join(f"{20 + i % 40},{'ABC'[i % 3]},{'yes' if i % 40 > 15 + i % 3 else 'no'}\n" for i in range(300))
     )
     budget = SMALL if " run" in command and "--" not in command else ""
     ended = shell(command + budget, tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_the_python_of_the_readme_runs(
-    tmp_path: Path, prefect_server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_python_of_the_readme_runs(tmp_path: Path, prefect_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}

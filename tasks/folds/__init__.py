@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from tasks.refusal import Refusal
 
 Rows = NDArray[np.int64]
 Column = NDArray[np.generic]
+SIDES = ("train", "valid")
 
 
 class Splitter(Protocol):
@@ -166,3 +168,15 @@ def _refuse_hollow(folds: list[tuple[Rows, Rows]], label: str, codes: Column, cl
             only = _name(alone[0], classes)
             remedy = "set folds=stratified or stratified_grouped; with time_ordered a lower folds.n_splits"
             raise Refusal(f"{label}: fold {number} has the class {only!r} alone to train on; {remedy}.")
+
+
+def write_folds(folder: Path, folds: Sequence[tuple[Rows, Rows]]) -> None:
+    """Writes `folds.npz`."""
+    rows = {f"{side}_{k}": fold[part] for k, fold in enumerate(folds) for part, side in enumerate(SIDES)}
+    np.savez(folder / "folds.npz", **rows)  # type: ignore[arg-type]  # numpy's stub takes them for its flag
+
+
+def read_folds(folder: Path) -> list[tuple[Rows, Rows]]:
+    """Row positions (train, valid) of each fold, as `write_folds` wrote them."""
+    with np.load(folder / "folds.npz") as file:
+        return [(file[f"{SIDES[0]}_{k}"], file[f"{SIDES[1]}_{k}"]) for k in range(len(file.files) // 2)]

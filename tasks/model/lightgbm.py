@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from tasks.model import Floats, Rows, Training, Validated, unsupported
 from tasks.model._encode import Levels, relative
@@ -32,6 +34,9 @@ WATCHED = {
     ("regression", "mape"): "mape",
 }
 COST = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2", "regression_l1": "l1"}
+SILENT = logging.getLogger("finefold.lightgbm")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
 # Parameters that decide how a Dataset is binned; all others may vary between trials on one Dataset.
 DATASET_PARAMETERS = ("max_bin", "min_data_in_bin")
 
@@ -141,9 +146,9 @@ class LightGBM:
     start: dict[str, Any]
     space: dict[str, Any]
     grid: dict[str, Any]
-    rounds: int
-    patience: int
-    check_every: int
+    rounds: Annotated[int, Field(ge=1)]
+    patience: Annotated[int, Field(ge=1)]
+    check_every: Annotated[int, Field(ge=1)]
 
     def check(self, problem: Problem, loss: str) -> list[str]:
         known = [name for kind, name in OBJECTIVES if kind == problem.kind]
@@ -151,6 +156,7 @@ class LightGBM:
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         binning = {name: self.hyperparameters[name] for name in DATASET_PARAMETERS if name in self.hyperparameters}
+        lgb.register_logger(SILENT)  # what it says of a failing trial is in the exception too
         # feature_pre_filter would tie the bins to one min_data_in_leaf.
         quiet = {"verbose": -1, "num_threads": n_threads, "feature_pre_filter": False}
         return Workspace(training, Fitted.load(base) if base else None, n_threads, {**quiet, **binning})

@@ -16,10 +16,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from tasks.folds import read_folds
 from tasks.plot._canvas import GRID, INK, MUTED, ORANGE, SERIES, figure, printable
 from tasks.plot._material import Material
 from tasks.records import Problem
-from tasks.split import read_folds
 
 MAX_COLUMNS = 500
 IDLE, TRAIN, VALID = 0, 1, 2

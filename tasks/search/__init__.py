@@ -111,6 +111,11 @@ def family_space(
                 faults.append(
                     f"model.{name}.space.{key}={entry}: {error}; write {{low: 1, high: 100, log: true}} or a list."
                 )
+    faults += [
+        f"model.{name}.hyperparameters.{key} must be a number, got {value!r}."
+        for key, value in hyperparameters.items()
+        if _is_number(start.get(key)) and value is not None and not _is_number(value)
+    ]
     lacking = [key for key, value in hyperparameters.items() if value is None and key not in free and key not in start]
     faults += [f"model.{name}.hyperparameters.{key} has neither a value, nor a space, nor a start." for key in lacking]
     if faults:
@@ -122,6 +127,10 @@ def family_space(
         {key: start.get(key, _inside(value, None)) for key, value in free.items()},
         {key: values for key, values in grid.items() if key in free},
     )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _distribution(entry: Any, start: Any) -> BaseDistribution:

@@ -190,9 +190,10 @@ def test_a_run_that_raised_goes_on_in_the_same_mlflow_run(
             raise KeyboardInterrupt
 
     overrides = ["source.name=iris", "tracking.experiment=interrupted", *SMALL]
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Progress, "told", interrupt)
+    monkeypatch.setattr(Progress, "told", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         run(overrides)
+    monkeypatch.setattr(Progress, "told", told)
     experiment = client.get_experiment_by_name("interrupted")
     assert experiment is not None
     (stopped,) = client.search_runs([experiment.experiment_id], "tags.`finefold.trial` IS NULL")

@@ -23,7 +23,7 @@ from tasks.records import TrialResult
 from tasks.refusal import Refusal
 from tasks.split import split
 from tasks.study import opened
-from tasks.trial import Experiment
+from tasks.workspace import Experiment
 
 SEARCHES = ("bayesian", "genetic", "grid", "random")
 N = 8
@@ -137,7 +137,8 @@ def _experiment() -> Experiment:
     divided = split.fn(prepared, decided.splitter, "stratified", 0.2)
     return Experiment(
         digest="", folder="", split=divided.folder, problem=prepared.problem, families=planned.families,
-        loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds, n_threads=1,
+        loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds,
+        growth=divided.growth, n_threads=1,
     )  # fmt: skip
 
 

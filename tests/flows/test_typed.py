@@ -63,3 +63,7 @@ def test_every_such_key_exists_in_some_source() -> None:
     known = {f"source.{key}" for composed in sources for key in composed.config.source} | {"holdout.path"}
     assert known >= NAMES | LISTS_OF_NAMES
     assert not is_typed_as_is("search.trials")
+
+
+def test_quotes_of_both_kinds_may_stand_in_one_list() -> None:
+    assert read_typed_value("source.drop", "['a', \"b, c\", it's, d]") == ["a", "b, c", "it's", "d"]

@@ -27,7 +27,8 @@ from tasks.records import Problem, ProblemKind, Split, Trained, TrialResult, Win
 from tasks.search import Space, family_space
 from tasks.search.sampled import Sampled
 from tasks.study import Study, opened, read_fold, write_fold
-from tasks.trial import Experiment, run_trial, workspace_of
+from tasks.trial import run_trial
+from tasks.workspace import Experiment, workspace_of
 
 N_FOLDS = 3
 SPACE: dict[str, Any] = {
@@ -71,12 +72,12 @@ def finished(
             metric=metric,
             base=None,
             seed=0,
-            n_folds=N_FOLDS,
+            n_folds=N_FOLDS, growth=1.5,
             n_threads=1,
         )
         results = [_trial(experiment, study, space, is_flat) for _ in range(n_trials)]
         best = (max if classes else min)(results, key=_mean)
-        winner = Winner(best.proposal, _mean(best), 0.01, best.folds)
+        winner = Winner(best.proposal, _mean(best), 0.01, best.folds, best.folds[0].rounds)
         workspace = workspace_of(experiment, families[0])
         fitted = family.fit(workspace, best.proposal.hyperparameters, winner.rounds, 0)
         models.save(fitted, folder / "model")
@@ -128,7 +129,7 @@ def _write_split(
     sides: dict[str, Any] = {f"train_{i}": np.flatnonzero(fold != i) for i in range(N_FOLDS)}
     sides |= {f"valid_{i}": np.flatnonzero(fold == i) for i in range(N_FOLDS)}
     np.savez(folder / "folds.npz", **sides)
-    return Split(str(folder), "some", n_train, n_rows - n_train, N_FOLDS, ())
+    return Split(str(folder), "some", n_train, n_rows - n_train, N_FOLDS, 1.5, ())
 
 
 def _names(paths: Sequence[Path]) -> set[str]:

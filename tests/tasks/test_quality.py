@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.quality import quality
+from tasks.quality import gives_target_away, leak_notes, quality
 from tasks.records import Problem
 from tasks.row_hash import row_hashes
 
@@ -19,7 +19,10 @@ KINDS = {"binary": 2, "multiclass": 3, "regression": 0}
 
 def report(features: pd.DataFrame, y: Any, kind: str = "binary", *, together: bool = True) -> dict[str, Any]:
     problem = Problem(kind, "y", tuple(range(KINDS[kind])))  # type: ignore[arg-type]
-    return quality(features, np.asarray(y, dtype=float), problem, row_hashes(features, 0), together=together)
+    target = np.asarray(y, dtype=float)
+    found = quality(features, target, problem, row_hashes(features, 0), together=together)
+    leaks = gives_target_away(features, target, problem)
+    return {**found, "gives_target_away": leaks, "leak_notes": leak_notes(features, target, problem)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -33,7 +36,7 @@ def test_a_column_that_gives_the_target_away_is_named_and_noise_is_not(kind: str
     features = pd.DataFrame({**leaks, "noise": RNG.normal(size=N), "some": RNG.choice(["u", "v"], N)})
     said = report(features, y, kind)
     assert set(said["gives_target_away"]) == {"number", "level"}
-    assert any(note.endswith("source.drop=[number]") for note in said["notes"])
+    assert any(note.endswith("source.drop=[number]") for note in said["leak_notes"])
 
 
 def test_missing_values_hide_no_column_that_gives_the_target_away() -> None:

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
+from tasks.folds import read_folds
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.row_hash import row_hashes
-from tasks.split import read_folds, split
+from tasks.split import split
 
 N = 400
 RNG = np.random.default_rng(0)

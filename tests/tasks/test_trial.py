@@ -18,7 +18,8 @@ from tasks.loss.mse import MSE
 from tasks.model import Training, Validated
 from tasks.records import Problem, Proposal
 from tasks.study import fold_file, read_fold
-from tasks.trial import Experiment, run_trial, run_trials, training_of, workspace_of
+from tasks.trial import run_trial, run_trials
+from tasks.workspace import Experiment, training_of, workspace_of
 
 N_ROWS, N_FOLDS = 12, 3
 REGRESSION = Problem("regression", "y", ())
@@ -57,7 +58,7 @@ def experiment(folder: Path, family: Constant, name: str = "one", shift: float =
     families: dict[str, Any] = {"constant": family}
     return Experiment(
         digest=f"{folder}/{name}", folder=str(folder / f"study-{name}"), split=str(split), problem=REGRESSION,
-        families=families, loss=MSE(), metric="rmse", base=None, seed=0, n_folds=N_FOLDS, n_threads=1,
+        families=families, loss=MSE(), metric="rmse", base=None, seed=0, n_folds=N_FOLDS, growth=1.5, n_threads=1,
     )  # fmt: skip
 
 

@@ -1,0 +1,75 @@
+"""What the trials of a study and its final fit share, read and built once per process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tasks.folds import read_folds
+from tasks.loss import Loss
+from tasks.model import Model, Training
+from tasks.records import Problem
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that a worker needs to run any trial of a study; `folder` is the study's, `base` a model's or None."""
+
+    digest: str
+    folder: str
+    split: str
+    problem: Problem
+    families: Mapping[str, Model]
+    loss: Loss
+    metric: str
+    base: str | None
+    seed: int
+    n_folds: int
+    growth: float
+    n_threads: int
+
+
+_workspaces: dict[tuple[str, str], Any] = {}
+_trainings: dict[str, Training] = {}
+_lock = threading.Lock()
+
+
+def training_of(experiment: Experiment) -> Training:
+    """The training rows, read once per process; one experiment's at a time is kept."""
+    with _lock:
+        if experiment.digest not in _trainings:
+            _trainings.clear()
+            _workspaces.clear()
+            _trainings[experiment.digest] = _read_training(experiment)
+        return _trainings[experiment.digest]
+
+
+def workspace_of(experiment: Experiment, family: str) -> Any:
+    """What all trials of a family share, made once per process."""
+    training = training_of(experiment)
+    with _lock:
+        key = (experiment.digest, family)
+        if key not in _workspaces:
+            base = Path(experiment.base) if experiment.base else None
+            _workspaces[key] = experiment.families[family].workspace(training, base, experiment.n_threads)
+        return _workspaces[key]
+
+
+def _read_training(experiment: Experiment) -> Training:
+    folder = Path(experiment.split)
+    roles = pd.read_parquet(folder / "train_roles.parquet")
+    return Training(
+        X=pd.read_parquet(folder / "train_features.parquet"),
+        y=roles["target"].to_numpy(dtype=np.float64),
+        weight=roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None,
+        folds=read_folds(folder),
+        problem=experiment.problem,
+        loss=experiment.loss.name,
+        metric=experiment.metric,
+    )
