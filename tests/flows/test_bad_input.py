@@ -105,7 +105,7 @@ def test_a_prefect_server_that_does_not_answer_is_refused(
 @pytest.mark.parametrize("folder", ["data", "mlruns"])
 def test_a_file_where_a_folder_is_written_is_refused(capsys: pytest.CaptureFixture[str], folder: str) -> None:
     Path(folder).write_text("")
-    assert f"{folder}/ can't be written" in refused(capsys, *FILE)
+    assert f"{folder} is a file where a folder is needed" in refused(capsys, *FILE)
 
 
 @pytest.fixture
