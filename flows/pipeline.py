@@ -92,14 +92,10 @@ def run(
 
 
 def _name_of_flow_run() -> str:
-    """`breast_cancer-bayesian-30`, or `refused` where the overrides can't be composed."""
-    try:
-        composed = configs.compose(flow_run.parameters["overrides"])
-    except Refusal:
-        return "refused"
-    node = composed.config.source
-    name = Path(str(node["path"])).stem if node.get("path") else node.get("name", composed.choices["source"])
-    return f"{name}-{composed.choices['search']}-{composed.config.search.trials}"
+    """What is readable of the overrides as they were given: `customers-genetic`; `breast_cancer` for none."""
+    given = dict(text.lstrip("+").partition("=")[::2] for text in flow_run.parameters["overrides"])
+    name = Path(given["source.path"]).stem if "source.path" in given else given.get("source.name", given.get("source"))
+    return "-".join([name or "breast_cancer", *([given["search"]] if "search" in given else [])])
 
 
 @flow(name="finefold", flow_run_name=_name_of_flow_run, persist_result=False)

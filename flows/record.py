@@ -20,7 +20,6 @@ from prefect.states import Crashed
 from flows.plan import Job
 from flows.tune import Tuned
 from tasks import tracking
-from tasks.plot import Material, draw_all
 from tasks.records import Evaluation, Trained
 from tasks.study import Study
 from tasks.tracking import Tracker
@@ -115,6 +114,11 @@ def log_what_came_out(tracker: Tracker, job: Job, tuned: Tuned, trained: Trained
 
 def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained) -> None:
     """Draws the pictures of the run and logs them under `plots/`."""
+    from tasks.plot import (  # matplotlib takes a second to import, which the first trial need not wait
+        Material,
+        draw_all,
+    )
+
     folder = study.folder / "plots"
     material = Material(
         split=Path(job.split.folder),
