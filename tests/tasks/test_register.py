@@ -1,0 +1,74 @@
+"""The registered model is served by MLflow and answers as it does in Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.pipeline import run
+from flows.server import Server
+
+
+@pytest.mark.slow
+def test_mlflow_serves_raw_rows_as_python_answers_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: Server
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.integers(18, 90, 300), "town": rng.choice(["A", "B", "C"], 300),
+                          "paid": [" " if i % 50 == 7 else str(i % 7) for i in range(300)]})  # fmt: skip
+    frame["sold"] = np.where((frame["age"] > 50) ^ (frame["town"] == "A"), "yes", "no")
+    overrides = ["source.target=sold", "model_name=served", "search=none", "folds.n_splits=3"]
+    made = run([*overrides, "model.lightgbm.rounds=30"], frame=frame)
+    raw = frame.drop(columns="sold").head(60)
+    expected = mlflow.pyfunc.load_model(made.model_uri).predict(raw)
+    answer = pd.DataFrame(ask_server(made.model_uri, tmp_path, raw))
+    assert list(answer["prediction"]) == list(expected["prediction"])
+    np.testing.assert_allclose(answer["probability_yes"], expected["probability_yes"], rtol=1e-12)
+
+
+def ask_server(model_uri: str, place: Path, raw: pd.DataFrame) -> list[dict[str, object]]:
+    """What `mlflow models serve` answers to rows as JSON."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model_uri, "--env-manager", "local",
+               "--host", "127.0.0.1", "--port", str(port)]  # fmt: skip
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{place}/mlruns/mlflow.db"}
+    with (place / "serve.log").open("w") as log:
+        serving = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/ping")
+        body = json.dumps({"dataframe_split": json.loads(raw.to_json(orient="split"))}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/invocations", data=body, headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return list(json.load(answer)["predictions"])
+    finally:
+        os.killpg(serving.pid, signal.SIGTERM)
+        serving.wait(20)
+
+
+def wait_for(url: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise TimeoutError(url)
