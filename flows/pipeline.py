@@ -162,7 +162,7 @@ def _search(
             "yellow",
         )
     began = time.time()
-    with Progress(tracker, job.decided.metric, planned.n_trials) as progress:
+    with Progress(tracker, job.decided.metric, planned.n_trials, config.search.seconds) as progress:
         tuned = tune(
             experiment,
             study,

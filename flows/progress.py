@@ -25,7 +25,7 @@ N_SHOWN = 10
 class Progress:
     """Takes each told trial, in order; `close` leaves the table of the best trials behind."""
 
-    def __init__(self, tracker: Future[Tracker], metric: str, n_trials: int) -> None:
+    def __init__(self, tracker: Future[Tracker], metric: str, n_trials: int, seconds: float | None) -> None:
         self._metric = metric
         self._n_trials = n_trials
         self._rows: list[dict[str, Any]] = []
@@ -33,7 +33,7 @@ class Progress:
         self._best: float | None = None
         self._tracker = tracker
         self._trial_log = TrialLog(tracker, metric)
-        self._screen = TrialProgress(n_trials, metric)
+        self._screen = TrialProgress(n_trials, metric, seconds)
         self._artifact: UUID | None = None
         self._last_update = 0.0
 

@@ -36,11 +36,12 @@ def say_notes(title: str, notes: tuple[str, ...]) -> None:
 
 
 class TrialProgress:
-    """Trials told, the best score so far, and the time left at the pace so far."""
+    """Trials told, the best score so far, and the time left at the pace so far (`seconds`: at most)."""
 
-    def __init__(self, n_trials: int, metric: str) -> None:
+    def __init__(self, n_trials: int, metric: str, seconds: float | None) -> None:
         self._n_trials = n_trials
         self._metric = metric
+        self._seconds = seconds
         self._n_done = 0
         self._n_reused = 0
         self._best: float | None = None
@@ -83,7 +84,10 @@ class TrialProgress:
         n_run = self._n_done - self._n_reused
         if not n_run:
             return best
-        left = (time.monotonic() - self._begun) / n_run * (self._n_trials - self._n_done)
+        passed = time.monotonic() - self._begun
+        left = passed / n_run * (self._n_trials - self._n_done)
+        if self._seconds is not None:
+            left = min(left, max(0.0, self._seconds - passed))
         return f"{best}, about {left:.0f} s left"
 
 
