@@ -124,6 +124,15 @@ def _unknown_arguments(target: Any, values: Mapping[str, Any], key: str) -> list
     ]
 
 
+def resolve(value: str, key: str) -> str:
+    """The value with its `${oc.env:NAME}` filled in, at the moment of use.
+
+    Raises:
+        Refusal: when that environment variable is not set.
+    """
+    return str(_resolve_secret(value, key))
+
+
 def _resolve_secret(value: Any, key: str) -> Any:
     if not (isinstance(value, str) and SECRET_REFERENCE in value):
         return value

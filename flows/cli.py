@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(refusal.faults), file=sys.stderr)
         sys.exit(USAGE_ERROR)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("interrupted; the same command (less resume=never) goes on where this one stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except OSError as error:
         if is_debugging:
@@ -86,10 +86,12 @@ def _run(arguments: list[str]) -> int:
         return 0
     if "--cfg" in flags:
         return _show_configuration(overrides)
+    warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
     if "--multirun" in flags:
         return _multirun(overrides)
-    warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
-    _finish(_run_once(overrides), overrides)
+    result = _run_once(overrides, BEGUN)
+    _summarize(result, overrides)
+    _print_json(result, overrides)
     return 0
 
 
@@ -110,7 +112,7 @@ def _split(arguments: list[str]) -> tuple[set[str], list[str]]:
     return flags, overrides
 
 
-def _run_once(overrides: list[str]) -> Result:
+def _run_once(overrides: list[str], begun: float) -> Result:
     from flows import config, server
 
     config.compose(overrides)  # faults of the configuration show before anything is started
@@ -118,7 +120,7 @@ def _run_once(overrides: list[str]) -> Result:
         with _no_collection():
             from flows.pipeline import run
 
-        return run(overrides, begun=BEGUN, running=running)
+        return run(overrides, begun=begun, running=running)
 
 
 @contextmanager
@@ -141,10 +143,11 @@ def _multirun(overrides: list[str]) -> int:
     for number, combination in enumerate(combinations, start=1):
         varied = [text for text in combination if text not in overrides]
         screen.say(f"run {number} of {len(combinations)}: {' '.join(varied)}", "bold")
-        result = _run_once(combination)
-        _finish(result, combination)
+        result = _run_once(combination, time.time() if rows else BEGUN)
+        _summarize(result, combination)
         rows.append((" ".join(varied), result))
     screen.compare(rows)
+    _print_json({"runs": [asdict(result) for _, result in rows]}, combinations[-1])
     return 0
 
 
@@ -157,18 +160,20 @@ def _refuse_all_at_once(combinations: Sequence[list[str]]) -> None:
         plan(config.compose(combination))
 
 
-def _finish(result: Result, overrides: list[str]) -> None:
+def _summarize(result: Result, overrides: list[str]) -> None:
     from flows import config, screen
 
-    composed = config.compose(overrides).config
-    where = (
-        ""
-        if composed.tracking.uri
-        else "To open these pages: mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db; prefect server start"
-    )
-    screen.summary(result, where)
-    if composed.output == "json":
-        print(json.dumps(_without_nan(asdict(result)), ensure_ascii=False), flush=True)
+    hint = "To open these pages: mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db; prefect server start"
+    screen.summary(result, "" if config.compose(overrides).config.tracking.uri else hint)
+
+
+def _print_json(result: Result | dict[str, Any], overrides: list[str]) -> None:
+    """With output=json one JSON object as the last line; of a multirun one that holds them all."""
+    from flows import config
+
+    if config.compose(overrides).config.output == "json":
+        content = result if isinstance(result, dict) else asdict(result)
+        print(json.dumps(_without_nan(content), ensure_ascii=False), flush=True)
 
 
 def _show_configuration(overrides: list[str]) -> int:

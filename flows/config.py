@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -30,7 +30,11 @@ from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-PASSWORD_IN_URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@|[?&;](password|pwd|token|secret)=[^&;\s]+", re.IGNORECASE)
+# User and password before an @, however the password is written; or a parameter that is named like a secret.
+PASSWORD_IN_URL = re.compile(
+    r"://[^/?#:@\s]*:[^@\s]+@|[?&;](pass\w*|pwd|\w*token|\w*secret\w*|\w*key\w*|sig\w*)=[^&;\s]+", re.IGNORECASE
+)
+REFERENCE = re.compile(r"\$\{oc\.env:[^}]*\}")
 
 
 @dataclass(frozen=True)
@@ -93,19 +97,19 @@ def compose(overrides: Sequence[str]) -> Composed:
     Raises:
         Refusal: with every fault at once: a misspelt key, choice or value, a value of the wrong type, a password.
     """
-    _refuse_passwords(overrides)
+    _refuse_passwords(_key(text) for text in overrides if _holds_password(text))
     with _hydra():
         by_group, by_value, faults = _sort(overrides)
         unknown = {text: fault for text in by_group if (fault := _unknown_choice(text))}
         by_group = [text for text in by_group if text not in unknown]
         faults += unknown.values()
-        node = _compose_groups(by_group)
+        node, choices = _compose_groups(by_group)
         # Below a choice that there isn't, no key can be judged.
         lost = {_key(text) for text in unknown}
         by_value = [text for text in by_value if _key(text).partition(".")[0] not in lost]
         faults += [fault for override in by_value if (fault := _apply(node, override))]
-        choices = _choices(by_group)
     recorded = _resolve_all_but_secrets(node)
+    _refuse_passwords(_keys_with_password(recorded))  # in a YAML of the user's
     try:
         config = _typed(recorded)
     except Refusal as refusal:
@@ -227,28 +231,18 @@ def _chosen(override: str) -> list[str]:
     return [part.strip().strip("'\"") for part in value.split(",") if part.strip()]
 
 
-def _choices(by_group: Sequence[str]) -> dict[str, Any]:
-    """What is chosen in each group, from the root's defaults list and then the overrides."""
-    defaults = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))["defaults"]  # type: ignore[index,call-overload]
-    chosen = {
-        key.removeprefix("optional "): value
-        for entry in defaults
-        if isinstance(entry, dict)
-        for key, value in entry.items()
-    }
-    for text in by_group:
-        group, names = _key(text), _chosen(text)
-        chosen[group] = names if group == "model" else names[0] if names else None
-    return chosen
-
-
-def _compose_groups(by_group: Sequence[str]) -> DictConfig:
+def _compose_groups(by_group: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+    """The composed node, and what was chosen in each group, by the defaults, an experiment or an override."""
     try:
-        node = hydra_compose("config", overrides=[*_search_path(), *by_group])
+        node = hydra_compose("config", overrides=[*_search_path(), *by_group], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise Refusal(" ".join(str(error).split())) from error
+    chosen = cast(dict[str, Any], OmegaConf.to_container(node.hydra.runtime.choices))
+    choices = {group: choice for group, choice in chosen.items() if not group.startswith("hydra/")}
     OmegaConf.set_struct(node, False)
-    return node
+    OmegaConf.set_readonly(node, False)
+    del node["hydra"]
+    return node, {**choices, "model": [str(name) for name in node.get("model") or {}]}
 
 
 def _apply(node: DictConfig, text: str) -> str | None:
@@ -312,18 +306,26 @@ def _sweep_values(text: str) -> list[str]:
     return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
-def _refuse_passwords(overrides: Sequence[str]) -> None:
-    keys = [
-        text.partition("=")[0] for text in overrides if PASSWORD_IN_URL.search(text) and SECRET_REFERENCE not in text
+def _holds_password(text: str) -> bool:
+    return bool(PASSWORD_IN_URL.search(REFERENCE.sub("", text)))
+
+
+def _refuse_passwords(keys: Iterable[str]) -> None:
+    faults = [
+        f"{key} holds a password. It would be stored with the run. Put the value into an environment variable and "
+        f"write {key}='${{oc.env:NAME}}'; rotate the password if this was sent to a server."
+        for key in keys
     ]
-    if keys:
-        raise Refusal(
-            *(
-                f"{key} holds a password. It would be stored with the run. Put the value into an environment "
-                f"variable and write {key}='${{oc.env:NAME}}'; rotate the password if this was sent to a server."
-                for key in keys
-            )
-        )
+    if faults:
+        raise Refusal(*faults)
+
+
+def _keys_with_password(value: Any, key: str = "") -> list[str]:
+    """The dotted keys of all texts below a node that hold a password."""
+    if isinstance(value, str):
+        return [key] if _holds_password(value) else []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for name, item in items for found in _keys_with_password(item, f"{key}.{name}".lstrip("."))]
 
 
 def _resolve_all_but_secrets(node: DictConfig) -> dict[str, Any]:

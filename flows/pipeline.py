@@ -34,8 +34,9 @@ from tasks.records import Evaluation, Registered, Result, Seconds
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.search.genetic import fitting_population
+from tasks.source import plain_frame
 from tasks.split import split
-from tasks.store import write_frame
+from tasks.store import check_writable, write_frame
 from tasks.study import Study, digest_of, opened
 from tasks.tracking import Tracker
 from tasks.workspace import Experiment
@@ -67,7 +68,9 @@ def run(
     begun = time.time() if begun is None else begun
     overrides = list(overrides)
     if frame is not None:
-        overrides = ["source=file", f"source.path={write_frame(frame, DATA / 'frames')}", *overrides]
+        check_writable(DATA)
+        path = write_frame(plain_frame(frame), DATA / "frames")
+        overrides = ["source=file", f"source.path={path}", *overrides]
     plan(configs.compose(overrides))
     with running or server.start() as running:
         if not server.is_healthy(running.api_url):
@@ -105,7 +108,7 @@ def pipeline(overrides: list[str]) -> Result:
     composed = configs.compose(overrides)
     planned = plan(composed)
     config = composed.config
-    base = None if config.base is None else _base(config.base, config.tracking.uri)
+    base = None if config.base is None else _base(config.base, planned.tracking_uri)
 
     prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
     decided = decide(composed, prepared)
@@ -117,7 +120,7 @@ def pipeline(overrides: list[str]) -> Result:
     higher, anew = METRICS[decided.metric].is_higher_better, config.resume == "never"
     with (
         opened(DATA / "studies", digest, is_higher_better=higher, anew=anew) as study,
-        _tracked(job, digest) as tracking_,
+        _tracked(job, study) as tracking_,
     ):
         take_over(study)
         experiment = _experiment(job, study, digest, base)
@@ -127,8 +130,13 @@ def pipeline(overrides: list[str]) -> Result:
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, trained, evaluation)
-        log_plots(tracker, job, study, tuned, trained)
-        registered = register(tracker, trained, config.model_name or prepared.name, {"finefold.data": prepared.digest})
+        log_plots(tracker, job, study, tuned, trained, evaluation)
+        registered = register(
+            tracker,
+            trained,
+            config.model_name or registry.possible_name(prepared.name),
+            {"finefold.data": prepared.digest},
+        )
     return _result(job, tracker, tuned, evaluation, registered, searched)
 
 
@@ -181,18 +189,30 @@ def _search(
 
 
 @contextmanager
-def _tracked(job: Job, digest: str) -> Iterator[Future[Tracker]]:
+def _tracked(job: Job, study: Study) -> Iterator[Future[Tracker]]:
     """The MLflow run, begun in a thread (importing MLflow takes two seconds, which the search need not wait for), and
     ended as finished or failed, whatever happens."""
     config = job.decided.composed.config
     name, tags = str(flow_run.name), tags_of(job)
 
     def begin() -> Tracker:
-        client, uri = tracking.connect(config.tracking.uri)
+        client, uri = tracking.connect(job.plan.tracking_uri)
         tracker = tracking.begin(
-            client, uri, config.tracking.experiment, digest, name, tags, job.begun, anew=config.resume == "never"
+            client,
+            uri,
+            config.tracking.experiment,
+            study.name,
+            name,
+            tags,
+            job.begun,
+            trials=config.search.trials,
+            abandoned=study.abandoned(),
         )
-        log_what_was_asked(tracker, job, tags)
+        try:
+            log_what_was_asked(tracker, job, tags)
+        except BaseException:
+            tracker.finish("FAILED")
+            raise
         return tracker
 
     with ThreadPoolExecutor(1, thread_name_prefix="finefold-tracking") as background:
@@ -201,25 +221,29 @@ def _tracked(job: Job, digest: str) -> Iterator[Future[Tracker]]:
             yield future
         except BaseException as error:
             if not future.exception():
-                with suppress(OSError, Refusal), tracking.refusing(config.tracking.uri):
+                with suppress(OSError, Refusal), tracking.refusing(job.plan.tracking_uri):
                     future.result().finish("FAILED")
-            with tracking.refusing(config.tracking.uri):
+            with tracking.refusing(job.plan.tracking_uri):
                 raise error
-        with tracking.refusing(config.tracking.uri):
+        with tracking.refusing(job.plan.tracking_uri):
             future.result().finish()
 
 
 def _identity(job: Job, base: Path | None) -> dict[str, Any]:
     """All that decides a study's result; not its budget, workers, output or tracking."""
     config = job.decided.composed.config
+    is_grid = str(config.search.sampler.get("_target_", "")).startswith("tasks.search.grid.")
+    families = {
+        name: {key: value for key, value in node.items() if is_grid or key != "grid"}
+        for name, node in config.model.items()
+    }
     return {
         "data": job.prepared.digest,
         "problem": asdict(job.prepared.problem),
         "split": job.split.digest,
         "folds": config.folds,
-        "holdout": asdict(config.holdout),
-        "families": config.model,
-        "loss": job.decided.loss.name,
+        "families": families,
+        "loss": config.loss,
         "metric": job.decided.metric,
         "sampler": config.search.sampler,
         "window": config.search.window,

@@ -15,12 +15,12 @@ from prefect.task_runners import TaskRunner
 
 from flows import config as configs
 from flows import runner as runners
-from flows.build import build
+from flows.build import build, resolve
 from flows.config import Composed
 from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
-from tasks import tracking
+from tasks import registry, tracking
 from tasks.folds import Splitter
 from tasks.loss import Loss
 from tasks.model import Model
@@ -47,6 +47,7 @@ class Plan:
     n_trials: int
     runner: TaskRunner[Any]
     n_workers: int
+    tracking_uri: str | None
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,13 @@ def plan(composed: Composed) -> Plan:
         faults.append(
             f"base={config.base}: only model=lightgbm can go on from a base, got model={','.join(config.model)}."
         )
-    attempt(lambda: tracking.check(config.tracking.uri))
+    uri = config.tracking.uri
+    tracking_uri = None if uri is None else attempt(lambda: resolve(uri, "tracking.uri"))
+    if uri is None or tracking_uri is not None:
+        attempt(lambda: tracking.check(tracking_uri))
+    if config.model_name is not None:
+        name = config.model_name
+        attempt(lambda: registry.check_name(name))
     attempt(lambda: check_writable(Path("data")))
     if faults:
         raise Refusal(*faults)
@@ -130,6 +137,7 @@ def plan(composed: Composed) -> Plan:
         n_trials,
         runner,
         runners.count(config.runner.get("workers", "auto")),
+        tracking_uri,
     )
 
 
@@ -147,6 +155,7 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
         "folds": (composed.choices["folds"], all_folds.choose(kind, prepared.has_group, prepared.has_time)),
     }
     decided = {key: found for key, (asked, found) in auto.items() if asked == "auto"}
+    decided["problem"] = kind  # two classes are a binary problem, whatever was asked for
     again = configs.compose(configs.with_decided(composed.overrides, decided))
     again = replace(again, overrides=composed.overrides)
     loss = build(again.config.loss, "loss", config.allow_packages)

@@ -46,9 +46,12 @@ class Progress:
 
     def __exit__(self, *error: Any) -> None:
         self._screen.__exit__(*error)
+        self._trial_log.stop()
 
     def told(self, result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
-        """One more trial."""
+        """One more trial. Raises what tracking raised, so that a search does not go on for nothing."""
+        if self._tracker.done():
+            self._tracker.result()
         number_of_generation = generation(trial)
         tags = {} if number_of_generation is None else {"finefold.generation": str(number_of_generation)}
         self._trial_log.put(result, tags)

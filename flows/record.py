@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import platform
 import shutil
 from contextlib import suppress
@@ -36,8 +37,15 @@ def tags_of(job: Job) -> dict[str, str]:
         "finefold.source": job.prepared.name,
         "mlflow.source.name": "finefold run",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": getpass.getuser(),
+        "mlflow.user": _user(),
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return str(os.getuid())
 
 
 def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None:
@@ -112,7 +120,7 @@ def log_what_came_out(tracker: Tracker, job: Job, tuned: Tuned, trained: Trained
     )
 
 
-def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained) -> None:
+def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
     """Draws the pictures of the run and logs them under `plots/`."""
     from tasks.plot import (  # matplotlib takes a second to import, which the first trial need not wait
         Material,
@@ -129,7 +137,7 @@ def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: T
         metric=job.decided.metric,
         loss=job.decided.loss.name,
         trained=trained,
-        predictions=Path(f"{trained.folder}-predictions.parquet"),
+        predictions=Path(evaluation.predictions),
         seed=job.decided.composed.config.seed,
     )
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier run with another winner

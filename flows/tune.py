@@ -90,7 +90,7 @@ class _Loop:
                 break
             proposal = self.space.proposal(trial)
             error = trial.user_attrs.get("error")
-            result = TrialResult(proposal, (), 0, error, False) if error else run_trial(self.experiment, proposal)
+            result = TrialResult(proposal, (), error, False) if error else run_trial(self.experiment, proposal)
             self.results.append(result)
             self.told(result, trial, is_reused=True)
 

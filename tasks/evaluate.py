@@ -20,7 +20,7 @@ N_RESAMPLES = 1_000
 @task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
 def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: int) -> Evaluation:
     """Every metric that fits the problem, with its 95 % bootstrap interval beside that of a constant predictor, and
-    `predictions.parquet` in the model's folder for the stages after this one."""
+    the predictions beside the model for the stages after this one."""
     folder = Path(split.folder)
     X = pd.read_parquet(folder / "holdout_features.parquet")
     roles = pd.read_parquet(folder / "holdout_labels.parquet")
@@ -36,11 +36,9 @@ def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: 
             metrics.value(name, y, prediction, weight), low, high, metrics.value(name, y, baseline, weight)
         )
     table = _table(roles, prediction, problem)
-    write_file(
-        Path(trained.folder).parent / f"{Path(trained.folder).name}-predictions.parquet",
-        lambda path: table.to_parquet(path, index=False),
-    )
-    return Evaluation(str(Path(trained.folder).parent), scores)
+    path = Path(f"{trained.folder}-predictions.parquet")
+    write_file(path, lambda beside: table.to_parquet(beside, index=False))
+    return Evaluation(str(path), scores)
 
 
 def constant(train_roles: pd.DataFrame, problem: Problem, loss: str, n_rows: int) -> models.Floats:
@@ -51,8 +49,15 @@ def constant(train_roles: pd.DataFrame, problem: Problem, loss: str, n_rows: int
     if problem.is_classification:
         shares = np.bincount(y.astype(int), weights=weight, minlength=len(problem.classes)) / weight.sum()
         return np.tile(shares, (n_rows, 1))
-    middle = np.median(y) if loss == "mae" else np.average(y, weights=weight)
+    middle = _median(y, weight) if loss == "mae" else np.average(y, weights=weight)
     return np.full(n_rows, middle)
+
+
+def _median(y: models.Floats, weight: models.Floats) -> float:
+    """The least value with at least half of the weight at or below it."""
+    order = np.argsort(y, kind="stable")
+    below = np.cumsum(weight[order])
+    return float(y[order][np.searchsorted(below, below[-1] / 2)])
 
 
 def _table(roles: pd.DataFrame, prediction: models.Floats, problem: Problem) -> pd.DataFrame:

@@ -23,7 +23,7 @@ MAX_NAMED = 6
 
 @dataclass(frozen=True)
 class Found:
-    """notes: what to say aloud. identifiers: columns that are different in every row, used as features or not. empty:
+    """notes: what to say aloud. identifiers: columns left out because they only tell rows apart. empty:
     those without any value."""
 
     schema: Schema
@@ -50,7 +50,7 @@ def find_out(raw: pd.DataFrame, roles: Roles) -> Found:
     return Found(
         Schema(tuple(finding.column for finding in findings.values() if finding.column is not None)),
         [*_together(findings), *(finding.note for finding in findings.values() if finding.note)],
-        tuple(name for name, finding in findings.items() if finding.why == "identifier" or _is_distinct(raw[name])),
+        tuple(name for name, finding in findings.items() if finding.why == "identifier"),
         tuple(name for name, finding in findings.items() if finding.why == "empty"),
     )
 
@@ -94,17 +94,6 @@ def _find_out_column(values: pd.Series[Any], roles: Roles) -> _Finding:
     if pd.api.types.is_numeric_dtype(values):
         return _number_or_counter(name, values, int(n_levels))
     return _find_out_text(name, values)
-
-
-def _is_distinct(values: pd.Series[Any]) -> bool:
-    """Whether these are whole numbers, each once. Gaps make no difference: a row number stays one when rows are left
-    out or numbered anew from elsewhere, and so the hash of a row's content stays when the table grows."""
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        return False
-    known = values.dropna()
-    if len(known) < MIN_ROWS_OF_AN_IDENTIFIER or not known.is_unique:
-        return False
-    return pd.api.types.is_integer_dtype(known) or bool((known % 1 == 0).all())
 
 
 def _raw_type(values: pd.Series[Any]) -> Literal["double", "boolean", "string"]:

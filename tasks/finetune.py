@@ -19,7 +19,7 @@ from tasks.workspace import Experiment, workspace_of
 def finetune(experiment: Experiment, prepared: Prepared, winner: Winner) -> Trained:
     """The winner's hyperparameters on all training rows, `winner.rounds` long where the family has rounds.
 
-    The folder is named by what was fitted, so that an interrupted run finds it again.
+    The folder is named by what was fitted: the same fit after an interruption has the same folder.
     """
     proposal = winner.proposal
     family = experiment.families[proposal.family]

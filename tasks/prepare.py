@@ -62,13 +62,15 @@ def prepare(
     schema = found.schema if base is None else _schema_of(base, raw, target.problem)
     _check_features(found)
     features = schema.apply(raw)
-    compared = _content(raw, roles, found)
+    compared = _content(raw, roles)
     content = row_hashes(raw[compared], holdout_seed)
     roles_table, role_notes = role_columns(raw, roles, target_codes, content, holdout_seed)
     tables = {"features": features, "roles": roles_table}
-    together = not (roles.key or roles.group or roles.time or test is not None)
+    identifiers = [name for name in found.identifiers if name in compared]
+    together = not (roles.key or roles.group or roles.time or identifiers or test is not None)
+    told_apart = content if not identifiers else row_hashes(raw[compared].drop(columns=identifiers), 0)
     y = np.asarray(target_codes, dtype=np.float64)
-    report = quality(features, y, target.problem, content, together=together)
+    report = quality(features, y, target.problem, told_apart, together=together)
     test_notes: list[str] = []
     if test is not None:
         held, test_notes = _test_split(test, schema, roles, target.problem, (compared, content), holdout_seed)
@@ -133,15 +135,14 @@ def _check_features(found: Found) -> None:
     raise Refusal(f"no column is left to learn from besides the target; name one that is to be kept.{reasons}")
 
 
-def _content(raw: pd.DataFrame, roles: Roles, found: Found) -> list[str]:
-    """The columns that tell by their content which rows are the same.
+def _content(raw: pd.DataFrame, roles: Roles) -> list[str]:
+    """The columns that tell by their content which rows are the same: all but those that may change for the same row.
 
-    Not those that are made to tell rows apart, or a row that was copied under a new number would stand on both sides
-    of the holdout. Constant and empty ones are in: they may vary when the table has grown.
+    Identifiers, constant and empty columns are in, since what a column looks like changes as the table grows. So a row
+    that was copied under a new number is another row, unless `source.drop` names the number.
     """
     out = {roles.target, roles.weight, *roles.drop, *roles.key}
-    columns = [name for name in raw.columns if name not in out]
-    return [name for name in columns if name not in found.identifiers] or columns
+    return [name for name in raw.columns if name not in out] or list(raw.columns)
 
 
 def _schema_of(base: Path, raw: pd.DataFrame, problem: Problem) -> Schema:
@@ -226,6 +227,15 @@ def _test_codes(
     return codes, notes + ([f"{n_missing:,} rows of holdout.path without a target left out"] if n_missing else [])
 
 
+def _exact(values: pd.Series[Any]) -> bytes:
+    """The values as they are; the rows' hashes take 7, "7" and "007" for one."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values.to_numpy().tobytes()
+    return pd.util.hash_array(values.astype(object).fillna("").to_numpy(), categorize=True).tobytes() + (
+        values.isna().to_numpy().tobytes()
+    )
+
+
 def _write(
     tables: dict[str, pd.DataFrame],
     schema: Schema,
@@ -239,7 +249,8 @@ def _write(
     for name, table in tables.items():
         digest.update(name.encode())
         digest.update(json.dumps(list(table.columns), ensure_ascii=False).encode())
-        digest.update(row_hashes(table, 0).tobytes())
+        for column in table.columns:
+            digest.update(_exact(table[column]))
 
     def fill(folder: Path) -> None:
         for name, table in tables.items():

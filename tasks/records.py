@@ -41,7 +41,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked and typed table on disk: `folder` holds `table.parquet`, `schema.json` and `quality.json`."""
+    """A checked and typed table on disk: `folder` holds `features.parquet`, `roles.parquet` (target, hash, weight,
+    group, time), `schema.json`, `problem.json`, `quality.json` and a few raw rows in `example.json`."""
 
     folder: str
     digest: str
@@ -57,7 +58,7 @@ class Prepared:
 @dataclass(frozen=True)
 class Split:
     """Training rows with their folds, and the sealed holdout. `growth` is how many times as many rows a final fit sees
-    as a fold's: K/(K-1). `folder` holds `train.parquet`, `folds.npz`,
+    as a fold's: K/(K-1). `folder` holds `train_features.parquet`, `train_roles.parquet`, `folds.npz`,
     `holdout_features.parquet` and, opened by evaluate alone, `holdout_labels.parquet`."""
 
     folder: str
@@ -95,7 +96,6 @@ class TrialResult:
 
     proposal: Proposal
     folds: tuple[FoldScore, ...]
-    n_reused: int
     error: str | None
     was_cut: bool
 
@@ -134,20 +134,19 @@ class HoldoutScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The judgement on the holdout; `folder` holds `predictions.parquet` for the stages after it."""
+    """The judgement on the holdout; `predictions` is a Parquet file for the stages after it."""
 
-    folder: str
+    predictions: str
     scores: dict[str, HoldoutScore]
 
 
 @dataclass(frozen=True)
 class Registered:
-    """Where the model is: its MLflow URI, its registered name, version and alias."""
+    """Where the model is: its MLflow URI, its registered name and version."""
 
     model_uri: str
     model_name: str
     model_version: int
-    alias: str
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def register(tracker: Tracker, trained: Trained, name: str, tags: dict[str, str]
     Raises:
         Refusal: for a name the registry doesn't take.
     """
-    earlier = registered_of(tracker, name)
+    tags = {**tags, "finefold.fit": Path(trained.folder).name}
+    earlier = registered_of(tracker, name, tags)
     if earlier is not None:
         return earlier
     predictor = Predictor.load(Path(trained.folder))

@@ -11,6 +11,8 @@ from tasks.records import Registered
 from tasks.refusal import Refusal
 from tasks.tracking import Tracker, connect
 
+FORBIDDEN = "/:.'\""  # of a registered model's name; quotes would end MLflow's own filter strings
+
 
 def log_model(
     tracker: Tracker,
@@ -46,10 +48,7 @@ def log_model(
             metadata=dict(tags),
         )
         mlflow.end_run("RUNNING")  # leaving the block would end the run before its model is registered
-    number = _register(tracker, info, name, tags)
-    alias = "champion" if number == 1 else "challenger"
-    tracker.client.set_registered_model_alias(name, alias, str(number))
-    return Registered(f"models:/{name}/{number}", name, number, alias)
+    return _with_alias(tracker, name, _register(tracker, info, name, tags))
 
 
 def _register(tracker: Tracker, info: Any, name: str, tags: Mapping[str, str]) -> int:
@@ -67,15 +66,32 @@ def _register(tracker: Tracker, info: Any, name: str, tags: Mapping[str, str]) -
     return int(version.version)
 
 
-def registered_of(tracker: Tracker, name: str) -> Registered | None:
-    """The version that this very run registered before it was interrupted, or None."""
+def registered_of(tracker: Tracker, name: str, tags: Mapping[str, str]) -> Registered | None:
+    """The version with these tags that this very run registered before it was interrupted, or None."""
     found = tracker.client.search_model_versions(f"name='{name}' and run_id='{tracker.run_id}'")
-    if not found:
-        return None
-    number = int(found[0].version)
-    alias = "champion" if number == 1 else "challenger"
-    tracker.client.set_registered_model_alias(name, alias, str(number))
-    return Registered(f"models:/{name}/{number}", name, number, alias)
+    same = [version for version in found if tags.items() <= version.tags.items()]
+    return _with_alias(tracker, name, int(same[0].version)) if same else None
+
+
+def check_name(name: str) -> None:
+    """Whether models can be registered under the name.
+
+    Raises:
+        Refusal: for a character that MLflow's registry doesn't take.
+    """
+    if not name.strip() or set(name) & set(FORBIDDEN):
+        raise Refusal(f"model_name={name}: a name of a model is not empty and has none of {' '.join(FORBIDDEN)}")
+
+
+def possible_name(name: str) -> str:
+    """The name of a source as that of a model."""
+    return "".join("_" if letter in FORBIDDEN else letter for letter in name).strip() or "model"
+
+
+def _with_alias(tracker: Tracker, name: str, number: int) -> Registered:
+    """The first version of a name is its champion; which of the later ones takes its place is decided elsewhere."""
+    tracker.client.set_registered_model_alias(name, "champion" if number == 1 else "challenger", str(number))
+    return Registered(f"models:/{name}/{number}", name, number)
 
 
 def download(uri: str, tracking_uri: str | None) -> Path:

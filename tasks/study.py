@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,7 @@ class Study:
 
     def __init__(self, folder: Path, name: str, *, is_higher_better: bool) -> None:
         self.folder = folder
+        self.name = name
         self._study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
             study_name=name,
@@ -73,6 +75,12 @@ class Study:
             trial.set_user_attr("error", result.error)
         self._study.tell(number, mean, state=None if mean is not None else TrialState.FAIL)
         return self.trials()[number]
+
+    def abandoned(self) -> list[str]:
+        """The names of earlier studies of the same digest that no process works on."""
+        digest = self.name.rpartition("-")[0]
+        folders = [path for path in self.folder.parent.iterdir() if path.name.isdigit() and path != self.folder]
+        return [f"{digest}-{path.name}" for path in folders if _is_free(path)]
 
     def remember(self, key: str, value: Any) -> None:
         """Keeps a value with the study."""
@@ -131,12 +139,24 @@ def write_fold(path: Path, record: FoldRecord) -> None:
 
 
 def read_fold(path: Path) -> FoldRecord | None:
-    """The stored fold, or None where there is none."""
+    """The stored fold, or None where there is none that can be read."""
     if not path.exists():
         return None
-    with np.load(path) as file:
-        meta = json.loads(str(file["meta"]))
-        return FoldRecord(FoldScore(**meta["score"]), tuple((n, v) for n, v in meta["curve"]), file["prediction"])
+    try:
+        with np.load(path) as file:
+            meta = json.loads(str(file["meta"]))
+            return FoldRecord(FoldScore(**meta["score"]), tuple((n, v) for n, v in meta["curve"]), file["prediction"])
+    except (ValueError, KeyError, EOFError, BadZipFile):
+        return None
+
+
+def _is_free(folder: Path) -> bool:
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def _latest(root: Path, digest: str) -> int:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import queue
+import re
 import tempfile
 import threading
 import time
@@ -36,7 +37,8 @@ QUIET = {
     "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
 }
-STUDY_TAG, TRIAL_TAG, PARENT_TAG = "finefold.study", "finefold.trial", "mlflow.parentRunId"
+STUDY_TAG, BUDGET_TAG = "finefold.study", "finefold.trials"
+TRIAL_TAG, PARENT_TAG = "finefold.trial", "mlflow.parentRunId"
 LOCAL_UI = "http://127.0.0.1:5000"
 MAX_PARAM = 5_900  # MLflow refuses a parameter's value of more than 6,000 characters
 
@@ -54,7 +56,7 @@ class Tracker:
     @property
     def url(self) -> str:
         """The run's page. Without the query MLflow 3.17 opens its GenAI mode, where a run looks empty."""
-        server = self.uri.rstrip("/") if self.uri.startswith("http") else LOCAL_UI
+        server = without_password(self.uri).rstrip("/") if self.uri.startswith("http") else LOCAL_UI
         return f"{server}/#/experiments/{self.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
 
     def params(self, values: Mapping[str, Any]) -> None:
@@ -111,6 +113,11 @@ class Tracker:
         self.client.set_terminated(self.run_id, status)
 
 
+def without_password(uri: str) -> str:
+    """The address as it may be shown."""
+    return re.sub(r"://[^/@]*@", "://", uri)
+
+
 def quieten() -> None:
     """Private and quiet settings, where the user has none of their own; before mlflow is imported."""
     for key, value in QUIET.items():
@@ -130,10 +137,14 @@ def check(uri: str | None, root: Path = Path("mlruns")) -> None:
     Raises:
         Refusal: when the server does not answer, or the folder can't be written.
     """
-    if uri is not None and uri.startswith("http"):
-        _check_reachable(uri)
-    elif uri is None:
+    if uri is None:
         check_writable(root)
+    elif uri.startswith("http"):
+        _check_reachable(uri)
+    elif uri.startswith("sqlite:///"):
+        check_writable(Path(uri.removeprefix("sqlite:///")).parent)
+    elif "://" not in uri:
+        raise Refusal(f"tracking.uri={uri} is no address; write http://..., sqlite:///FILE, or leave it out.")
 
 
 @contextmanager
@@ -145,7 +156,7 @@ def refusing(uri: str | None) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        where = "mlruns/" if uri is None else f"tracking.uri={uri}"
+        where = "mlruns/" if uri is None else f"tracking.uri={without_password(uri)}"
         raise Refusal(
             f"{where} failed: {str(error).splitlines()[0]} "
             "Nothing is lost: mend it, and the same command goes on from here."
@@ -171,7 +182,7 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     try:
         client.search_experiments(max_results=1)  # the first use makes the tables
     except (MlflowException, OSError) as error:
-        raise Refusal(f"tracking.uri={uri} can't be used: {str(error).splitlines()[0]}") from error
+        raise Refusal(f"tracking.uri={without_password(uri)} can't be used: {str(error).splitlines()[0]}") from error
     return client, uri
 
 
@@ -201,30 +212,46 @@ def begin(
     begun: float,
     root: Path = Path("mlruns"),
     *,
-    anew: bool = False,
+    trials: int,
+    abandoned: Sequence[str] = (),
 ) -> Tracker:
-    """The run of a study: one that was begun and not finished is gone on with, else a new one.
+    """The run of a study: one of the same budget that was begun and not finished is gone on with, else a new one.
 
-    begun: Unix time in seconds, when the run began.
+    begun: Unix time in seconds, when the run began. trials: the budget. abandoned: earlier studies that no process
+    works on; what is unfinished of these, and of other budgets, ends as killed, with its trials.
 
-    To be called with the study's lock held: then no run of it that isn't finished has a living process. With `anew`
-    such a run is ended as killed instead.
+    To be called with the study's lock held: then no run of it that isn't finished has a living process.
     """
     experiment_id = _experiment(client, uri, experiment, root)
-    found = client.search_runs(
-        [experiment_id],
-        f"tags.`{STUDY_TAG}` = '{study}' and attributes.status != 'FINISHED'",
-        order_by=["attributes.start_time DESC"],
-    )
-    unfinished = [run for run in found if PARENT_TAG not in run.data.tags and run.info.status != "KILLED"]
-    if unfinished and not anew:
-        run_id = unfinished[0].info.run_id
-        client.update_run(run_id, status="RUNNING")
-        return Tracker(client, uri, experiment_id, run_id, is_resumed=True)
-    for run in unfinished:
-        client.set_terminated(run.info.run_id, "KILLED")
-    run = client.create_run(experiment_id, start_time=int(begun * 1000), tags={STUDY_TAG: study, **tags}, run_name=name)
+    resumed = None
+    for run in _unfinished(client, experiment_id, [study, *abandoned]):
+        is_same = run.data.tags[STUDY_TAG] == study and run.data.tags.get(BUDGET_TAG) == str(trials)
+        if is_same and resumed is None:
+            resumed = run
+        else:
+            _kill(client, run)
+    if resumed is not None:
+        client.update_run(resumed.info.run_id, status="RUNNING")
+        return Tracker(client, uri, experiment_id, resumed.info.run_id, is_resumed=True)
+    all_tags = {STUDY_TAG: study, BUDGET_TAG: str(trials), **tags}
+    run = client.create_run(experiment_id, start_time=int(begun * 1000), tags=all_tags, run_name=name)
     return Tracker(client, uri, experiment_id, run.info.run_id, is_resumed=False)
+
+
+def _unfinished(client: MlflowClient, experiment_id: str, studies: Sequence[str]) -> list[Run]:
+    """Parent runs of these studies that are neither finished nor given up, the newest first."""
+    found: list[Run] = []
+    for study in studies:
+        asked = f"tags.`{STUDY_TAG}` = '{study}' and attributes.status != 'FINISHED'"
+        found += client.search_runs([experiment_id], asked, order_by=["attributes.start_time DESC"])
+    return [run for run in found if run.info.status != "KILLED"]
+
+
+def _kill(client: MlflowClient, run: Run) -> None:
+    asked = f"tags.`{PARENT_TAG}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
+    for child in client.search_runs([run.info.experiment_id], asked):
+        client.set_terminated(child.info.run_id, "KILLED")
+    client.set_terminated(run.info.run_id, "KILLED")
 
 
 class TrialLog:
@@ -248,10 +275,15 @@ class TrialLog:
         Raises:
             Exception: what the tracking server raised, if it did.
         """
-        self._queue.put(None)
-        self._thread.join()
+        self.stop()
         if self._error is not None:
             raise self._error
+
+    def stop(self) -> None:
+        """Waits until the trials told so far are logged, whatever came of it; a second call does nothing."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
@@ -359,6 +391,6 @@ def _check_reachable(uri: str) -> None:
         return  # it answers; a server behind a login may refuse this page alone
     except (OSError, ValueError) as error:
         raise Refusal(
-            f"tracking.uri={uri} does not answer ({error}); start the server, or leave tracking.uri out for "
-            "SQLite under mlruns/."
+            f"tracking.uri={without_password(uri)} does not answer ({error}); start the server, or leave "
+            "tracking.uri out for SQLite under mlruns/."
         ) from error

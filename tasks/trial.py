@@ -29,21 +29,21 @@ def run_trials(experiment: Experiment, proposals: Sequence[Proposal], deadline: 
 def run_trial(experiment: Experiment, proposal: Proposal, deadline: float | None = None) -> TrialResult:
     """One trial, fold by fold; a fold that an earlier run finished is read, not computed."""
     scores: list[FoldScore] = []
-    n_reused = 0
     try:
         for fold in range(experiment.n_folds):
             path = fold_file(Path(experiment.folder), proposal, fold)
             record = read_fold(path)
-            n_reused += record is not None
             if record is None and deadline is not None and time.time() > deadline:
-                return TrialResult(proposal, tuple(scores), n_reused, None, was_cut=True)
+                return TrialResult(proposal, tuple(scores), None, was_cut=True)
             if record is None:
                 record = _run_fold(experiment, proposal, fold)
                 write_fold(path, record)
             scores.append(record.score)
+    except (OSError, MemoryError):  # the machine's fault, not the trial's: it is tried again when that is mended
+        raise
     except Exception:  # whatever a library raises makes this trial fail, not the search; the traceback is kept
-        return TrialResult(proposal, tuple(scores), n_reused, traceback.format_exc(), was_cut=False)
-    return TrialResult(proposal, tuple(scores), n_reused, None, was_cut=False)
+        return TrialResult(proposal, tuple(scores), traceback.format_exc(), was_cut=False)
+    return TrialResult(proposal, tuple(scores), None, was_cut=False)
 
 
 def _run_fold(experiment: Experiment, proposal: Proposal, fold: int) -> FoldRecord:

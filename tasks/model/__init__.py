@@ -45,7 +45,7 @@ class Training:
 @dataclass(frozen=True)
 class Validated:
     """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
-    learning curve as (round, cost on the training part, cost on the validation part), where there are rounds."""
+    learning curve as (round, watched metric on the validation rows), where there are rounds."""
 
     prediction: Floats
     rounds: int | None

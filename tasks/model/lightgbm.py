@@ -152,7 +152,13 @@ class LightGBM:
 
     def check(self, problem: Problem, loss: str) -> list[str]:
         known = [name for kind, name in OBJECTIVES if kind == problem.kind]
-        return unsupported("lightgbm", loss, known, problem.kind)
+        free = [name for name in self.space if self.hyperparameters.get(name) is None]
+        return unsupported("lightgbm", loss, known, problem.kind) + [
+            f"model.lightgbm.space.{name}: all trials share one set of bins, so it can't be searched; fix it by "
+            f"model.lightgbm.hyperparameters.{name}=VALUE, or compare values by --multirun."
+            for name in free
+            if name in DATASET_PARAMETERS
+        ]
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         binning = {name: self.hyperparameters[name] for name in DATASET_PARAMETERS if name in self.hyperparameters}

@@ -73,7 +73,9 @@ class Grid:
             elif self.points is not None:
                 lists[key] = _spread(distribution, self.points)
             elif key in one.grid:
-                lists[key] = one.grid[key]
+                assert isinstance(distribution, IntDistribution | FloatDistribution)
+                inside = [value for value in one.grid[key] if distribution.low <= value <= distribution.high]
+                lists[key] = inside or _spread(distribution, len(one.grid[key]))  # the user's range lies elsewhere
         return lists
 
 

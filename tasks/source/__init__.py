@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+import pandas as pd
 import pyarrow as pa
+
+from tasks.refusal import Refusal
+from tasks.source._table import column
 
 
 class Source(Protocol):
@@ -34,6 +38,24 @@ class Source(Protocol):
             Refusal: as `batches`, because finding out takes reading.
         """
         ...
+
+
+def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame of the user's with text for names and, where a column mixes types or nests values, text for values.
+
+    Raises:
+        Refusal: when a name occurs twice.
+    """
+    named = frame.rename(columns=str)
+    twice = sorted(set(named.columns[named.columns.duplicated()]))
+    if twice:
+        raise Refusal(f"the frame has several columns of one name: {', '.join(twice)}; rename them.")
+    mixed = {
+        str(name): column(values.where(values.notna(), None).tolist()).to_pandas()
+        for name, values in named.items()
+        if values.dtype == object
+    }
+    return named.reset_index(drop=True).assign(**mixed) if mixed else named
 
 
 def load(source: Source) -> pa.Table:

@@ -72,11 +72,13 @@ def test_no_row_moves_when_the_table_grows_or_is_shuffled(tmp_path: Path) -> Non
     assert dict(kept) == was
 
 
-def test_copies_under_another_number_have_one_hash(tmp_path: Path) -> None:
+def test_copies_under_another_number_are_told_and_stay_together_when_the_number_is_dropped(tmp_path: Path) -> None:
     copied = pd.concat([TABLE, TABLE.head(10)]).assign(id=range(N + 10))
     made = prepared(copied, tmp_path)
-    assert hashes(made)[:10] == hashes(made)[N:]
-    assert any("10 rows repeat another row; they stay on one side" in note for note in made.notes)
+    assert any("10 rows repeat another row; they may stand on both" in note for note in made.notes)
+    dropped = prepared(copied, tmp_path / "dropped", drop=("id",))
+    assert hashes(dropped)[:10] == hashes(dropped)[N:]
+    assert any("10 rows repeat another row; they stay on one side" in note for note in dropped.notes)
     by_key = prepared(copied, tmp_path / "key", key=("id",))
     assert any("10 rows repeat another row; they may stand on both" in note for note in by_key.notes)
 

@@ -49,7 +49,7 @@ def add(study: Study, value: float | None = None) -> None:
 
 
 def result(number: int, value: float, error: str | None = None) -> TrialResult:
-    return TrialResult(Proposal(number, "linear", {"x": 0.5}), (FoldScore(0, value, 0.1, None, 0.2),), 0, error, False)
+    return TrialResult(Proposal(number, "linear", {"x": 0.5}), (FoldScore(0, value, 0.1, None, 0.2),), error, False)
 
 
 def record() -> FoldRecord:

@@ -21,14 +21,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[mlflow.MlflowClient
     return client, uri, root
 
 
-def begin(store: tuple[mlflow.MlflowClient, str, Path], study: str, *, anew: bool = False) -> Tracker:
+def begin(
+    store: tuple[mlflow.MlflowClient, str, Path], study: str, trials: int = 3, abandoned: tuple[str, ...] = ()
+) -> Tracker:
     client, uri, root = store
-    return tracking.begin(client, uri, "some", study, "name", {}, 1.7e9, root, anew=anew)
+    return tracking.begin(client, uri, "some", study, "name", {}, 1.7e9, root, trials=trials, abandoned=abandoned)
 
 
 def result(number: int, error: str | None = None) -> TrialResult:
     folds = tuple(FoldScore(fold, 0.5 + fold / 10, 0.7, 20, 0.1) for fold in range(3))
-    return TrialResult(Proposal(number, "lightgbm", {"num_leaves": 31}), folds, 0, error, was_cut=False)
+    return TrialResult(Proposal(number, "lightgbm", {"num_leaves": 31}), folds, error, was_cut=False)
 
 
 def test_an_unfinished_run_of_a_study_is_gone_on_with(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
@@ -39,9 +41,18 @@ def test_an_unfinished_run_of_a_study_is_gone_on_with(store: tuple[mlflow.Mlflow
     assert begin(store, "a").run_id != first.run_id
 
 
-def test_begun_anew_the_unfinished_run_ends_as_killed(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
-    first = begin(store, "b")
-    assert begin(store, "b", anew=True).run_id != first.run_id
+def test_an_abandoned_run_ends_as_killed_with_its_trials(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
+    first = begin(store, "b-1")
+    child = store[0].create_run(first.experiment_id, tags={"mlflow.parentRunId": first.run_id}).info.run_id
+    assert begin(store, "b-2", abandoned=("b-1",)).run_id != first.run_id
+    assert {store[0].get_run(run_id).info.status for run_id in (first.run_id, child)} == {"KILLED"}
+
+
+def test_an_unfinished_run_of_another_budget_is_not_gone_on_with(
+    store: tuple[mlflow.MlflowClient, str, Path],
+) -> None:
+    first = begin(store, "f", trials=3)
+    assert begin(store, "f", trials=4).run_id != first.run_id
     assert store[0].get_run(first.run_id).info.status == "KILLED"
 
 
@@ -86,7 +97,7 @@ def test_a_deleted_experiment_is_refused_by_name(store: tuple[mlflow.MlflowClien
     client, uri, root = store
     client.delete_experiment(client.create_experiment("gone"))
     with pytest.raises(Refusal, match=r"tracking.experiment=gone was deleted"):
-        tracking.begin(client, uri, "gone", "e", "name", {}, 1.7e9, root)
+        tracking.begin(client, uri, "gone", "e", "name", {}, 1.7e9, root, trials=1)
 
 
 def test_what_fails_on_the_way_becomes_a_refusal() -> None:

@@ -76,7 +76,7 @@ def fail_on(fold: int) -> Callable[[int], None]:
 
 def test_each_fold_is_scored_in_the_metric_and_in_the_loss(tmp_path: Path) -> None:
     found = run_trial(experiment(tmp_path, Constant()), proposal(value=3.0))
-    assert (found.error, found.was_cut, found.n_reused) == (None, False, 0)
+    assert (found.error, found.was_cut) == (None, False)
     for k, score in enumerate(found.folds):
         squared = np.mean((np.arange(N_ROWS)[k::N_FOLDS] - 3.0) ** 2)
         assert (score.fold, score.value, score.cost) == (k, pytest.approx(squared**0.5), pytest.approx(squared))
@@ -87,7 +87,7 @@ def test_a_finished_fold_is_read_and_not_computed_again(tmp_path: Path) -> None:
     here = experiment(tmp_path, first)
     once = run_trial(here, proposal())
     again = run_trial(Experiment(**{**here.__dict__, "families": {"constant": second}}), proposal(number=7))
-    assert (once.folds, second.validated, again.n_reused) == (again.folds, [], N_FOLDS)
+    assert (once.folds, second.validated) == (again.folds, [])
 
 
 def test_only_the_folds_that_lack_are_computed(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_only_the_folds_that_lack_are_computed(tmp_path: Path) -> None:
     here = experiment(tmp_path, family)
     run_trial(here, proposal())
     fold_file(Path(here.folder), proposal(), 1).unlink()
-    assert run_trial(here, proposal()).n_reused == N_FOLDS - 1
+    run_trial(here, proposal())
     assert family.validated == [0, 1, 2, 1]
 
 
