@@ -109,3 +109,22 @@ def test_a_folder_of_the_users_adds_choices(tmp_path: Path, monkeypatch: pytest.
 def test_a_folder_of_the_users_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FINEFOLD_CONF", "/nowhere")
     assert "FINEFOLD_CONF=/nowhere" in faults()[0]
+
+
+def test_a_password_in_a_yaml_of_the_users_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "source").mkdir()
+    yaml = "_target_: tasks.source.sql.Sql\nurl: postgresql://me:s3cret@host/db\nquery: q\nchunk_rows: 10\n"
+    (tmp_path / "source" / "ours.yaml").write_text(yaml)
+    monkeypatch.setenv("FINEFOLD_CONF", str(tmp_path))
+    (fault,) = faults("source=ours")
+    assert fault.startswith("source.url holds a password")
+
+
+def test_a_choice_that_an_experiment_makes_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /folds: kfold\n  - override /model: [linear]\nseed: 5\n"
+    )
+    monkeypatch.setenv("FINEFOLD_CONF", str(tmp_path))
+    composed = compose(["experiment=mine"])
+    assert (composed.choices["folds"], composed.choices["model"], composed.config.seed) == ("kfold", ["linear"], 5)

@@ -144,3 +144,10 @@ def test_contributions_have_a_column_for_each_feature(kind: ProblemKind, tmp_pat
     contributions = base(kind, tmp_path).contributions(data.X)
     assert contributions.shape == (N, 4)
     assert contributions.mean(axis=0).argmax() in (0, 3)
+
+
+def test_what_decides_the_bins_can_not_be_searched() -> None:
+    it = lightgbm("model.lightgbm.hyperparameters.max_bin=null", "model.lightgbm.space.max_bin=[63,255]")
+    (fault,) = it.check(Problem("binary", "y", ("a", "b")), "cross_entropy")
+    assert "model.lightgbm.space.max_bin" in fault
+    assert "model.lightgbm.hyperparameters.max_bin=VALUE" in fault
