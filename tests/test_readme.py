@@ -35,7 +35,7 @@ def test_the_first_screen_holds_the_two_commands() -> None:
 
 @pytest.mark.parametrize("target", ["run", "test", "install", "lint"])
 def test_make_knows_what_the_readme_says(target: str) -> None:
-    ended = shell(f"make -n {target}", ROOT)
+    ended = shell(f"make --always-make --dry-run {target}", ROOT)
     assert ended.returncode == 0
     last = {"run": "finefold run", "test": "-m pytest", "install": "installed", "lint": "mypy"}[target]
     assert last in ended.stdout
