@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field
 
-from flows.build import validate
+from flows.build import resolve, validate
 from flows.typed import SECRET_REFERENCE, is_typed_as_is, read_typed_value
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
@@ -153,9 +153,17 @@ def with_decided(overrides: Sequence[str], decided: Mapping[str, str]) -> list[s
 
 
 def roles(config: Config) -> Roles:
-    """The roles of the columns that the user gave under `source`."""
+    """The roles of the columns that the user gave under `source`.
+
+    Raises:
+        Refusal: for a value of the wrong type, or an environment variable that is not set.
+    """
     names = {field.name for field in fields(Roles)}
-    return cast(Roles, validate(Roles, {k: v for k, v in config.source.items() if k in names}, "source"))
+    given = {key: value for key, value in config.source.items() if key in names}
+    resolved = {
+        key: resolve(value, f"source.{key}") if isinstance(value, str) else value for key, value in given.items()
+    }
+    return cast(Roles, validate(Roles, resolved, "source"))
 
 
 def source_node(config: Config) -> dict[str, Any]:

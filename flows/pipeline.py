@@ -21,6 +21,7 @@ from prefect.runtime import flow_run
 
 from flows import config as configs
 from flows import screen, server
+from flows.build import resolve
 from flows.plan import Job, decide, plan, settle
 from flows.progress import Progress
 from flows.record import VERSIONS, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
@@ -108,7 +109,7 @@ def pipeline(overrides: list[str]) -> Result:
     composed = configs.compose(overrides)
     planned = plan(composed)
     config = composed.config
-    base = None if config.base is None else _base(config.base, planned.tracking_uri)
+    base = None if config.base is None else _base(resolve(config.base, "base"), planned.tracking_uri)
 
     prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
     decided = decide(composed, prepared)
