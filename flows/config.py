@@ -49,6 +49,7 @@ class Search:
     trials: Annotated[int, Field(ge=1)]
     seconds: Annotated[float, Field(gt=0)] | None
     window: Annotated[int, Field(ge=1)]
+    racing: Annotated[float, Field(gt=0)] | Literal["off"]
     sampler: dict[str, Any]
 
 

@@ -22,10 +22,10 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import screen, server
 from flows.build import resolve
-from flows.plan import Job, decide, plan, settle
+from flows.plan import Job, decide, job_of, plan, racing_of, settle
 from flows.progress import Progress
 from flows.record import VERSIONS, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
-from flows.tune import Tuned, tune
+from flows.tune import Budget, Rules, Tuned, tune
 from tasks import registry, tracking
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
@@ -114,7 +114,7 @@ def pipeline(overrides: list[str]) -> Result:
     prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
-    job = Job(planned, decided, prepared, divided, begun)
+    job = job_of(planned, decided, prepared, divided, begun)
     _say_what_was_found(job, base)
 
     digest = digest_of(_identity(job, base))
@@ -125,9 +125,10 @@ def pipeline(overrides: list[str]) -> Result:
     ):
         take_over(study)
         experiment = _experiment(job, study, digest, base)
-        tuned, searched = _search(job, experiment, study, tracking_)
+        budget = Budget(time.time(), config.search.seconds, planned.n_workers)
+        tuned, searched = _search(job, experiment, study, tracking_, budget)
         _say_what_won(job, tuned)
-        trained = finetune(experiment, prepared, tuned.winner)
+        trained = finetune(experiment, prepared, tuned.winner, budget.n_threads, budget.end)
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, trained, evaluation)
@@ -151,7 +152,7 @@ def _base(uri: str, tracking_uri: str | None) -> Path:
 
 
 def _search(
-    job: Job, experiment: Experiment, study: Study, tracker: Future[Tracker]
+    job: Job, experiment: Experiment, study: Study, tracker: Future[Tracker], budget: Budget
 ) -> tuple[Tuned, tuple[float, float]]:
     """The search, and when it began and ended, as Unix times in seconds."""
     config, planned = job.decided.composed.config, job.plan
@@ -170,23 +171,21 @@ def _search(
             "no more trials than the window run at a time; raise search.window",
             "yellow",
         )
-    began = time.time()
-    with Progress(tracker, job.decided.metric, planned.n_trials, config.search.seconds) as progress:
+    progress_of = (planned.n_trials, config.search.seconds, job.ladder, job.split.n_folds)
+    with Progress(tracker, job.decided.metric, *progress_of) as progress:
         tuned = tune(
             experiment,
             study,
             settle(planned.search, population),
             planned.space,
             planned.runner,
-            n_trials=planned.n_trials,
-            seconds=config.search.seconds,
-            window=config.search.window,
+            Rules(planned.n_trials, config.search.window, budget, job.ladder, racing_of(config.search)),
             n_workers=planned.n_workers,
             told=progress.told,
         )
         ended = time.time()
         progress.close()
-    return tuned, (began, ended)
+    return tuned, (budget.begun, ended)
 
 
 @contextmanager
@@ -248,6 +247,9 @@ def _identity(job: Job, base: Path | None) -> dict[str, Any]:
         "metric": job.decided.metric,
         "sampler": config.search.sampler,
         "window": config.search.window,
+        "racing": config.search.racing,
+        "evidence": [asdict(rung) for rung in job.ladder.rungs],
+        "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},
         "base": None if base is None else tracking.digest(base),
         "seed": config.seed,
         "versions": {name: version(name) for name in VERSIONS},
@@ -260,7 +262,7 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
         folder=str(study.folder),
         split=job.split.folder,
         problem=job.prepared.problem,
-        families=job.plan.families,
+        families=job.families,
         loss=job.decided.loss,
         metric=job.decided.metric,
         base=None if base is None else str(base),
@@ -282,6 +284,8 @@ def _say_what_was_found(job: Job, base: Path | None) -> None:
         f"as the holdout; {', '.join(job.plan.families)} trained on {job.decided.loss.name}, selected on "
         f"{job.decided.metric}"
     )
+    if evidence := job.ladder.described(divided.n_folds):
+        screen.say(evidence)
 
 
 def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:

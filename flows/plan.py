@@ -21,6 +21,7 @@ from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
 from tasks import registry, tracking
+from tasks.evidence import Ladder, affordable, ladder
 from tasks.folds import Splitter
 from tasks.loss import Loss
 from tasks.model import Model
@@ -62,13 +63,15 @@ class Decided:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of the pipeline: its plan, what the data decided, and what prepare and split made. `begun` is Unix time
-    in seconds."""
+    """One run of the pipeline: its plan, what the data decided, and what prepare and split made; the families with
+    the rounds that the budget pays for, and the ladder of evidence. `begun` is Unix time in seconds."""
 
     plan: Plan
     decided: Decided
     prepared: Prepared
     split: Split
+    families: dict[str, Model]
+    ladder: Ladder
     begun: float
 
 
@@ -167,6 +170,23 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
 def settle(search: Search, population: int) -> Search:
     """The search with what was left `auto` settled: a study keeps the population that it began with."""
     return replace(search, population=population) if getattr(search, "population", None) == "auto" else search  # type: ignore[type-var]
+
+
+def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, begun: float) -> Job:
+    """The run, with what its table and its budget in seconds decide of the evidence that trials are judged on."""
+    seconds = decided.composed.config.search.seconds
+    n_columns, n_classes = prepared.n_features, len(prepared.problem.classes)
+    families = {
+        name: affordable(family, divided.n_train, n_columns, n_classes, seconds)
+        for name, family in planned.families.items()
+    }
+    rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)
+    return Job(planned, decided, prepared, divided, families, rungs, begun)
+
+
+def racing_of(search: configs.Search) -> float | None:
+    """How clearly worse a trial must be to lose its race, or None where none shall."""
+    return None if search.racing == "off" else search.racing
 
 
 def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> None:

@@ -13,7 +13,9 @@ from optuna.trial import FrozenTrial
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from flows.screen import TrialProgress
+from tasks.evidence import Ladder
 from tasks.metric import better
+from tasks.racing import best_of
 from tasks.records import TrialResult
 from tasks.search.genetic import generation
 from tasks.tracking import Tracker, TrialLog
@@ -25,12 +27,17 @@ N_SHOWN = 10
 class Progress:
     """Takes each told trial, in order; `close` leaves the table of the best trials behind."""
 
-    def __init__(self, tracker: Future[Tracker], metric: str, n_trials: int, seconds: float | None) -> None:
+    def __init__(
+        self, tracker: Future[Tracker], metric: str, n_trials: int, seconds: float | None, ladder: Ladder, n_folds: int
+    ) -> None:
         self._metric = metric
+        self._ladder = ladder
+        self._n_folds = n_folds
+        self._n_saved = 0
         self._n_trials = n_trials
         self._rows: list[dict[str, Any]] = []
         self._generations: dict[int, list[float]] = {}
-        self._best: float | None = None
+        self._best: TrialResult | None = None
         self._tracker = tracker
         self._trial_log = TrialLog(tracker, metric)
         self._screen = TrialProgress(n_trials, metric, seconds)
@@ -56,20 +63,22 @@ class Progress:
         tags = {} if number_of_generation is None else {"finefold.generation": str(number_of_generation)}
         self._trial_log.put(result, tags)
         if result.error is None:
-            mean = fmean(fold.value for fold in result.folds)
-            if self._best is None or better(self._metric, mean, self._best):
-                self._best = mean
+            self._n_saved += (result.proposal.n_folds or self._n_folds) - len(result.folds)
             if number_of_generation is not None:
-                self._generations.setdefault(number_of_generation, []).append(mean)
+                self._generations.setdefault(number_of_generation, []).append(result.score)
+        if result.error is None and result.estimate is None:
+            known = [result] if self._best is None else [self._best, result]
+            self._best = best_of(self._ladder.top(known, self._n_folds), self._metric) or self._best
         self._rows.append(_row(result, self._metric))
-        self._screen.advance(self._best, is_reused=is_reused)
+        self._screen.advance(self._best, self._n_saved, is_reused=is_reused)
         self._update_artifact()
 
     def close(self) -> None:
         """Writes what is complete only now: the table of the best trials, the generations, the last trial's run."""
         if self._artifact is not None:
             update_progress_artifact(self._artifact, 100.0)
-        ranked = sorted((row for row in self._rows if row[self._metric] is not None), key=lambda row: row[self._metric])
+        whole = (row for row in self._rows if row[self._metric] is not None and not row["stopped early"])
+        ranked = sorted(whole, key=lambda row: row[self._metric])
         if ranked and better(self._metric, ranked[-1][self._metric], ranked[0][self._metric]):
             ranked.reverse()
         create_table_artifact(ranked[:N_SHOWN], key="best-trials", description=f"The best trials by {self._metric}")
@@ -86,12 +95,13 @@ class Progress:
 
 
 def _row(result: TrialResult, metric: str) -> dict[str, Any]:
-    values = [fold.value for fold in result.folds]
     chosen: Mapping[str, Any] = {"model": result.proposal.family, **result.proposal.hyperparameters}
     return {
         "trial": result.proposal.number,
-        metric: None if result.error else fmean(values),
-        "seconds": round(sum(fold.seconds for fold in result.folds), 2),
+        metric: None if result.error else result.score,
+        "folds": len(result.folds),
+        "stopped early": result.estimate is not None,
+        "seconds": round(result.seconds, 2),
         **chosen,
     }
 

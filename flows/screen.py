@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from statistics import stdev
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.records import Result
+from tasks.records import Result, TrialResult
 
 PLAIN_WIDTH = 160  # no wrapping by a terminal's width where there is no terminal
 SECONDS_BETWEEN_LINES = 10.0
@@ -44,7 +45,8 @@ class TrialProgress:
         self._seconds = seconds
         self._n_done = 0
         self._n_reused = 0
-        self._best: float | None = None
+        self._best: TrialResult | None = None
+        self._n_saved = 0
         self._begun = self._last_line = time.monotonic()
         self._bar: Progress | None = None
 
@@ -68,11 +70,12 @@ class TrialProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self, best: float | None, *, is_reused: bool) -> None:
-        """One more trial is told; `best` is the best mean over the folds so far."""
+    def advance(self, best: TrialResult | None, n_saved: int, *, is_reused: bool) -> None:
+        """One more trial is told; `best` is the best so far, `n_saved` the folds that racing saved."""
         self._n_done += 1
         self._n_reused += is_reused
         self._best = best
+        self._n_saved = n_saved
         if self._bar is not None:
             self._bar.update(self._task, completed=self._n_done, note=self._note())
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES and self._n_done < self._n_trials:
@@ -80,7 +83,8 @@ class TrialProgress:
             say(f"trial {self._n_done} of {self._n_trials}, {self._note()}")
 
     def _note(self) -> str:
-        best = "no score yet" if self._best is None else f"best {self._metric} {_number(self._best)}"
+        best = "no score yet" if self._best is None else f"best {self._metric} {_with_error(self._best)}"
+        best += f", {self._n_saved} folds saved by racing" * bool(self._n_saved)
         n_run = self._n_done - self._n_reused
         if not n_run:
             return best
@@ -137,6 +141,12 @@ def compare(rows: list[tuple[str, Result]]) -> None:
             f"{result.model_name} {result.model_version}",
         )
     console().print(table)
+
+
+def _with_error(result: TrialResult) -> str:
+    values = [fold.value for fold in result.folds]
+    error = f" ± {_number(stdev(values) / len(values) ** 0.5, 2)}" if len(values) > 1 else ""
+    return f"{_number(result.score)}{error}"
 
 
 def short(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median, stdev
 from typing import Any, Protocol
 
@@ -13,13 +13,15 @@ from optuna.trial import FrozenTrial
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner
 
-from tasks.metric import METRICS, better
+from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
+from tasks.metric import METRICS
+from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.refusal import Refusal
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
-from tasks.trial import run_trial, run_trials
+from tasks.trial import Entry, run_trial, run_trials
 from tasks.workspace import Experiment
 
 SHORT_SECONDS = 1.0  # trials shorter than this share a task run, whose fixed cost is some 25 ms
@@ -34,8 +36,40 @@ class Tuned:
     results: tuple[TrialResult, ...]
 
 
+@dataclass(frozen=True)
+class Budget:
+    """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end."""
+
+    begun: float
+    seconds: float | None
+    n_threads: int
+
+    @property
+    def end(self) -> float | None:
+        """Unix time in seconds."""
+        return None if self.seconds is None else self.begun + self.seconds
+
+    def deadline(self, final_seconds: float) -> float | None:
+        """When the search must end so that a final fit of so many seconds on one thread can follow."""
+        # LightGBM on two threads was 1.4 to 1.6 times as fast as on one (2,000 and 50,000 rows); more bring ever less.
+        speed = 1 + 0.4 * (min(self.n_threads, 4) - 1)
+        return None if self.end is None else self.end - final_seconds / speed
+
+
 class Told(Protocol):
     def __call__(self, result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the search goes: at most so many trials, of which `window` are out at a time; the `budget` of time; the
+    `ladder` of evidence; and how clearly worse a trial must be to lose its race, see `Race.z` (None: none does)."""
+
+    n_trials: int
+    window: int
+    budget: Budget
+    ladder: Ladder
+    racing: float | None
 
 
 def tune(
@@ -44,30 +78,27 @@ def tune(
     search: Search,
     space: Space,
     runner: TaskRunner[Any],
+    rules: Rules,
     *,
-    n_trials: int,
-    seconds: float | None,
-    window: int,
     n_workers: int,
     told: Told,
 ) -> Tuned:
-    """Runs the search until `n_trials` are told or `seconds` have passed.
+    """Runs the search until its trials are told or its time is over.
 
-    Trial n is asked when trials up to n - window have been told, in order, and sees no later one: the same seed gives
-    the same trials on any number of workers, after a kill, and in a search that was extended. `told` is called for
-    every trial in order, the reused ones first.
+    Trial n is asked when trials up to n - window have been told, in order, and sees no later one, nor does its race:
+    the same seed gives the same trials on any number of workers, after a kill, and in a search that was extended.
+    `told` is called for every trial in order, the reused ones first.
 
     Raises:
         Refusal: when every trial failed, with the reason of the first.
     """
-    loop = _Loop(experiment, study, search, space, window, told)
-    deadline = None if seconds is None else time.time() + seconds
-    loop.reuse(n_trials)
+    loop = _Loop(experiment, study, search, space, rules, told)
+    loop.reuse()
     n_reused = len(loop.results)
     with runner:
-        _run(loop, runner, n_trials, deadline, max(1, window // n_workers))
-    counts = _count(loop.results, n_trials, n_reused)
-    return Tuned(_winner(experiment, loop.results), counts, tuple(loop.results))
+        _run(loop, runner, max(1, rules.window // n_workers))
+    counts = _count(loop.results, rules.n_trials, n_reused)
+    return Tuned(_winner(experiment, rules.ladder, loop.results), counts, tuple(loop.results))
 
 
 @dataclass
@@ -76,85 +107,112 @@ class _Loop:
     study: Study
     search: Search
     space: Space
-    window: int
+    rules: Rules
     told: Told
 
     def __post_init__(self) -> None:
         self.results: list[TrialResult] = []
         self.is_exhausted = False
+        self.is_higher_better = METRICS[self.experiment.metric].is_higher_better
 
-    def reuse(self, n_trials: int) -> None:
-        """Takes over the trials that an earlier run told; their folds are read from disk."""
-        for trial in self.study.trials()[:n_trials]:
+    def reuse(self) -> None:
+        """Takes over the trials that an earlier run told; a fold whose file is lost is computed again."""
+        for trial in self.study.trials()[: self.rules.n_trials]:
             if not trial.state.is_finished():
                 break
-            proposal = self.space.proposal(trial)
-            error = trial.user_attrs.get("error")
-            result = TrialResult(proposal, (), error, False) if error else run_trial(self.experiment, proposal)
-            self.results.append(result)
-            self.told(result, trial, is_reused=True)
+            result = self.study.told(trial, proposal_of(self.space, trial))
+            if result.error is None and result.estimate is None:
+                result = replace(run_trial(self.experiment, result.proposal), seconds=result.seconds)
+            self._note(result, trial, is_reused=True)
 
-    def propose(self, number: int) -> Proposal | None:
+    def propose(self, number: int) -> Entry | None:
         """Trial `number`: the one that an earlier run had already asked for, or a new one."""
+        n_seen = max(0, number - self.rules.window + 1)
         trials = self.study.trials()
         if number < len(trials):
-            return self.space.proposal(trials[number])
-        n_seen = max(0, number - self.window + 1)
-        view = [trial if trial.number < n_seen else as_running(trial) for trial in trials[:number]]
-        higher = METRICS[self.experiment.metric].is_higher_better
-        asked = self.search.ask(self.space, view, self.experiment.seed, is_higher_better=higher)
-        return None if asked is None else self.space.proposal(self.study.add(asked))
+            return self._entry(proposal_of(self.space, trials[number]), n_seen)
+        asked = [proposal_of(self.space, trial) for trial in trials]
+        promoted = self.rules.ladder.promoted(asked, self.results[:n_seen], is_higher_better=self.is_higher_better)
+        trial = self._ask(trials, n_seen) if promoted is None else on_rung(trials[promoted[0]], promoted[1])
+        return None if trial is None else self._entry(proposal_of(self.space, self.study.add(trial)), n_seen)
+
+    def _ask(self, trials: Sequence[FrozenTrial], n_seen: int) -> FrozenTrial | None:
+        """What the search proposes from the trials of the first rung; scores of other rungs are on another scale."""
+        first = self.rules.ladder.rungs[0]
+        own = [trial for trial in trials if rung_of(proposal_of(self.space, trial)) == first]
+        view = [trial if trial.number < n_seen else as_running(trial) for trial in own]
+        asked = self.search.ask(self.space, view, self.experiment.seed, is_higher_better=self.is_higher_better)
+        return None if asked is None else on_rung(asked, first)
+
+    def _entry(self, proposal: Proposal, n_seen: int) -> Entry:
+        rung = rung_of(proposal)
+        rivals = [one for one in self.results[:n_seen] if rung_of(one.proposal) == rung]
+        n_folds = min(self.experiment.n_folds, rung.n_folds or self.experiment.n_folds)
+        return Entry(proposal, race(rivals, n_folds, is_higher_better=self.is_higher_better, z=self.rules.racing))
 
     def tell(self, result: TrialResult) -> None:
-        mean = None if result.error else fmean(fold.value for fold in result.folds)
-        trial = self.study.tell(result, mean)
+        self._note(result, self.study.tell(result), is_reused=False)
+
+    def _note(self, result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
         self.results.append(result)
-        self.told(result, trial, is_reused=False)
+        self.told(result, trial, is_reused=is_reused)
+
+    def deadline(self) -> float | None:
+        """When trials must end, from what the best trial so far says that the final fit will take."""
+        best = best_of(self.rules.ladder.top(self.results, self.experiment.n_folds), self.experiment.metric)
+        if best is None:
+            return self.rules.budget.end
+        fold = fmean(fold.seconds for fold in best.folds)
+        # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
+        more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal.n_rows)
+        return self.rules.budget.deadline(fold * more_rows * self.experiment.growth)
 
 
-def _run(loop: _Loop, runner: TaskRunner[Any], n_trials: int, deadline: float | None, n_shared: int) -> None:
+def _run(loop: _Loop, runner: TaskRunner[Any], n_shared: int) -> None:
     out: deque[PrefectFuture[list[TrialResult]]] = deque()
-    asked = len(loop.results)
+    asked, n_trials = len(loop.results), loop.rules.n_trials
     is_short = False
     while True:
-        while asked < min(n_trials, len(loop.results) + loop.window) and not _is_over(loop, deadline):
-            room = min(n_trials, len(loop.results) + loop.window) - asked
+        deadline = loop.deadline()
+        while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
+            room = min(n_trials, len(loop.results) + loop.rules.window) - asked
             batch = _ask(loop, asked, min(room, n_shared) if is_short else 1)
             if not batch:
                 break
+            # Without its first trial a search has no result, so that one may take its time.
+            out.append(_submit(loop.experiment, runner, batch, deadline if asked else None))
             asked += len(batch)
-            out.append(_submit(loop.experiment, runner, batch, deadline if loop.results or asked > 1 else None))
         if not out:
             return
         for result in out.popleft().result():
             if not result.was_cut and len(loop.results) == result.proposal.number:
                 loop.tell(result)
-                is_short = sum(fold.seconds for fold in result.folds) < SHORT_SECONDS
+                is_short = result.seconds < SHORT_SECONDS
 
 
 def _is_over(loop: _Loop, deadline: float | None) -> bool:
     return loop.is_exhausted or (deadline is not None and time.time() > deadline and bool(loop.results))
 
 
-def _ask(loop: _Loop, number: int, n: int) -> list[Proposal]:
+def _ask(loop: _Loop, number: int, n: int) -> list[Entry]:
     batch = []
     for offset in range(n):
-        proposal = loop.propose(number + offset)
-        if proposal is None:
+        entry = loop.propose(number + offset)
+        if entry is None:
             loop.is_exhausted = True
             break
-        batch.append(proposal)
+        batch.append(entry)
     return batch
 
 
 def _submit(
-    experiment: Experiment, runner: TaskRunner[Any], batch: Sequence[Proposal], deadline: float | None
+    experiment: Experiment, runner: TaskRunner[Any], batch: Sequence[Entry], deadline: float | None
 ) -> PrefectFuture[list[TrialResult]]:
-    first, last = batch[0].number, batch[-1].number
+    first, last = batch[0].proposal.number, batch[-1].proposal.number
     name = f"trial-{first}" if first == last else f"trials-{first}-{last}"
     task = run_trials.with_options(task_run_name=name)
     future: PrefectFuture[list[TrialResult]] = runner.submit(
-        task, parameters={"experiment": experiment, "proposals": batch, "deadline": deadline}
+        task, parameters={"experiment": experiment, "entries": batch, "deadline": deadline}
     )
     return future
 
@@ -162,25 +220,22 @@ def _submit(
 def _count(results: Sequence[TrialResult], requested: int, n_reused: int) -> TrialCounts:
     n_failed = sum(result.error is not None for result in results)
     return TrialCounts(
-        requested=requested, finished=len(results) - n_failed, failed=n_failed, stopped_early=0, reused=n_reused
+        requested=requested,
+        finished=len(results) - n_failed,
+        failed=n_failed,
+        stopped_early=sum(result.estimate is not None for result in results),
+        reused=n_reused,
     )
 
 
-def _winner(experiment: Experiment, results: Sequence[TrialResult]) -> Winner:
-    """The best mean among trials that are complete on all folds; of equals the first."""
-    best: Winner | None = None
-    for result in results:
-        if result.error is not None:
-            continue
-        values = [fold.value for fold in result.folds]
-        mean = fmean(values)
-        if best is None or better(experiment.metric, mean, best.mean):
-            standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-            best = Winner(result.proposal, mean, standard_error, result.folds, _rounds(result, experiment.growth))
+def _winner(experiment: Experiment, ladder: Ladder, results: Sequence[TrialResult]) -> Winner:
+    best = best_of(ladder.top(results, experiment.n_folds), experiment.metric)
     if best is None:
         reason = next((result.error for result in results if result.error), "no trial was finished in time")
         raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")
-    return best
+    values = [fold.value for fold in best.folds]
+    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return Winner(best.proposal, best.score, standard_error, best.folds, _rounds(best, experiment.growth))
 
 
 def _rounds(result: TrialResult, growth: float) -> int | None:

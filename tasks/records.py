@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 ProblemKind = Literal["binary", "multiclass", "regression"]
@@ -72,11 +73,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Trial `number` of a study: a family of models and its hyperparameters."""
+    """Trial `number` of a study: a family of models and its hyperparameters, judged on all rows and folds (None) or,
+    for cheaper evidence, on a sample of about `n_rows` and on the first `n_folds`."""
 
     number: int
     family: str
     hyperparameters: dict[str, Any]
+    n_rows: int | None = None
+    n_folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,29 @@ class FoldScore:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a worker returns: the folds that it finished, or why it could not."""
+    """What a worker returns: the folds that it finished, or why it could not.
+
+    estimate: of the mean over all folds, for a trial that racing ended before its last one. was_cut: by a deadline.
+    seconds: of computing, over all folds and what was begun of one.
+    """
 
     proposal: Proposal
     folds: tuple[FoldScore, ...]
-    error: str | None
-    was_cut: bool
+    error: str | None = None
+    was_cut: bool = False
+    estimate: float | None = None
+    seconds: float = 0.0
+
+    def is_complete(self, n_folds: int) -> bool:
+        """Whether it has a score on every fold; only such a trial can win."""
+        return self.error is None and len(self.folds) == n_folds
+
+    @property
+    def score(self) -> float:
+        """The mean over the folds, or the estimate of it; NaN for a failed trial."""
+        if self.error is not None:
+            return float("nan")
+        return fmean(fold.value for fold in self.folds) if self.estimate is None else self.estimate
 
 
 @dataclass(frozen=True)

@@ -65,16 +65,27 @@ class Study:
         self._study.add_trial(trial)
         return self.trials()[-1]
 
-    def tell(self, result: TrialResult, mean: float | None) -> FrozenTrial:
-        """Ends a trial: complete with its mean, or failed for None."""
+    def tell(self, result: TrialResult) -> FrozenTrial:
+        """Ends a trial: complete with its mean over the folds, or with the estimate of it where racing ended the trial
+        early (a sampler learns from both, and pruned trials are ignored by some), or failed."""
         number = result.proposal.number
         trial = Trial(self._study, self.trials()[number]._trial_id)
-        trial.set_user_attr("folds", [fold.value for fold in result.folds])
-        trial.set_user_attr("seconds", sum(fold.seconds for fold in result.folds))
-        if result.error:
-            trial.set_user_attr("error", result.error)
-        self._study.tell(number, mean, state=None if mean is not None else TrialState.FAIL)
+        trial.set_user_attr("folds", [asdict(fold) for fold in result.folds])
+        trial.set_user_attr("seconds", result.seconds)
+        for key, value in (("error", result.error), ("estimate", result.estimate)):
+            if value is not None:
+                trial.set_user_attr(key, value)
+        if result.error is not None:
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, result.score)
         return self.trials()[number]
+
+    def told(self, trial: FrozenTrial, proposal: Proposal) -> TrialResult:
+        """The result that a finished trial was told with."""
+        kept = trial.user_attrs
+        folds = tuple(FoldScore(**fold) for fold in kept["folds"])
+        return TrialResult(proposal, folds, kept.get("error"), False, kept.get("estimate"), kept["seconds"])
 
     def abandoned(self) -> list[str]:
         """The names of earlier studies of the same digest that no process works on."""
@@ -124,7 +135,9 @@ def digest_of(identity: Mapping[str, Any]) -> str:
 
 def fold_file(study: Path, proposal: Proposal, fold: int) -> Path:
     """Where a fold is kept: by hyperparameters, not by trial, since within a study they alone decide its result."""
-    return study / "folds" / digest_of({"family": proposal.family, **proposal.hyperparameters}) / f"{fold}.npz"
+    sample = {} if proposal.n_rows is None else {"n_rows": proposal.n_rows}
+    name = digest_of({"family": proposal.family, **proposal.hyperparameters, **sample})
+    return study / "folds" / name / f"{fold}.npz"
 
 
 def write_fold(path: Path, record: FoldRecord) -> None:

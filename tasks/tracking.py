@@ -339,14 +339,17 @@ def _trial_content(result: TrialResult, metric: str) -> tuple[list[Any], list[An
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
-    chosen = {"model": result.proposal.family, **result.proposal.hyperparameters}
+    evidence = {key: n for key in ("n_rows", "n_folds") if (n := getattr(result.proposal, key)) is not None}
+    chosen = {"model": result.proposal.family, **result.proposal.hyperparameters, **evidence}
     params = [Param(key, str(value)[:MAX_PARAM]) for key, value in chosen.items()]
     metrics = [Metric(f"fold_{metric}", fold.value, now, fold.fold) for fold in result.folds]
     metrics += [Metric("fold_cost", fold.cost, now, fold.fold) for fold in result.folds]
     metrics += [Metric("fold_rounds", fold.rounds, now, fold.fold) for fold in result.folds if fold.rounds is not None]
-    if result.folds and not result.error:
-        metrics.append(Metric(f"cv_{metric}", sum(fold.value for fold in result.folds) / len(result.folds), now, 0))
-        metrics.append(Metric("seconds", sum(fold.seconds for fold in result.folds), now, 0))
+    if result.error is None:
+        kind = "cv" if result.estimate is None else "estimated"
+        metrics.append(Metric(f"{kind}_{metric}", result.score, now, 0))
+        metrics.append(Metric("seconds", result.seconds, now, 0))
+        metrics.append(Metric("folds", len(result.folds), now, 0))
     return params, metrics
 
 

@@ -34,6 +34,11 @@ class Experiment:
     growth: float
     n_threads: int
 
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The folds in the order in which every trial runs them."""
+        return tuple(np.random.default_rng(self.seed).permutation(self.n_folds).tolist())
+
 
 _workspaces: dict[tuple[str, str], Any] = {}
 _trainings: dict[str, Training] = {}
@@ -65,7 +70,7 @@ def _read_training(experiment: Experiment) -> Training:
     folder = Path(experiment.split)
     roles = pd.read_parquet(folder / "train_roles.parquet")
     return Training(
-        X=pd.read_parquet(folder / "train_features.parquet"),
+        features=folder / "train_features.parquet",
         y=roles["target"].to_numpy(dtype=np.float64),
         weight=roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None,
         folds=read_folds(folder),

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet
 
 from tasks.records import Problem
 from tasks.refusal import Refusal
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
+BATCH_CELLS = 2**21  # 16 MiB of float64
+N_OF_A_CLASS = 20
 
 
 @dataclass(frozen=True)
 class Training:
     """All that the trials of a study share.
 
-    X: (n_rows, n_columns) typed features, numeric columns float64 with NaN for missing, others text or None.
-    y: (n_rows,) class codes or the target. weight: (n_rows,) or None. folds: row positions (train, valid).
-    loss and metric are names; metric is what early stopping watches where the family can.
+    features: (n_rows, n_columns) typed, numeric columns floats with NaN for missing, others text or None; a frame, or
+    a Parquet file that is read when it is needed. y: (n_rows,) class codes or the target. weight: (n_rows,) or None.
+    folds: row positions (train, valid). loss and metric are names; metric is what early stopping watches where the
+    family can.
     """
 
-    X: pd.DataFrame
+    features: pd.DataFrame | Path
     y: Floats
     weight: Floats | None
     folds: Sequence[tuple[Rows, Rows]]
@@ -37,9 +43,44 @@ class Training:
     loss: str
     metric: str
 
-    def rows(self, fold: int | None) -> Rows:
-        """The training rows of a fold, or all rows for None."""
-        return np.arange(len(self.y)) if fold is None else self.folds[fold][0]
+    @cached_property
+    def X(self) -> pd.DataFrame:  # noqa: N802  # the field's name for a table of features
+        """The features as one frame."""
+        return self.features if isinstance(self.features, pd.DataFrame) else pd.read_parquet(self.features)
+
+    def batches(self) -> Iterator[pd.DataFrame]:
+        """The features in their order, in pieces, so that a large table is never held twice."""
+        if isinstance(self.features, pd.DataFrame):
+            yield self.features
+            return
+        with pyarrow.parquet.ParquetFile(self.features) as file:
+            for batch in file.iter_batches(batch_size=BATCH_CELLS // max(1, file.metadata.num_columns)):
+                yield batch.to_pandas()
+
+    def fold(self, fold: int, n_rows: int | None = None) -> tuple[Rows, Rows]:
+        """Row positions (train, valid) of a fold; or a sample, about `n_rows` to train on and half as many to validate
+        on. A smaller sample is part of a larger one, and has at least `N_OF_A_CLASS` rows of every class."""
+        train, valid = self.folds[fold]
+        if n_rows is None or n_rows >= len(train):
+            return train, valid
+        return self._sample(train, n_rows), self._sample(valid, min(len(valid), n_rows // 2))
+
+    def _sample(self, rows: Rows, n_rows: int) -> Rows:
+        is_classification = self.problem.is_classification
+        codes = self.y[rows].astype(np.int64) if is_classification else np.zeros(len(rows), np.int64)
+        n_least = N_OF_A_CLASS if is_classification else 1
+        share, place = n_rows / len(rows), self._places[rows]
+        taken = []
+        for code in np.unique(codes):
+            own = np.flatnonzero(codes == code)
+            n = min(len(own), max(n_least, round(share * len(own))))
+            taken.append(own[np.argsort(place[own], kind="stable")[:n]])
+        return np.sort(rows[np.concatenate(taken)])
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.int32]:
+        """Each row's place in one shuffled order, of which every sample takes the first."""
+        return np.random.default_rng(0).permutation(len(self.y)).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -50,6 +91,27 @@ class Validated:
     prediction: Floats
     rounds: int | None
     curve: tuple[tuple[int, float], ...]
+
+
+class OutOfTimeError(Exception):
+    """Raised by a watch when no time is left."""
+
+
+class Watch(Protocol):
+    """Sees a model grow, and ends that by raising."""
+
+    def __call__(self, curve: Curve) -> None:
+        """Called after every round with the curve so far, empty where the family watches another metric than the one
+        that trials are selected on.
+
+        Raises:
+            OutOfTimeError: when no time is left. A fold ends so, a final fit stays as far as it has come.
+        """
+        ...
+
+
+def unwatched(curve: Curve) -> None:
+    """A watch that lets everything grow to its end."""
 
 
 class Fitted(Protocol):
@@ -85,16 +147,39 @@ class Model(Protocol):
         """What this family can't do of what is asked for, as faults; none where all is well."""
         ...
 
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """What a usual fit costs on one core of some 3 GHz, by a rule of thumb that never looks at a clock: it decides
+        how much evidence a search begins with, and the same table and budget must begin alike everywhere."""
+        ...
+
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Any:
         """What all trials share, built once and never changed: encoded matrices, bins."""
         ...
 
-    def validate(self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int) -> Validated:
-        """Fits on the training rows of a fold and predicts its validation rows."""
+    def validate(
+        self,
+        workspace: Any,
+        fold: int,
+        hyperparameters: Mapping[str, Any],
+        seed: int,
+        watch: Watch = unwatched,
+        n_rows: int | None = None,
+    ) -> Validated:
+        """Fits on the training rows of a fold, or on a sample of `n_rows` of them, and predicts its validation rows,
+        see `Training.fold`. A family with rounds calls `watch` after each and lets pass what it raises."""
         ...
 
-    def fit(self, workspace: Any, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int) -> Fitted:
-        """Fits on all training rows, `rounds` long where the family has rounds."""
+    def fit(
+        self,
+        workspace: Any,
+        hyperparameters: Mapping[str, Any],
+        rounds: int | None,
+        seed: int,
+        watch: Watch = unwatched,
+        n_threads: int | None = None,
+    ) -> Fitted:
+        """Fits on all training rows, `rounds` long where the family has rounds, on more threads than a trial where
+        `n_threads` says so; their number doesn't change the model."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +19,17 @@ class Levels:
     levels: Mapping[str, Sequence[str]]
 
     @classmethod
-    def learn(cls, X: pd.DataFrame, earlier: Levels | None = None) -> Levels:
-        """Levels of the given rows, sorted. Those of an `earlier` encoding keep their codes and come first, and its
-        columns keep their places."""
-        columns = tuple(X.columns) if earlier is None else earlier.columns
-        levels = {}
-        for column in columns:
-            if pd.api.types.is_numeric_dtype(X[column]):
-                continue
-            known = list(earlier.levels.get(column, ())) if earlier else []
-            levels[column] = tuple(known + sorted(set(X[column].dropna().unique()) - set(known)))
+    def learn(cls, pieces: Iterable[pd.DataFrame], earlier: Levels | None = None) -> Levels:
+        """Levels of a table that is given whole or in pieces, sorted. Those of an `earlier` encoding keep their codes
+        and come first, and its columns keep their places."""
+        columns, found = (() if earlier is None else earlier.columns), dict[str, set[str]]()
+        for X in pieces:
+            columns = columns or tuple(X.columns)
+            for column in columns:
+                if not pd.api.types.is_numeric_dtype(X[column]):
+                    found.setdefault(column, set()).update(X[column].dropna().unique())
+        known = {column: list(earlier.levels.get(column, ())) if earlier else [] for column in found}
+        levels = {column: (*known[column], *sorted(new - set(known[column]))) for column, new in found.items()}
         return cls(columns, levels)
 
     def encode(self, X: pd.DataFrame, unseen: float = np.nan) -> npt.NDArray[np.float64]:
@@ -41,6 +42,17 @@ class Levels:
                 matrix[:, position] = np.where(codes < 0, np.where(X[column].isna(), np.nan, unseen), codes)
             else:
                 matrix[:, position] = X[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        return matrix
+
+    def matrix(self, pieces: Iterable[pd.DataFrame], n_rows: int) -> npt.NDArray[np.float32 | np.float64]:
+        """All pieces encoded, (n_rows, n_columns): float32 where the numbers are, else float64."""
+        matrix, begin = np.empty((0, 0)), 0
+        for X in pieces:
+            if not len(matrix):
+                is_single = all(X[column].dtype == np.float32 for column in self.columns if column not in self.levels)
+                matrix = np.empty((n_rows, len(self.columns)), np.float32 if is_single else np.float64)
+            matrix[begin : begin + len(X)] = self.encode(X)
+            begin += len(X)
         return matrix
 
     @property

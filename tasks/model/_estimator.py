@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from tasks.model import Floats, Rows, Training
 from tasks.model._encode import relative
+from tasks.model._kept import Kept
 from tasks.refusal import Refusal
 
 
@@ -41,6 +41,11 @@ class Encoded(Generic[E]):
     weight: Floats | None
     valid: Any
 
+    @property
+    def n_bytes(self) -> int:
+        matrices = [self.train, self.valid]
+        return sum(getattr(matrix, "data", matrix).nbytes for matrix in matrices if matrix is not None)
+
 
 @dataclass(frozen=True)
 class Workspace(Generic[E]):
@@ -49,18 +54,14 @@ class Workspace(Generic[E]):
     training: Training
     learn: Callable[[pd.DataFrame], E]
     n_threads: int
-    folds: dict[int, Encoded[E]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    folds: Kept[Encoded[E]] = field(default_factory=lambda: Kept(lambda encoded: encoded.n_bytes))
 
-    def fold(self, fold: int) -> Encoded[E]:
-        with self.lock:
-            if fold not in self.folds:
-                self.folds[fold] = self._encode(*self.training.folds[fold])
-            return self.folds[fold]
+    def fold(self, fold: int, n_rows: int | None) -> Encoded[E]:
+        return self.folds.get((fold, n_rows), lambda: self._encode(*self.training.fold(fold, n_rows)))
 
     def all_rows(self) -> Encoded[E]:
         """All training rows, for the final fit; not kept."""
-        return self._encode(self.training.rows(None), None)
+        return self._encode(np.arange(len(self.training.y)), None)
 
     def _encode(self, rows: Rows, valid_rows: Rows | None) -> Encoded[E]:
         X = self.training.X.iloc[rows]

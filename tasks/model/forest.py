@@ -4,6 +4,7 @@ al. 2006)."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from tasks.model import Floats, Training, Validated, unsupported
+from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
@@ -47,7 +48,7 @@ class Encoder:
 
     @classmethod
     def learn(cls, X: pd.DataFrame) -> Encoder:
-        return cls(Levels.learn(X))
+        return cls(Levels.learn([X]))
 
     def encode(self, X: pd.DataFrame) -> npt.NDArray[np.float32]:
         return np.clip(self.levels.encode(X), -LARGEST, LARGEST).astype(np.float32)
@@ -102,25 +103,36 @@ class Forest:
         known = ["cross_entropy"] if problem.is_classification else ["mse", "rmse"]
         return [*self._unknown_kinds(), *unsupported("forest", loss, known, problem.kind)]
 
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """From 200 trees that choose from a third of the columns: 18 s at 20,000 x 10, 67 s at 20,000 x 40."""
+        n_drawn = min(n_rows, self.max_rows)
+        return 2e-5 * n_drawn * math.log2(max(2, n_drawn)) * n_columns / 3 + 4e-5 * n_rows
+
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "forest")
         return Workspace(training, Encoder.learn, n_threads)
 
-    def validate(self, workspace: Workspace[Encoder], fold: int, hyperparameters: Mapping[str, Any],
-                 seed: int) -> Validated:
-        encoded = workspace.fold(fold)
-        estimator = self._fit(workspace, encoded, hyperparameters, seed)
+    def validate(
+        self, workspace: Workspace[Encoder], fold: int, hyperparameters: Mapping[str, Any], seed: int,
+        watch: Watch = unwatched, n_rows: int | None = None,
+    ) -> Validated:
+        encoded = workspace.fold(fold, n_rows)
+        estimator = self._fit(workspace.n_threads, workspace, encoded, hyperparameters, seed)
         prediction = _predict(estimator, encoded.valid, len(workspace.training.problem.classes))
         return Validated(prediction, None, ())
 
-    def fit(self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None,
-            seed: int) -> Fitted:
+    def fit(
+        self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Fitted:
         encoded = workspace.all_rows()
-        estimator = self._fit(workspace, encoded, hyperparameters, seed)
+        estimator = self._fit(n_threads or workspace.n_threads, workspace, encoded, hyperparameters, seed)
         return Fitted(encoded.encoder, estimator, len(workspace.training.problem.classes))
 
-    def _fit(self, workspace: Workspace[Encoder], encoded: Encoded[Encoder], hyperparameters: Mapping[str, Any],
-             seed: int) -> Any:
+    def _fit(
+        self, n_threads: int, workspace: Workspace[Encoder], encoded: Encoded[Encoder],
+        hyperparameters: Mapping[str, Any], seed: int,
+    ) -> Any:
         """Extremely randomised trees see all rows, as in Geurts et al., unless max_samples or max_rows says fewer."""
         is_classification = workspace.training.problem.is_classification
         settings, n_rows = dict(hyperparameters), len(encoded.y)
@@ -130,7 +142,7 @@ class Forest:
         estimator = ESTIMATORS[kind, is_classification](
             **settings, criterion="log_loss" if is_classification else "squared_error", bootstrap=is_drawn,
             max_samples=n_drawn if is_drawn else None, max_leaf_nodes=self.max_leaves, random_state=seed,
-            n_jobs=workspace.n_threads,
+            n_jobs=n_threads,
         ).fit(encoded.train, encoded.y, encoded.weight)
         # Threads would add up the trees' predictions in the order in which they finish, and rounding differs by order.
         return estimator.set_params(n_jobs=1)

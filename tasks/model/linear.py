@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from tasks.model import Floats, Training, Validated, unsupported
+from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
@@ -47,7 +47,7 @@ class Encoder:
 
     @classmethod
     def learn(cls, X: pd.DataFrame, settings: Linear) -> Encoder:
-        levels = Levels.learn(X)
+        levels = Levels.learn([X])
         categorical = levels.categorical
         numeric = [position for position in range(len(levels.columns)) if position not in set(categorical)]
         one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=settings.min_rows,
@@ -122,20 +122,28 @@ class Linear:
         known = ["cross_entropy"] if problem.is_classification else ["mse", "rmse"]
         return unsupported("linear", loss, known, problem.kind)
 
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """From 100 passes over the rows, each of two products of a matrix and a vector per output."""
+        return 100 * 2e-9 * n_rows * n_columns * max(1, n_classes - 1) + 0.01
+
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "linear")
         return Workspace(training, lambda X: Encoder.learn(X, self), n_threads)
 
-    def validate(self, workspace: Workspace[Encoder], fold: int, hyperparameters: Mapping[str, Any],
-                 seed: int) -> Validated:
-        encoded = workspace.fold(fold)
+    def validate(
+        self, workspace: Workspace[Encoder], fold: int, hyperparameters: Mapping[str, Any], seed: int,
+        watch: Watch = unwatched, n_rows: int | None = None,
+    ) -> Validated:
+        encoded = workspace.fold(fold, n_rows)
         n_classes = len(workspace.training.problem.classes)
         with _calm:
             estimator = self._fit(encoded, hyperparameters, n_classes)
             return Validated(_predict(estimator, encoded.valid, n_classes), None, ())
 
-    def fit(self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None,
-            seed: int) -> Fitted:
+    def fit(
+        self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Fitted:
         encoded = workspace.all_rows()
         n_classes = len(workspace.training.problem.classes)
         with _calm:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from optuna.trial import FrozenTrial
 
@@ -58,8 +57,3 @@ class Material:
             for name in own
             if all(name in trial.params for trial in trials) and len({str(trial.params[name]) for trial in trials}) > 1
         }
-
-
-def mean(result: TrialResult) -> float:
-    """The metric's mean over the folds of a trial."""
-    return fmean(fold.value for fold in result.folds)

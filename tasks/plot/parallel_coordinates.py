@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from tasks.metric import METRICS
 from tasks.plot._canvas import GRID, INK, MUTED, direction, figure, limits, number, printable
-from tasks.plot._material import Material, mean
+from tasks.plot._material import Material
 
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MAX_LEVELS_NAMED = 12
@@ -46,7 +46,7 @@ def draw(material: Material) -> Figure | None:
         f"coloured by {material.metric} ({direction(material.metric)}); the winner, trial "
         f"{material.winner.proposal.number}, is bold",
     )
-    low, high = limits([mean(result) for _, result in material.finished()], material.metric)
+    low, high = limits([result.score for _, result in material.finished()], material.metric)
     norm, colours = Normalize(low, high), _colours(material.metric)
     panels = np.atleast_1d(drawn.subplots(len(shown), 1))
     for axes, family in zip(panels, shown, strict=True):
@@ -73,7 +73,7 @@ def _colours(metric: str) -> Colormap:
 def _panel(axes: Axes, material: Material, family: str, norm: Normalize, colours: Colormap) -> None:
     pairs = material.finished(family)
     names = material.searched(family)
-    values = np.array([mean(result) for _, result in pairs])
+    values = np.array([result.score for _, result in pairs])
     scales = [
         _scale(label, [trial.params[name] for trial, _ in pairs], pairs[0][0].distributions[name])
         for name, label in names.items()

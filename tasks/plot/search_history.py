@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from tasks.evidence import rung_of
 from tasks.metric import METRICS
 from tasks.plot._canvas import (
     INK,
@@ -24,7 +25,7 @@ from tasks.plot._canvas import (
     number,
     printable,
 )
-from tasks.plot._material import Material, mean
+from tasks.plot._material import Material
 from tasks.records import TrialResult
 from tasks.search.genetic import generation
 
@@ -73,21 +74,29 @@ def draw(material: Material) -> Figure | None:
 
 
 def _show_trials(axes: Axes, finished: list[TrialResult], material: Material) -> None:
-    low, high = limits([mean(result) for result in finished], material.metric)
+    low, high = limits([result.score for result in finished], material.metric)
     axes.set_ylim(low, high)
     for family, colour in zip(material.families, SERIES * 9, strict=False):
         own = [result for result in finished if result.proposal.family == family]
-        numbers, values = [result.proposal.number for result in own], np.array([mean(result) for result in own])
+        numbers, values = [result.proposal.number for result in own], np.array([result.score for result in own])
         is_inside = (values >= low) & (values <= high)
-        axes.plot(
-            np.array(numbers)[is_inside],
-            values[is_inside],
-            "o",
-            color=colour,
-            markersize=4.5,
-            alpha=0.9,
-            label=printable(family) if len(material.families) > 1 else "trial",
-        )
+        was_stopped = np.array([result.estimate is not None for result in own], dtype=bool)
+        name = printable(family) if len(material.families) > 1 else "trial"
+        for shown, filling, label in (
+            (~was_stopped, colour, name),
+            (was_stopped, "none", f"{name}, stopped early (an estimate)"),
+        ):
+            if shown.any():
+                axes.plot(
+                    np.array(numbers)[is_inside & shown],
+                    values[is_inside & shown],
+                    "o",
+                    color=colour,
+                    markerfacecolor=filling,
+                    markersize=4.5,
+                    alpha=0.9,
+                    label=label,
+                )
         is_better_below = not METRICS[material.metric].is_higher_better
         if not is_inside.all():
             axes.plot(
@@ -104,8 +113,11 @@ def _show_trials(axes: Axes, finished: list[TrialResult], material: Material) ->
 
 def _show_best(axes: Axes, finished: list[TrialResult], material: Material) -> None:
     sign = METRICS[material.metric].sign
-    best = sign * np.maximum.accumulate([sign * mean(result) for result in finished])
-    numbers = [result.proposal.number for result in finished]
+    # What racing ended early, or was judged on less evidence than the winner, can't be the best.
+    rung = rung_of(material.winner.proposal)
+    rivals = [result for result in finished if result.estimate is None and rung_of(result.proposal) == rung]
+    best = sign * np.maximum.accumulate([sign * result.score for result in rivals])
+    numbers = [result.proposal.number for result in rivals]
     axes.step(
         [*numbers, len(material.results) - 1],
         [*best, best[-1]],

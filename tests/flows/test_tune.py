@@ -16,7 +16,8 @@ from prefect import flow
 from flows.config import compose
 from flows.plan import decide, plan, settle
 from flows.server import Server
-from flows.tune import Told, Tuned, tune
+from flows.tune import Budget, Rules, Told, Tuned, tune
+from tasks.evidence import Ladder, Rung
 from tasks.model import Model, Validated
 from tasks.prepare import prepare
 from tasks.records import TrialResult
@@ -35,6 +36,9 @@ FAST = (
 )  # fmt: skip
 
 
+WHOLE = Ladder()
+
+
 @dataclass(frozen=True)
 class Uneven:
     """A family whose trials take unlike times, so that later ones end first, and that `fails` where it says so."""
@@ -46,11 +50,13 @@ class Uneven:
     def workspace(self, *arguments: Any) -> Any:
         return self.inner.workspace(*arguments)
 
-    def validate(self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int) -> Validated:
+    def validate(
+        self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int, **more: Any
+    ) -> Validated:
         time.sleep(self.seconds * (round(100 * hyperparameters["learning_rate"] + hyperparameters["num_leaves"]) % 4))
         if self.fails(hyperparameters):
             raise ValueError(f"{hyperparameters['num_leaves']} leaves fall")
-        return self.inner.validate(workspace, fold, hyperparameters, seed)
+        return self.inner.validate(workspace, fold, hyperparameters, seed, **more)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class Searching:
         told: Told | None = None,
         fails: Callable[[Mapping[str, Any]], bool] = lambda _: False,
         pause: float = 0.0,
+        racing: float | None = 2.5,
+        ladder: Ladder = WHOLE,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *FAST]))
         families: dict[str, Any] = {
@@ -83,7 +91,8 @@ class Searching:
                 here = replace(self.experiment, digest=name, folder=str(study.folder), families=families)
                 return tune(
                     here, study, settle(planned.search, POPULATION), planned.space, planned.runner,
-                    n_trials=n_trials, seconds=seconds, window=4, n_workers=workers, told=told or ignore,
+                    Rules(n_trials, 4, Budget(time.time(), seconds, workers), ladder, racing),
+                    n_workers=workers, told=told or ignore,
                 )  # fmt: skip
 
         return searching()
@@ -103,8 +112,8 @@ def ignore(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
 
 
 def outcome(tuned: Tuned) -> list[tuple[Any, ...]]:
-    """Every trial with its folds, but for the seconds that they took."""
-    return [(r.proposal, [(f.fold, f.value, f.cost, f.rounds) for f in r.folds]) for r in tuned.results]
+    """Every trial with its folds and its estimate, but for the seconds that they took."""
+    return [(r.proposal, [r.estimate, *((f.fold, f.value, f.cost, f.rounds) for f in r.folds)]) for r in tuned.results]
 
 
 class StopError(Exception):
@@ -164,7 +173,7 @@ def test_an_interrupted_search_goes_on_with_the_same_trials(on_iris: Searching, 
     assert again.counts.reused == number + 1
     assert [trial.state for trial in on_iris.trials(name)] == [TrialState.COMPLETE] * N
     assert stored.items() <= on_iris.folds(name).items()
-    assert len(on_iris.folds(name)) == 3 * N
+    assert len(on_iris.folds(name)) == sum(len(result.folds) for result in again.results)
 
 
 @pytest.mark.parametrize("choice", ["bayesian", "genetic", "random"])
@@ -221,15 +230,7 @@ def test_failed_trials_are_counted_and_never_win(on_iris: Searching, choice: str
     states = [trial.state for trial in on_iris.trials(f"{choice}-failing")]
     assert [state is TrialState.FAIL for state in states] == [result.error is not None for result in tuned.results]
     again = on_iris.run(choice, f"{choice}-failing", fails=lambda _: True)
-    assert (outcome(again), again.counts.failed) == (outcome_without_failed_folds(tuned), len(failed))
-
-
-def outcome_without_failed_folds(tuned: Tuned) -> list[tuple[Any, ...]]:
-    """A failed trial that is reused keeps its reason and no folds."""
-    return [
-        (proposal, [] if result.error else folds)
-        for (proposal, folds), result in zip(outcome(tuned), tuned.results, strict=True)
-    ]
+    assert (outcome(again), again.counts.failed) == (outcome(tuned), len(failed))
 
 
 def test_a_search_in_which_every_trial_failed_is_refused_with_the_reason(on_iris: Searching) -> None:
@@ -238,8 +239,9 @@ def test_a_search_in_which_every_trial_failed_is_refused_with_the_reason(on_iris
 
 
 def test_the_winner_is_the_first_of_the_best_means(on_iris: Searching) -> None:
-    tuned = on_iris.run("random", "random-whole")
+    tuned = on_iris.run("random", "random-without-racing", racing=None)
     means = [sum(fold.value for fold in result.folds) / 3 for result in tuned.results]
+    assert {len(result.folds) for result in tuned.results} == {3}
     assert tuned.winner.mean == pytest.approx(min(means))
     assert tuned.winner.proposal.number == means.index(min(means))
 
@@ -261,3 +263,51 @@ def test_a_grid_ends_when_it_is_used_up(on_iris: Searching) -> None:
     tuned = on_iris.run("grid", "grid-to-its-end", n_trials=100)
     assert len(tuned.results) == 4 * 3 * 2  # the lists that FAST gives, and two values of the family's own grid
     assert on_iris.run("grid", "grid-to-its-end", n_trials=100).counts.reused == 24
+
+
+@pytest.mark.parametrize("choice", SEARCHES)
+def test_racing_ends_trials_early_and_its_winner_is_complete(on_iris: Searching, choice: str) -> None:
+    raced = on_iris.run(choice, f"{choice}-raced", n_trials=16, racing=0.5)
+    stopped = [result for result in raced.results if result.estimate is not None]
+    assert len(stopped) == raced.counts.stopped_early > 0
+    assert all(len(result.folds) < 3 for result in stopped)
+    assert len(raced.winner.folds) == 3
+    assert raced.winner.mean == min(r.score for r in raced.results if r.is_complete(3))
+    told = on_iris.trials(f"{choice}-raced")
+    assert all(trial.state is TrialState.COMPLETE for trial in told)
+    assert [trial.value for trial in told] == pytest.approx([result.score for result in raced.results])
+
+
+def test_racing_keeps_the_winner_of_a_random_search(on_iris: Searching) -> None:
+    """Proposals of a random search don't depend on scores: both searches try the same settings."""
+    whole = on_iris.run("random", "random-unraced", n_trials=16, racing=None)
+    raced = on_iris.run("random", "random-raced-softly", n_trials=16)
+    assert [r.proposal for r in raced.results] == [r.proposal for r in whole.results]
+    assert raced.winner.proposal == whole.winner.proposal
+
+
+LADDER = Ladder((Rung(20, 1), Rung(40, 3), Rung()), n_rows=80)
+
+
+@pytest.mark.parametrize("choice", ["bayesian", "genetic", "random"])
+def test_a_ladder_of_evidence_gives_the_same_trials_on_any_number_of_workers(on_iris: Searching, choice: str) -> None:
+    one, four = (
+        on_iris.run(choice, f"{choice}-ladder-{n}", n_trials=24, workers=n, pause=0.005, ladder=LADDER) for n in (1, 4)
+    )
+    assert outcome(one) == outcome(four)
+    assert {(r.proposal.n_rows, r.proposal.n_folds) for r in one.results} == {(20, 1), (40, 3), (None, None)}
+
+
+def test_what_wins_was_judged_on_all_rows_and_folds_and_came_up_every_rung(on_iris: Searching) -> None:
+    tuned = on_iris.run("random", "random-climbing", n_trials=24, ladder=LADDER)
+    winner = tuned.winner.proposal
+    assert (winner.n_rows, winner.n_folds, len(tuned.winner.folds)) == (None, None, 3)
+    came_up = [r.proposal for r in tuned.results if r.proposal.hyperparameters == winner.hyperparameters]
+    assert [(one.n_rows, one.n_folds) for one in came_up] == [(20, 1), (40, 3), (None, None)]
+
+
+def test_an_interrupted_ladder_goes_on_with_the_same_trials(on_iris: Searching) -> None:
+    with pytest.raises(StopError):
+        on_iris.run("random", "ladder-interrupted", n_trials=24, ladder=LADDER, told=stop_at(13))
+    again = on_iris.run("random", "ladder-interrupted", n_trials=24, ladder=LADDER)
+    assert outcome(again) == outcome(on_iris.run("random", "random-climbing", n_trials=24, ladder=LADDER))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
-from statistics import fmean
 from typing import Any, cast
 
 import matplotlib
@@ -76,8 +76,8 @@ def finished(
             n_threads=1,
         )
         results = [_trial(experiment, study, space, is_flat) for _ in range(n_trials)]
-        best = (max if classes else min)(results, key=_mean)
-        winner = Winner(best.proposal, _mean(best), 0.01, best.folds, best.folds[0].rounds)
+        best = (max if classes else min)(results, key=attrgetter("score"))
+        winner = Winner(best.proposal, best.score, 0.01, best.folds, best.folds[0].rounds)
         workspace = workspace_of(experiment, families[0])
         fitted = family.fit(workspace, best.proposal.hyperparameters, winner.rounds, 0)
         models.save(fitted, folder / "model")
@@ -102,12 +102,8 @@ def _trial(experiment: Experiment, study: Study, space: Space, is_flat: bool) ->
     asked = Sampled(lambda seed: RandomSampler(seed), is_flat).ask(space, study.trials(), 0, is_higher_better=higher)
     assert asked is not None
     result = run_trial(experiment, space.proposal(study.add(asked)))
-    study.tell(result, _mean(result))
+    study.tell(result)
     return result
-
-
-def _mean(result: TrialResult) -> float:
-    return fmean(fold.value for fold in result.folds)
 
 
 def _write_split(

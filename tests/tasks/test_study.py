@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def add(study: Study, value: float | None = None) -> None:
     params, space = {"x": 0.5}, {"x": FloatDistribution(0, 1)}
     number = study.add(create_trial(state=TrialState.RUNNING, params=params, distributions=space)).number
     if value is not None:
-        study.tell(result(number, value), value)
+        study.tell(result(number, value))
 
 
 def result(number: int, value: float, error: str | None = None) -> TrialResult:
@@ -64,7 +65,8 @@ def test_a_study_is_found_again_with_its_trials_and_what_it_remembers(tmp_path: 
         study.remember("population", 5)
     with opened(tmp_path, DIGEST, is_higher_better=True) as again:
         assert [trial.state for trial in again.trials()] == [TrialState.COMPLETE, TrialState.RUNNING]
-        assert (again.trials()[0].value, again.trials()[0].user_attrs["folds"]) == (0.7, [0.7])
+        first = again.trials()[0]
+        assert (first.value, first.user_attrs["folds"]) == (0.7, [asdict(fold) for fold in result(0, 0.7).folds])
         assert (again.recall("population"), again.recall("unheard of")) == (5, None)
         assert again.folder == study.folder
 
@@ -73,7 +75,7 @@ def test_a_running_trial_of_an_earlier_process_can_be_told(tmp_path: Path) -> No
     with opened(tmp_path, DIGEST, is_higher_better=False) as study:
         add(study)
     with opened(tmp_path, DIGEST, is_higher_better=False) as again:
-        told = again.tell(result(0, 0.2), 0.2)
+        told = again.tell(result(0, 0.2))
         assert (told.state, told.value) == (TrialState.COMPLETE, 0.2)
 
 
@@ -81,7 +83,7 @@ def test_a_failed_trial_keeps_its_reason_and_is_never_best(tmp_path: Path) -> No
     with opened(tmp_path, DIGEST, is_higher_better=True) as study:
         add(study, 0.3)
         add(study)
-        told = study.tell(result(1, 0.9, "ValueError: no"), None)
+        told = study.tell(result(1, 0.9, "ValueError: no"))
         assert (told.state, told.user_attrs["error"]) == (TrialState.FAIL, "ValueError: no")
         assert study.optuna.best_trial.number == 0
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 
 from tasks.loss.mse import MSE
-from tasks.model import Training, Validated
+from tasks.model import Curve, Training, Validated, Watch
+from tasks.racing import Race
 from tasks.records import Problem, Proposal
 from tasks.study import fold_file, read_fold
-from tasks.trial import run_trial, run_trials
+from tasks.trial import Entry, run_trial, run_trials
 from tasks.workspace import Experiment, training_of, workspace_of
 
 N_ROWS, N_FOLDS = 12, 3
@@ -30,6 +31,7 @@ class Constant:
     """A family that predicts its hyperparameter `value`, counts what is asked of it, and does `before` each fold."""
 
     before: Callable[[int], object] = lambda fold: None
+    curve: Curve = ()
     made: list[int] = field(default_factory=list)
     validated: list[int] = field(default_factory=list)
 
@@ -38,10 +40,14 @@ class Constant:
         self.made.append(threading.get_ident())
         return training
 
-    def validate(self, workspace: Training, fold: int, hyperparameters: Mapping[str, Any], seed: int) -> Validated:
+    def validate(
+        self, workspace: Training, fold: int, hyperparameters: Mapping[str, Any], seed: int, watch: Watch,
+        n_rows: int | None,
+    ) -> Validated:
         self.validated.append(fold)
         self.before(fold)
-        n_valid = len(workspace.folds[fold][1])
+        watch(self.curve)
+        n_valid = len(workspace.fold(fold, n_rows)[1])
         return Validated(np.full(n_valid, float(hyperparameters["value"])), None, ())
 
 
@@ -96,7 +102,7 @@ def test_only_the_folds_that_lack_are_computed(tmp_path: Path) -> None:
     run_trial(here, proposal())
     fold_file(Path(here.folder), proposal(), 1).unlink()
     run_trial(here, proposal())
-    assert family.validated == [0, 1, 2, 1]
+    assert family.validated == [*here.order, 1]
 
 
 def test_predictions_of_the_validation_rows_are_kept(tmp_path: Path) -> None:
@@ -108,11 +114,13 @@ def test_predictions_of_the_validation_rows_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_failure_is_a_value_with_its_traceback_and_the_folds_before_it(tmp_path: Path) -> None:
-    found = run_trial(experiment(tmp_path, Constant(fail_on(1))), proposal())
+    here = experiment(tmp_path, Constant())
+    first, second, _ = here.order
+    found = run_trial(replace(here, families={"constant": Constant(fail_on(second))}), proposal())  # type: ignore[dict-item]
     assert found.error is not None
     assert found.error.startswith("Traceback")
-    assert found.error.rstrip().endswith("RuntimeError: fold 1 fell")
-    assert [score.fold for score in found.folds] == [0]
+    assert found.error.rstrip().endswith(f"RuntimeError: fold {second} fell")
+    assert [score.fold for score in found.folds] == [first]
 
 
 def test_a_score_that_is_no_number_fails_the_trial_and_is_not_stored(tmp_path: Path) -> None:
@@ -139,7 +147,7 @@ def test_a_deadline_does_not_keep_finished_folds_from_being_read(tmp_path: Path)
 def test_trials_that_share_a_task_run_come_in_order_and_one_failure_stops_no_other(tmp_path: Path) -> None:
     here = experiment(tmp_path, Constant())
     asked = [proposal(0, 1.0), proposal(1, float("nan")), proposal(2, 2.0)]
-    found = run_trials.fn(here, asked, None)
+    found = run_trials.fn(here, [Entry(one) for one in asked], None)
     assert [result.proposal for result in found] == asked
     assert [result.error is None for result in found] == [True, False, True]
 
@@ -161,3 +169,45 @@ def test_another_experiment_has_rows_and_a_workspace_of_its_own(tmp_path: Path) 
     assert training_of(here).y[0] == 0
     near, far = (run_trial(where, proposal(value=100.0)).folds[0].value for where in (there, here))
     assert near < 10 < far
+
+
+def race(best: float, spread: float, z: float = 2.0) -> Race:
+    """Against a constant prediction on the rows 0 .. 11; a lower RMSE is better."""
+    values = {k: float(np.sqrt(np.mean((np.arange(N_ROWS)[k::N_FOLDS] - best) ** 2))) for k in range(N_FOLDS)}
+    return Race(values, sum(values.values()) / N_FOLDS, spread, is_higher_better=False, z=z)
+
+
+def test_a_trial_that_is_clearly_worse_ends_after_a_fold_with_an_estimate(tmp_path: Path) -> None:
+    family = Constant()
+    here = experiment(tmp_path, family)
+    against = race(best=5.5, spread=0.5)
+    found = run_trial(here, proposal(value=20.0), against)
+    assert family.validated == [here.order[0]]
+    (fold,) = found.folds
+    assert found.estimate == pytest.approx(against.mean + fold.value - against.best[fold.fold])
+    assert (found.error, found.is_complete(N_FOLDS)) == (None, False)
+
+
+def test_a_trial_that_could_still_be_best_runs_every_fold(tmp_path: Path) -> None:
+    found = run_trial(experiment(tmp_path, Constant()), proposal(value=6.0), race(best=5.5, spread=0.5))
+    assert (found.estimate, len(found.folds)) == (None, N_FOLDS)
+
+
+def test_a_fold_without_outlook_ends_and_is_not_stored(tmp_path: Path) -> None:
+    flat = [(rounds, 30.0 - 8 * (rounds > 10) - (rounds > 20) / 8) for rounds in range(10, 50, 10)]
+    family = Constant(curve=flat)
+    here = experiment(tmp_path, family)
+    found = run_trial(here, proposal(), race(best=5.5, spread=0.5))
+    assert (len(family.validated), found.folds) == (1, ())
+    assert found.estimate is not None
+    assert 15 < found.estimate < 30
+    assert not list(Path(here.folder).rglob("*.npz"))
+
+
+def test_a_proposal_on_a_sample_is_judged_and_kept_apart(tmp_path: Path) -> None:
+    here = experiment(tmp_path, Constant())
+    whole, sample = (run_trial(here, replace(proposal(), n_rows=n_rows)) for n_rows in (None, 4))
+    assert [fold.value for fold in whole.folds] != [fold.value for fold in sample.folds]
+    assert len(list(Path(here.folder).rglob("*.npz"))) == 2 * N_FOLDS
+    one_fold = run_trial(here, replace(proposal(value=4.0), n_folds=1))
+    assert [fold.fold for fold in one_fold.folds] == [here.order[0]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from flows.build import build
 from flows.config import compose
 from tasks import model
 from tasks.metric import value
-from tasks.model import Training
+from tasks.model import Curve, OutOfTimeError, Training
 from tasks.model.lightgbm import Fitted, LightGBM
 from tasks.records import Problem, ProblemKind
 
@@ -31,7 +32,8 @@ def lightgbm(*overrides: str) -> LightGBM:
 
 def training(kind: ProblemKind, metric: str | None = None) -> Training:
     generator = np.random.default_rng(0)
-    X = pd.DataFrame(generator.normal(size=(N, 3)), columns=["a: b", "c, d", 'e "f" [絵]'])
+    # So few different values that a part of the rows has the same bins as all of them.
+    X = pd.DataFrame(generator.normal(size=(N, 3)).clip(-1.5, 1.5).round(), columns=["a: b", "c, d", 'e "f" [絵]'])
     X["town"] = generator.choice(["x", "y", "z"], N)
     score = X.iloc[:, 0].to_numpy() + (X["town"] == "x") + generator.normal(size=N) / 2
     cuts = {"binary": [0.3], "multiclass": [-0.5, 1.0]}.get(kind)
@@ -126,15 +128,62 @@ def test_rmse_is_trained_exactly_as_mse() -> None:
     assert mse == rmse
 
 
-def test_levels_of_validation_rows_alone_have_no_code() -> None:
-    data = training("binary")
-    data.X.loc[N // 2:, "town"] = "held out"
-    assert lightgbm().workspace(data, None, 1).fold(0).levels.levels["town"] == ("x", "y", "z")
+@kinds
+def test_targets_of_validation_rows_teach_nothing_but_when_to_stop(kind: ProblemKind) -> None:
+    """Bins are made of all training rows; but rows without weight tell no early stopping anything."""
+    data = training(kind)
+    valid = data.folds[0][1]
+    weight = np.ones(N)
+    weight[valid[::2]] = 0
+    changed = data.y.copy()
+    changed[valid[::2]] = changed[valid[::2]].max() - changed[valid[::2]]
+    one, other = (
+        lightgbm().validate(lightgbm().workspace(replace(data, y=y, weight=weight), None, 1), 0, PLAIN, 0)
+        for y in (data.y, changed)
+    )
+    assert one.prediction.tobytes() == other.prediction.tobytes()
+    assert one.curve == other.curve
+
+
+def test_folds_and_samples_are_cut_from_bins_that_are_made_once() -> None:
+    workspace = lightgbm().workspace(training("binary"), None, 1)
+    folds = [workspace.fold(0, n_rows) for n_rows in (None, 100)]
+    assert all(part.reference is workspace.data for fold in folds for part in (fold.train, fold.valid))
+    assert [fold.train.num_data() for fold in folds] == [N // 2, 100]
+
+
+@kinds
+def test_the_number_of_threads_does_not_change_the_final_model(kind: ProblemKind) -> None:
+    it = lightgbm()
+    workspace = it.workspace(training(kind), None, 1)
+    one, two = (it.fit(workspace, PLAIN, 20, 0, n_threads=n).booster.model_to_string() for n in (1, 2))
+    assert one.partition("parameters:")[0] == two.partition("parameters:")[0]
+
+
+def test_a_final_fit_without_time_stays_as_far_as_it_came() -> None:
+    calls = []
+
+    def watch(curve: Curve) -> None:
+        calls.append(curve)
+        if len(calls) == 4:
+            raise OutOfTimeError
+
+    it = lightgbm()
+    assert it.fit(it.workspace(training("binary"), None, 1), PLAIN, 20, 0, watch).booster.num_trees() == 4
+
+
+def test_a_fold_without_time_ends() -> None:
+    def watch(curve: Curve) -> None:
+        raise OutOfTimeError
+
+    it = lightgbm()
+    with pytest.raises(OutOfTimeError):
+        it.validate(it.workspace(training("binary"), None, 1), 0, PLAIN, 0, watch)
 
 
 def test_a_fixed_number_of_bins_reaches_the_bins() -> None:
     it = lightgbm("model.lightgbm.hyperparameters.max_bin=7")
-    bins = it.workspace(training("binary"), None, 1).fold(0)
+    bins = it.workspace(training("binary"), None, 1).fold(0, None)
     assert bins.train.feature_num_bin(0) <= 7
 
 

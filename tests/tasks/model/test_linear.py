@@ -83,7 +83,7 @@ def test_levels_of_validation_rows_alone_have_no_coefficient() -> None:
     X, y = numbers()
     X["town"] = np.where(np.arange(N) % 2 == 0, "trained", "held out")
     X.loc[:20:2, "town"] = "other"
-    encoder = linear().workspace(training(X, y), None, 1).fold(0).encoder
+    encoder = linear().workspace(training(X, y), None, 1).fold(0, None).encoder
     assert encoder.levels.levels["town"] == ("other", "trained")
 
 
@@ -98,7 +98,7 @@ def test_fifty_thousand_levels_make_no_more_columns_than_max_levels() -> None:
     generator = np.random.default_rng(0)
     users = [f"u{i}" for i in generator.zipf(1.2, 60_000) % 50_000]
     X = pd.DataFrame({"user": users, "x": generator.normal(size=60_000)})
-    encoded = linear("model.linear.max_levels=50").workspace(training(X, np.zeros(60_000)), None, 1).fold(0)
+    encoded = linear("model.linear.max_levels=50").workspace(training(X, np.zeros(60_000)), None, 1).fold(0, None)
     assert encoded.train.shape[1] <= 51
     assert sparse.issparse(encoded.train)
 

@@ -1,0 +1,137 @@
+"""Evidence: on how many rows and folds a trial is judged. Where the budget is small for the table, the search buys
+cheap evidence first, and what looks best there is tried again on more, up to all rows and folds.
+
+Who goes on is decided as in asynchronous successive halving (Li et al. 2020, algorithm 2), but from the trials told in
+order, never from the clock: the same seed and budget give the same trials on any machine, or a prefix of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
+
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from tasks.model import Model
+from tasks.records import Proposal, TrialResult
+from tasks.search import Space
+
+ETA = 4  # reduction factor, Li et al. 2020: a share of 1/ETA goes on to a rung that costs about ETA times as much
+N_TRIALS = 6  # of the first rung that the budget shall pay for, on one core and without racing
+SHARE_OF_A_TRIAL = 1 / 2  # of the budget: what a trial on all folds may take, on one core
+SHARE_OF_THE_FIT = 1 / 4  # of the budget: what the final fit on all rows may take, on one core
+LEAST_ROWS = 2_000  # of a sample: fewer say too little
+LEAST_ROUNDS = 50
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Training rows of a fold, sampled, and the number of folds; None: all."""
+
+    n_rows: int | None = None
+    n_folds: int | None = None
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs, the cheapest first. One rung on all rows and folds is a search as it always was."""
+
+    rungs: tuple[Rung, ...] = (Rung(),)
+    n_rows: int = 0  # training rows of a fold, unsampled
+
+    def scale(self, n_rows: int | None) -> float:
+        """How many times as many rows a whole fold has as the sample."""
+        return 1.0 if n_rows is None else self.n_rows / n_rows
+
+    def promoted(
+        self, asked: Sequence[Proposal], told: Sequence[TrialResult], *, is_higher_better: bool
+    ) -> tuple[int, Rung] | None:
+        """The number of the trial that goes on, and to which rung; None: the search is to propose a new one.
+
+        asked: all earlier proposals. told: what may be known of them.
+        """
+        for below in range(len(self.rungs) - 2, -1, -1):
+            above = self.rungs[below + 1]
+            known = [one for one in told if rung_of(one.proposal) == self.rungs[below] and one.error is None]
+            gone_on = [(one.family, one.hyperparameters) for one in asked if rung_of(one) == above]
+            known.sort(key=lambda one: one.score, reverse=is_higher_better)
+            for result in known[: len(known) // ETA]:
+                one = result.proposal
+                if result.estimate is None and (one.family, one.hyperparameters) not in gone_on:
+                    return one.number, above
+        return None
+
+    def described(self, n_folds: int) -> str:
+        """The ladder in words; nothing where every trial is judged on all rows and folds."""
+        if self.rungs == (Rung(),):
+            return ""
+        steps = [f"{rung.n_folds or n_folds} folds of {rung.n_rows or self.n_rows:,} rows" for rung in self.rungs]
+        return f"evidence, cheapest first, for this table and search.seconds: {', then '.join(steps)}"
+
+    def top(self, results: Sequence[TrialResult], n_folds: int) -> list[TrialResult]:
+        """The complete trials on the highest rung that has any: among them is the winner."""
+        for rung in reversed(self.rungs):
+            own = [one for one in results if rung_of(one.proposal) == rung]
+            if complete := [one for one in own if one.is_complete(min(n_folds, rung.n_folds or n_folds))]:
+                return complete
+        return []
+
+
+def rung_of(proposal: Proposal) -> Rung:
+    return Rung(proposal.n_rows, proposal.n_folds)
+
+
+def proposal_of(space: Space, trial: FrozenTrial) -> Proposal:
+    """The proposal that a study's trial stands for, with the evidence that it is judged on."""
+    evidence = trial.user_attrs
+    return replace(space.proposal(trial), n_rows=evidence.get("n_rows"), n_folds=evidence.get("n_folds"))
+
+
+def on_rung(trial: FrozenTrial, rung: Rung) -> FrozenTrial:
+    """A new trial with the same hyperparameters, to be judged on that evidence."""
+    evidence = {key: value for key, value in asdict(rung).items() if value is not None}
+    return create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=evidence,
+        system_attrs=dict(trial.system_attrs),
+    )
+
+
+def affordable(family: M, n_rows: int, n_columns: int, n_classes: int, seconds: float | None) -> M:
+    """The family, with no more rounds than a final fit on all rows can be paid for; seconds: the budget, or None."""
+    rounds = getattr(family, "rounds", None)
+    if seconds is None or rounds is None:
+        return family
+    share = SHARE_OF_THE_FIT * seconds / family.seconds(n_rows, n_columns, n_classes)
+    most = max(LEAST_ROUNDS, round(share * family.usual_rounds))  # type: ignore[attr-defined]
+    return replace(family, rounds=min(rounds, most)) if share < 1 else family  # type: ignore[type-var]
+
+
+def ladder(
+    families: Mapping[str, Model], n_rows: int, n_columns: int, n_classes: int, n_folds: int, seconds: float | None
+) -> Ladder:
+    """The ladder for a table and a budget, by a rule of thumb on what fits cost.
+
+    n_rows: training rows of a fold. seconds: the budget, or None for one that doesn't count them.
+    """
+    if seconds is None:
+        return Ladder()
+
+    def cost(n: int) -> float:
+        return max(family.seconds(n, n_columns, n_classes) for family in families.values())
+
+    top = n_rows
+    while n_folds * cost(top) > SHARE_OF_A_TRIAL * seconds and top // ETA >= LEAST_ROWS:
+        top //= ETA
+    rungs, sample = [Rung(None if top == n_rows else top)], top
+    if n_folds * cost(top) > seconds / N_TRIALS:
+        rungs.append(Rung(rungs[0].n_rows, 1))
+    while cost(sample) > seconds / N_TRIALS and sample // ETA >= LEAST_ROWS:
+        sample //= ETA
+        rungs.append(Rung(sample, 1))
+    return Ladder(tuple(reversed(rungs)), n_rows)

@@ -1,0 +1,86 @@
+"""Evidence: a table that the budget pays for is judged whole; of others cheap evidence comes first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.build import build
+from flows.config import compose
+from tasks.evidence import ETA, Ladder, Rung, affordable, ladder
+from tasks.model.lightgbm import LightGBM
+from tasks.records import FoldScore, Proposal, TrialResult
+
+
+def lightgbm() -> LightGBM:
+    built: LightGBM = build(compose([]).config.model["lightgbm"], "model.lightgbm")
+    return built
+
+
+def result(number: int, score: float, n_rows: int | None = 2_000, estimate: float | None = None) -> TrialResult:
+    proposal = Proposal(number, "lightgbm", {"num_leaves": number + 2}, n_rows, 1 if n_rows else None)
+    n_folds = 1 if n_rows else 5
+    return TrialResult(proposal, tuple(FoldScore(k, score, 0.0, 1, 0.0) for k in range(n_folds)), estimate=estimate)
+
+
+def rungs(n_rows: int, n_columns: int, n_classes: int, seconds: float | None) -> Ladder:
+    families: dict[str, Any] = {"lightgbm": affordable(lightgbm(), n_rows, n_columns, n_classes, seconds)}
+    return ladder(families, round(0.8 * n_rows), n_columns, n_classes, 5, seconds)
+
+
+def test_a_search_that_counts_trials_judges_each_on_everything() -> None:
+    assert rungs(5_000_000, 30, 2, None) == Ladder()
+
+
+def test_a_table_that_the_budget_pays_for_has_one_rung() -> None:
+    for n_rows, n_columns in ((5_600, 19), (16_500, 9), (39_000, 14)):
+        assert rungs(n_rows, n_columns, 2, 60).rungs == (Rung(),)
+
+
+def test_a_table_that_is_large_for_its_budget_begins_with_samples_and_one_fold() -> None:
+    """93,000 rows, 54 columns and 7 classes in a minute."""
+    found = rungs(74_000, 54, 7, 60).rungs
+    assert found[0].n_folds == 1
+    assert found[-1].n_folds is None
+    sizes = [rung.n_rows or 59_200 for rung in found]
+    assert sizes == sorted(sizes)
+    assert 2_000 <= sizes[0] < 59_200
+
+
+def test_a_larger_budget_buys_more_evidence() -> None:
+    tops = [rungs(74_000, 54, 7, seconds).rungs[-1].n_rows or 59_200 for seconds in (60, 600, 6_000)]
+    assert tops == sorted(tops)
+    assert tops[-1] == 59_200
+
+
+def test_a_final_fit_that_the_budget_can_not_pay_for_gets_fewer_rounds() -> None:
+    few = affordable(lightgbm(), 74_000, 54, 7, 60).rounds
+    assert 50 <= few < 300
+    assert affordable(lightgbm(), 5_600, 19, 2, 60).rounds == lightgbm().rounds
+    assert affordable(lightgbm(), 74_000, 54, 7, None).rounds == lightgbm().rounds
+
+
+LADDER = Ladder((Rung(2_000, 1), Rung()), n_rows=8_000)
+
+
+def test_a_quarter_goes_on_the_best_first_and_each_once() -> None:
+    told = [result(n, score) for n, score in enumerate((0.5, 0.9, 0.6, 0.7, 0.8, 0.4, 0.3, 0.2))]
+    asked = [one.proposal for one in told]
+    assert len(told) // ETA == 2
+    assert LADDER.promoted(asked, told[:3], is_higher_better=True) is None
+    assert LADDER.promoted(asked, told, is_higher_better=True) == (1, Rung())
+    asked += [Proposal(8, "lightgbm", asked[1].hyperparameters)]
+    assert LADDER.promoted(asked, told, is_higher_better=True) == (4, Rung())
+    asked += [Proposal(9, "lightgbm", asked[4].hyperparameters)]
+    assert LADDER.promoted(asked, told, is_higher_better=True) is None
+    assert LADDER.promoted(asked[:8], told, is_higher_better=False) == (7, Rung())
+
+
+def test_what_racing_ended_or_what_failed_never_goes_on() -> None:
+    told = [result(0, 0.5), result(1, 0.9, estimate=0.9), result(2, 0.4), result(3, 0.3)]
+    assert LADDER.promoted([one.proposal for one in told], told, is_higher_better=True) is None
+
+
+def test_only_trials_of_the_highest_rung_can_win() -> None:
+    low, high = result(0, 0.9), result(1, 0.7, n_rows=None)
+    assert LADDER.top([low], 5) == [low]
+    assert LADDER.top([low, high], 5) == [high]
