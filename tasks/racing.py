@@ -75,10 +75,10 @@ def outlook(curve: Curve, rounds: int) -> float | None:
     quarter, half, now = np.interp(math.log2(n_rounds) - np.array([2, 1, 0]), looks, best).tolist()
     last, before = now - half, half - quarter
     if last > before or before <= 0:
-        return None if last > before else now
+        return None if last > before else float(now)
     ratio = min(1.0, SLACK * last / before)
     n_doublings = max(0, math.ceil(math.log2(rounds / n_rounds)))
-    return now + last * sum(ratio**k for k in range(1, n_doublings + 1))
+    return float(now + last * sum(ratio**k for k in range(1, n_doublings + 1)))
 
 
 def best_of(complete: Sequence[TrialResult], metric: str) -> TrialResult | None:
