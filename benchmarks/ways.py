@@ -1,5 +1,5 @@
-"""`python -m benchmarks.ways WAY TABLE ROUNDS SETTINGS`: settings, each over five folds on two cores, in a way that knows
-nothing of finefold; prints seconds and the best mean AUC as JSON. What is made once is made before the clock runs."""
+"""`python -m benchmarks.ways WAY TABLE ROUNDS SETTINGS`: settings, each over five folds on two cores, in a way without
+finefold; prints seconds and the best mean AUC as JSON. What is made once is made before the clock runs."""
 
 from __future__ import annotations
 
