@@ -17,9 +17,9 @@ SCORERS = {"roc_auc": "roc_auc", "log_loss": "neg_log_loss", "rmse": "neg_root_m
 N_FOLDS = 5
 # Ranges as in tutorials of LightGBM under scikit-learn's searches: number of trees and learning rate together.
 SPACE: dict[str, Any] = {
-    "n_estimators": randint(50, 801),
+    "n_estimators": randint(50, 501),
     "learning_rate": loguniform(0.01, 0.3),
-    "num_leaves": randint(8, 256),
+    "num_leaves": randint(8, 128),
     "min_child_samples": randint(5, 101),
     "colsample_bytree": uniform(0.4, 0.6),
     "subsample": uniform(0.5, 0.5),

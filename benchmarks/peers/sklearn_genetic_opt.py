@@ -16,9 +16,9 @@ from benchmarks.peers._scikit import SCORERS, estimator, folds, refitted
 
 POPULATION = 8  # few, so that several generations fit into a minute
 SPACE = {  # the ranges of the other searches over scikit-learn's interface
-    "n_estimators": Integer(50, 800),
+    "n_estimators": Integer(50, 500),
     "learning_rate": Continuous(0.01, 0.3, distribution="log-uniform"),
-    "num_leaves": Integer(8, 255),
+    "num_leaves": Integer(8, 127),
     "min_child_samples": Integer(5, 100),
     "colsample_bytree": Continuous(0.4, 1.0),
     "subsample": Continuous(0.5, 1.0),
