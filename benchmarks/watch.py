@@ -50,14 +50,14 @@ class _Tree:
         self.peak_bytes = max(self.peak_bytes, now)
 
     def kill(self) -> None:
+        """All of them; back when they have ended."""
         for process in self.seen.values():
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        psutil.wait_procs(list(self.seen.values()), timeout=10)
 
 
-def run(
-    command: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path, limit: float
-) -> Watched:
+def run(command: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path, limit: float) -> Watched:
     """Runs the command; kills it and all that it started after `limit` seconds. What it says goes to `log`."""
     busy, waited_for, begun = _busy(), _waited_for(), time.perf_counter()
     tree, was_killed = _Tree(), False
