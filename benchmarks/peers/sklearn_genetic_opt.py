@@ -37,7 +37,7 @@ def fit(job: Job, tables: Tables) -> tuple[Any, dict[str, Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         search.fit(tables.X, tables.y, callbacks=[TimerStopping(total_seconds=round(job.seconds))])
-    return refitted(job, search.best_params_, tables.X, tables.y), {"generations": len(search.history["gen"])}
+    return refitted(job, search.hof[0], tables.X, tables.y), {"generations": len(search.history["gen"])}
 
 
 if __name__ == "__main__":
