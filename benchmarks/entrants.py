@@ -84,4 +84,5 @@ def variables(home: Path) -> dict[str, str]:
     """The user's environment, less what names a server of theirs; `home` becomes finefold's PREFECT_HOME."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
     quiet = {"PYTHONWARNINGS": "ignore", "RAY_USAGE_STATS_ENABLED": "0"}
-    return kept | quiet | {"PYTHONPATH": str(ROOT), "FINEFOLD_BENCHMARK_PREFECT": str(home)}
+    own = {"RAY_ADDRESS": "local"}  # not one that runs here already
+    return kept | quiet | own | {"PYTHONPATH": str(ROOT), "FINEFOLD_BENCHMARK_PREFECT": str(home)}
