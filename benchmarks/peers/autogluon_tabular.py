@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
 import pandas as pd
@@ -17,8 +16,7 @@ def fit(job: Job, tables: Tables) -> tuple[Any, dict[str, Any]]:
     """It takes no seed: the order of the rows stands in for one."""
     train = tables.X.assign(**{job.target: tables.y}).sample(frac=1.0, random_state=job.seed, ignore_index=True)
     predictor = TabularPredictor(
-        job.target, problem_type=job.problem, eval_metric=METRICS[job.metric], path=tempfile.mkdtemp(dir="."),
-        verbosity=1,
+        job.target, problem_type=job.problem, eval_metric=METRICS[job.metric], path="autogluon", verbosity=1,
     )  # fmt: skip
     predictor.fit(train, presets=job.options["preset"], time_limit=job.seconds, num_cpus=job.n_jobs, num_gpus=0)
 
