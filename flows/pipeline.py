@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from optuna.trial import FrozenTrial
 from prefect import flow
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
@@ -24,14 +25,16 @@ from flows import screen, server
 from flows.build import resolve
 from flows.plan import Job, decide, plan, settle
 from flows.progress import Progress
-from flows.record import VERSIONS, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
-from flows.tune import Tuned, tune
-from tasks import registry, tracking
+from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
+from flows.tune import Told, Tuned, tune
+from tasks import fold_model, registry, tracking
+from tasks.combine import combine
+from tasks.ensemble import Ensemble
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
 from tasks.metric import METRICS
 from tasks.prepare import prepare
-from tasks.records import Evaluation, Registered, Result, Seconds
+from tasks.records import Combined, Evaluation, Registered, Result, Seconds, TrialResult
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.search.genetic import fitting_population
@@ -127,10 +130,11 @@ def pipeline(overrides: list[str]) -> Result:
         experiment = _experiment(job, study, digest, base)
         tuned, searched = _search(job, experiment, study, tracking_)
         _say_what_won(job, tuned)
-        trained = finetune(experiment, prepared, tuned.winner)
+        combined = _combined(job, experiment, tuned)
+        trained = (combined and combined.trained) or finetune(experiment, prepared, tuned.winner)
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
-        log_what_came_out(tracker, job, tuned, trained, evaluation)
+        log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation)
         registered = register(
             tracker,
@@ -138,7 +142,7 @@ def pipeline(overrides: list[str]) -> Result:
             config.model_name or registry.possible_name(prepared.name),
             {"finefold.data": prepared.digest},
         )
-    return _result(job, tracker, tuned, evaluation, registered, searched)
+    return _result(job, tracker, tuned, combined, evaluation, registered, searched)
 
 
 def _base(uri: str, tracking_uri: str | None) -> Path:
@@ -182,11 +186,35 @@ def _search(
             seconds=config.search.seconds,
             window=config.search.window,
             n_workers=planned.n_workers,
-            told=progress.told,
+            told=_pruning(planned.ensemble, experiment, progress.told),
         )
         ended = time.time()
         progress.close()
     return tuned, (began, ended)
+
+
+def _pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> Told:
+    """`told`, and after it no model is kept of a trial that no ensemble would take."""
+    if ensemble is None:
+        return told
+    results: list[TrialResult] = []
+
+    def prune(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+        told(result, trial, is_reused=is_reused)
+        results.append(result)
+        fold_model.prune(experiment, results, ensemble.candidates)
+
+    return prune
+
+
+def _combined(job: Job, experiment: Experiment, tuned: Tuned) -> Combined | None:
+    """The ensemble that was asked for, or None."""
+    ensemble = job.plan.ensemble
+    if ensemble is None:
+        return None
+    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers)
+    screen.say_ensemble(combined, tuned.winner, experiment.metric)
+    return combined
 
 
 @contextmanager
@@ -268,6 +296,7 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
         n_folds=job.split.n_folds,
         growth=job.split.growth,
         n_threads=1,
+        keep_models=job.plan.ensemble is not None,
     )
 
 
@@ -315,6 +344,7 @@ def _result(
     job: Job,
     tracker: Tracker,
     tuned: Tuned,
+    combined: Combined | None,
     evaluation: Evaluation,
     registered: Registered,
     searched: tuple[float, float],
@@ -332,6 +362,7 @@ def _result(
             "hyperparameters": {"model": winner.proposal.family, **winner.proposal.hyperparameters},
         },
         trials=tuned.counts,
+        ensemble=None if combined is None else described(combined),
         model_uri=registered.model_uri,
         model_name=registered.model_name,
         model_version=registered.model_version,

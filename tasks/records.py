@@ -123,6 +123,33 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A trial in an ensemble, and its weight; the weights of all members sum to one."""
+
+    proposal: Proposal
+    weight: float
+
+
+@dataclass(frozen=True)
+class Combined:
+    """An ensemble of trials, and whether it takes the place of the best one alone.
+
+    mean, standard_error: the metric over the folds, each scored with weights that were chosen on the other folds.
+    chosen_at: the metric on the very rows that the weights were chosen by, which is too good.
+    milliseconds: what a prediction of 1,000 rows took where that was limited. Without members (none is within the
+    limits) the numbers are NaN. trained: the model, where it is used.
+    """
+
+    members: tuple[Member, ...]
+    mean: float
+    standard_error: float
+    chosen_at: float
+    n_candidates: int
+    milliseconds: float | None
+    trained: Trained | None
+
+
+@dataclass(frozen=True)
 class HoldoutScore:
     """A metric on the holdout: its value, its 95 % bootstrap interval, and what a constant predictor gets."""
 
@@ -181,6 +208,7 @@ class Result:
     holdout: dict[str, HoldoutScore]
     best: dict[str, Any]
     trials: TrialCounts
+    ensemble: dict[str, Any] | None
     model_uri: str
     model_name: str
     model_version: int

@@ -42,16 +42,6 @@ class Training:
         return np.arange(len(self.y)) if fold is None else self.folds[fold][0]
 
 
-@dataclass(frozen=True)
-class Validated:
-    """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
-    learning curve as (round, watched metric on the validation rows), where there are rounds."""
-
-    prediction: Floats
-    rounds: int | None
-    curve: tuple[tuple[int, float], ...]
-
-
 class Fitted(Protocol):
     """A trained model. It predicts from typed features, saves without pickle, and is loaded by `load`."""
 
@@ -67,6 +57,18 @@ class Fitted(Protocol):
         ...
 
     def save(self, folder: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Validated:
+    """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
+    learning curve as (round, watched metric on the validation rows), where there are rounds; and the model that
+    predicts so, as it is at its best round. Where a fold goes on from a base, the model holds its own part alone."""
+
+    prediction: Floats
+    rounds: int | None
+    curve: tuple[tuple[int, float], ...]
+    fitted: Fitted
 
 
 class Model(Protocol):

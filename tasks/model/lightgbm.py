@@ -172,7 +172,8 @@ class LightGBM:
         assert bins.valid is not None
         booster = lgb.Booster(self._parameters(workspace, hyperparameters, seed), bins.train)
         booster.add_valid(bins.valid, "valid")
-        return _boost_until_no_gain(booster, self.rounds, self.patience, self.check_every)
+        fitted = Fitted(booster, bins.levels, workspace.training.problem.kind == "binary")
+        return _boost_until_no_gain(fitted, self.rounds, self.patience, self.check_every)
 
     def fit(self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int) -> Fitted:
         rows = workspace.training.rows(None)
@@ -197,7 +198,8 @@ class LightGBM:
         return {**workspace.parameters, **hyperparameters, **fixed}
 
 
-def _boost_until_no_gain(booster: lgb.Booster, rounds: int, patience: int, check_every: int) -> Validated:
+def _boost_until_no_gain(fitted: Fitted, rounds: int, patience: int, check_every: int) -> Validated:
+    booster = fitted.booster
     best: tuple[int, float, Floats] | None = None
     curve = []
     for n_rounds in range(1, rounds + 1):
@@ -211,7 +213,8 @@ def _boost_until_no_gain(booster: lgb.Booster, rounds: int, patience: int, check
         if is_finished or n_rounds - best[0] >= patience:
             break
     assert best is not None
-    return Validated(_as_probabilities(booster, best[2]), best[0], tuple(curve))
+    booster.best_iteration = best[0]  # it predicts with, and saves, the trees up to there
+    return Validated(_as_probabilities(booster, best[2]), best[0], tuple(curve), fitted)
 
 
 def _look(booster: lgb.Booster) -> tuple[float, bool, Floats]:

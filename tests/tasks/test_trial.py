@@ -59,6 +59,7 @@ def experiment(folder: Path, family: Constant, name: str = "one", shift: float =
     return Experiment(
         digest=f"{folder}/{name}", folder=str(folder / f"study-{name}"), split=str(split), problem=REGRESSION,
         families=families, loss=MSE(), metric="rmse", base=None, seed=0, n_folds=N_FOLDS, growth=1.5, n_threads=1,
+        keep_models=False,
     )  # fmt: skip
 
 

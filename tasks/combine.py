@@ -1,0 +1,168 @@
+"""Combine: an ensemble of finished trials, weighed by their predictions for rows that they did not learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+import numpy.typing as npt
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks import fold_model, predictor
+from tasks import model as models
+from tasks.ensemble import Ensemble, Floats, Fold, Rows, score
+from tasks.metric import better
+from tasks.model._bag import Bag
+from tasks.model._bag import Member as BagMember
+from tasks.records import Combined, Member, Prepared, Trained, TrialResult, Winner
+from tasks.store import write_folder
+from tasks.study import digest_of, fold_file, read_fold
+from tasks.workspace import Experiment, training_of
+
+
+@task(name="combine", task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
+def combine(
+    experiment: Experiment,
+    prepared: Prepared,
+    ensemble: Ensemble,
+    results: Sequence[TrialResult],
+    winner: Winner,
+    n_workers: int,
+) -> Combined:
+    """The ensemble, with its model where it scores better out of fold than the winner alone.
+
+    Its score is honest of the weights: those for a fold are chosen on the other folds. Models of folds that were not
+    kept are fitted again, `n_workers` at a time.
+    """
+    trials = fold_model.best_complete(experiment, results, ensemble.candidates)
+    no_costs = np.zeros((len(trials), 2))
+    chosen = _choose(experiment, ensemble, trials, no_costs)
+    if _is_better(experiment, chosen, winner) and _exceeds(ensemble, _costs(experiment, ensemble, chosen, n_workers)):
+        # Only now are the models of all candidates needed, which may not be kept.
+        every = _Chosen(trials, np.ones(len(trials)), [], np.nan)
+        chosen = _choose(experiment, ensemble, trials, _costs(experiment, ensemble, every, n_workers))
+    is_used = _is_better(experiment, chosen, winner)
+    costs = _costs(experiment, ensemble, chosen, n_workers) if is_used else np.zeros((1, 2))
+    n_parameters, milliseconds = costs.sum(axis=0).tolist()
+    return Combined(
+        chosen.members,
+        fmean(chosen.values) if chosen.values else np.nan,
+        stdev(chosen.values) / len(chosen.values) ** 0.5 if chosen.values else np.nan,
+        chosen.at,
+        len(trials),
+        milliseconds if is_used and ensemble.milliseconds is not None else None,
+        _write(experiment, prepared, chosen, int(n_parameters)) if is_used else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """trials and weights: (n_candidates,). values: the metric on each fold by weights of the other folds, none where no
+    candidate is within the limits. at: by these weights on the rows that they were chosen by."""
+
+    trials: Sequence[TrialResult]
+    weights: Floats
+    values: list[float]
+    at: float
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        pairs = zip(self.trials, self.weights.tolist(), strict=True)
+        return tuple(Member(trial.proposal, weight) for trial, weight in pairs if weight > 0)
+
+
+def _choose(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], costs: Floats) -> _Chosen:
+    metric, seed = experiment.metric, experiment.seed
+    n_rows = sum(len(valid) for _, valid in training_of(experiment).folds)
+    share = min(1.0, ensemble.rows / n_rows)
+    shown = [_read(experiment, trials, fold, share) for fold in range(experiment.n_folds)]
+    weights = ensemble.weigh(shown, costs, metric, seed)
+    if not weights.any():
+        return _Chosen(trials, weights, [], np.nan)
+    values = []
+    for fold in range(experiment.n_folds):
+        rows = training_of(experiment).folds[fold][1]
+        # Where folds are drawn several times over, other folds have rows of this one.
+        others = [other.without(rows) for number, other in enumerate(shown) if number != fold]
+        fair = ensemble.weigh([other for other in others if len(other.rows)], costs, metric, seed)
+        values.append(score(metric, [_read(experiment, trials, fold, 1.0, fair)], fair[fair > 0]))
+    return _Chosen(trials, weights, values, score(metric, shown, weights))
+
+
+def _read(
+    experiment: Experiment, trials: Sequence[TrialResult], fold: int, share: float, weights: Floats | None = None
+) -> Fold:
+    """A share of the fold's validation rows, drawn at random, with the predictions of the trials; with weights, of
+    those alone that have some."""
+    training = training_of(experiment)
+    valid = training.folds[fold][1]
+    places = _draw(training.y[valid] if experiment.problem.is_classification else None, len(valid), share, fold)
+    used = [trial for number, trial in enumerate(trials) if weights is None or weights[number] > 0]
+    rows = valid[places]
+    weight = None if training.weight is None else training.weight[rows]
+    files = [fold_file(Path(experiment.folder), trial.proposal, fold) for trial in used]
+    return Fold(rows, training.y[rows], weight, np.stack([_prediction(file)[places] for file in files]))
+
+
+def _prediction(file: Path) -> npt.NDArray[np.float32]:
+    record = read_fold(file)
+    assert record is not None, file  # a complete trial's folds have just been read or written
+    return record.prediction
+
+
+def _draw(codes: Floats | None, n: int, share: float, fold: int) -> Rows:
+    """(about n x share,) places in ascending order, drawn within each class, so that no class is lost."""
+    if share >= 1:
+        return np.arange(n)
+    random = np.random.default_rng(fold)
+    strata = [np.arange(n)] if codes is None else [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    drawn = [random.choice(places, int(np.ceil(share * len(places))), replace=False) for places in strata]
+    return np.sort(np.concatenate(drawn))
+
+
+def _is_better(experiment: Experiment, chosen: _Chosen, winner: Winner) -> bool:
+    """One member alone is the winner, or a trial that only the draw of the rows made seem better."""
+    return len(chosen.members) > 1 and better(experiment.metric, fmean(chosen.values), winner.mean)
+
+
+def _exceeds(ensemble: Ensemble, costs: Floats) -> bool:
+    limits = (ensemble.parameters, ensemble.milliseconds)
+    return any(limit is not None and cost > limit for limit, cost in zip(limits, costs.sum(axis=0), strict=True))
+
+
+def _costs(experiment: Experiment, ensemble: Ensemble, chosen: _Chosen, n_workers: int) -> Floats:
+    """(n_members, 2) learned parameters of each member's models, and milliseconds per 1,000 rows where they are
+    limited. Models that are not kept are fitted again."""
+    proposals = [member.proposal for member in chosen.members]
+    jobs = [(proposal, fold) for proposal in proposals for fold in range(experiment.n_folds)]
+    with ThreadPoolExecutor(n_workers, thread_name_prefix="finefold-combine") as pool:
+        folders = list(pool.map(lambda job: fold_model.kept(experiment, *job), jobs))
+    sizes = np.array([fold_model.n_parameters(folder) for folder in folders], dtype=np.float64)
+    is_timed = ensemble.milliseconds is not None  # one after the other, so that they don't slow each other
+    times = [fold_model.milliseconds(experiment, proposal) if is_timed else 0.0 for proposal in proposals]
+    return np.column_stack([sizes.reshape(len(proposals), -1).sum(axis=1), times])
+
+
+def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen, n_parameters: int) -> Trained:
+    """The folder is named by what is in it: the same ensemble after an interruption has the same folder."""
+    members = chosen.members
+    described = [{"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight} for m in members]
+
+    def fill(folder: Path) -> None:
+        bag = Bag(tuple(_bagged(experiment, member) for member in members))
+        predictor.save(bag, Path(prepared.folder), folder)
+        (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
+
+    folder = write_folder(Path(experiment.folder) / "models" / digest_of({"ensemble": described}), fill)
+    return Trained(str(folder), "ensemble", n_parameters, None)
+
+
+def _bagged(experiment: Experiment, member: Member) -> BagMember:
+    folders = [fold_model.kept(experiment, member.proposal, fold) for fold in range(experiment.n_folds)]
+    return BagMember(member.weight, tuple(models.load(folder) for folder in folders))
