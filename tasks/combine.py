@@ -15,7 +15,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, predictor
-from tasks import model as models
 from tasks.ensemble import Ensemble, Floats, Fold, Rows, score
 from tasks.metric import better
 from tasks.model._bag import Bag
@@ -165,4 +164,4 @@ def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen, n_parame
 
 def _bagged(experiment: Experiment, member: Member) -> BagMember:
     folders = [fold_model.kept(experiment, member.proposal, fold) for fold in range(experiment.n_folds)]
-    return BagMember(member.weight, tuple(models.load(folder) for folder in folders))
+    return BagMember(member.weight, tuple(folders))

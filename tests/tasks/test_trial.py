@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks import fold_model
 from tasks.loss.mse import MSE
 from tasks.model import Training, Validated
 from tasks.records import Problem, Proposal
@@ -23,6 +24,23 @@ from tasks.workspace import Experiment, training_of, workspace_of
 
 N_ROWS, N_FOLDS = 12, 3
 REGRESSION = Problem("regression", "y", ())
+
+
+@dataclass(frozen=True)
+class Value:
+    """A model that predicts one value."""
+
+    value: float
+    n_parameters = 1
+
+    def predict(self, X: pd.DataFrame) -> Any:
+        return np.full(len(X), self.value)
+
+    def importance(self) -> dict[str, float]:
+        return {"x": 1.0}
+
+    def save(self, folder: Path) -> None:
+        (folder / "value.txt").write_text(str(self.value))
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,8 @@ class Constant:
         self.validated.append(fold)
         self.before(fold)
         n_valid = len(workspace.folds[fold][1])
-        return Validated(np.full(n_valid, float(hyperparameters["value"])), None, ())
+        value = float(hyperparameters["value"])
+        return Validated(np.full(n_valid, value), None, (), Value(value))
 
 
 def experiment(folder: Path, family: Constant, name: str = "one", shift: float = 0.0) -> Experiment:
@@ -106,6 +125,17 @@ def test_predictions_of_the_validation_rows_are_kept(tmp_path: Path) -> None:
     kept = read_fold(fold_file(Path(here.folder), proposal(value=2.5), 2))
     assert kept is not None
     assert kept.prediction.tolist() == [2.5] * (N_ROWS // N_FOLDS)
+
+
+def test_models_of_the_folds_are_kept_where_they_are_asked_for_alone(tmp_path: Path) -> None:
+    here, asked = experiment(tmp_path, Constant(), "a"), experiment(tmp_path, Constant(), "b")
+    asked = replace(asked, keep_models=True)
+    run_trial(here, proposal())
+    run_trial(asked, proposal(value=2.5))
+    assert not list(Path(here.folder).rglob("value.txt"))
+    kept = [fold_model.kept(asked, proposal(value=2.5), fold) for fold in range(N_FOLDS)]
+    assert [(folder / "value.txt").read_text() for folder in kept] == ["2.5"] * N_FOLDS
+    assert [fold_model.n_parameters(folder) for folder in kept] == [1] * N_FOLDS
 
 
 def test_a_failure_is_a_value_with_its_traceback_and_the_folds_before_it(tmp_path: Path) -> None:
