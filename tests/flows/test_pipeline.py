@@ -173,9 +173,10 @@ def test_a_base_is_gone_on_from(result: Result) -> None:
 def in_parts() -> pd.DataFrame:
     """A target that is linear in one part and not in another, so that no family has all of it."""
     random = np.random.default_rng(0)
-    table = pd.DataFrame(random.normal(size=(300, 3)), columns=["a", "b", "c"])
-    table["town"] = random.choice(["x", "y", "z"], 300)
-    return table.assign(y=3 * table["a"] + 2 * np.abs(table["b"]) * (table["town"] == "x") + random.normal(size=300))
+    table = pd.DataFrame(random.normal(size=(600, 3)), columns=["a", "b", "c"])
+    table["town"] = random.choice(["x", "y", "z"], 600)
+    noise = random.normal(size=600) / 2
+    return table.assign(y=2 * table["a"] + 3 * np.abs(table["b"]) * (table["town"] == "x") + noise)
 
 
 @pytest.fixture(scope="module")
