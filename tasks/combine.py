@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -40,30 +40,25 @@ def combine(
     kept are fitted again, `n_workers` at a time.
     """
     trials = fold_model.best_complete(experiment, results, ensemble.candidates)
-    no_costs = np.zeros((len(trials), 2))
-    chosen = _choose(experiment, ensemble, trials, no_costs)
-    if _is_better(experiment, chosen, winner) and _exceeds(ensemble, _costs(experiment, ensemble, chosen, n_workers)):
-        # Only now are the models of all candidates needed, which may not be kept.
-        every = _Chosen(trials, np.ones(len(trials)), [], np.nan)
-        chosen = _choose(experiment, ensemble, trials, _costs(experiment, ensemble, every, n_workers))
-    is_used = _is_better(experiment, chosen, winner)
-    costs = _costs(experiment, ensemble, chosen, n_workers) if is_used else np.zeros((1, 2))
-    n_parameters, milliseconds = costs.sum(axis=0).tolist()
-    return Combined(
-        chosen.members,
-        fmean(chosen.values) if chosen.values else np.nan,
-        stdev(chosen.values) / len(chosen.values) ** 0.5 if chosen.values else np.nan,
-        chosen.at,
-        len(trials),
-        milliseconds if is_used and ensemble.milliseconds is not None else None,
-        _write(experiment, prepared, chosen, int(n_parameters)) if is_used else None,
+    chosen = _choose_within(experiment, ensemble, trials, winner, n_workers)
+    values = chosen.values or [np.nan, np.nan]
+    found = Combined(
+        chosen.members, fmean(values), stdev(values) / len(values) ** 0.5, chosen.at, len(trials), None, None
+    )
+    if not _is_better(experiment, chosen, winner):
+        return found
+    n_parameters, milliseconds = _costs(experiment, ensemble, chosen, n_workers).sum(axis=0).tolist()
+    return replace(
+        found,
+        milliseconds=None if ensemble.milliseconds is None else milliseconds,
+        trained=_write(experiment, prepared, chosen, int(n_parameters)),
     )
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """trials and weights: (n_candidates,). values: the metric on each fold by weights of the other folds, none where no
-    candidate is within the limits. at: by these weights on the rows that they were chosen by."""
+    """trials and weights: (n_candidates,), all 0 where none is within the limits or there is one fold alone. values:
+    the metric on each fold by weights of the other folds. at: by these weights on the rows that they were chosen by."""
 
     trials: Sequence[TrialResult]
     weights: Floats
@@ -76,14 +71,28 @@ class _Chosen:
         return tuple(Member(trial.proposal, weight) for trial, weight in pairs if weight > 0)
 
 
+def _choose_within(
+    experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], winner: Winner, n_workers: int
+) -> _Chosen:
+    """The free choice; where it would be used and comes to more than the limits, the choice within them. Only that one
+    needs the models of all candidates, which may not be kept."""
+    free = _choose(experiment, ensemble, trials, np.zeros((len(trials), 2)))
+    if not _is_better(experiment, free, winner):
+        return free
+    if not _exceeds(ensemble, _costs(experiment, ensemble, free, n_workers)):
+        return free
+    every = replace(free, weights=np.ones(len(trials)))
+    return _choose(experiment, ensemble, trials, _costs(experiment, ensemble, every, n_workers))
+
+
 def _choose(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], costs: Floats) -> _Chosen:
     metric, seed = experiment.metric, experiment.seed
     n_rows = sum(len(valid) for _, valid in training_of(experiment).folds)
     share = min(1.0, ensemble.rows / n_rows)
     shown = [_read(experiment, trials, fold, share) for fold in range(experiment.n_folds)]
     weights = ensemble.weigh(shown, costs, metric, seed)
-    if not weights.any():
-        return _Chosen(trials, weights, [], np.nan)
+    if not weights.any() or experiment.n_folds == 1:
+        return _Chosen(trials, np.zeros(len(trials)), [], np.nan)
     values = []
     for fold in range(experiment.n_folds):
         rows = training_of(experiment).folds[fold][1]
