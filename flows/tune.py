@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial
@@ -176,14 +176,8 @@ def _winner(experiment: Experiment, results: Sequence[TrialResult]) -> Winner:
         mean = fmean(values)
         if best is None or better(experiment.metric, mean, best.mean):
             standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-            best = Winner(result.proposal, mean, standard_error, result.folds, _rounds(result, experiment.growth))
+            best = Winner(result.proposal, mean, standard_error, result.folds, result.rounds(experiment.growth))
     if best is None:
         reason = next((result.error for result in results if result.error), "no trial was finished in time")
         raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")
     return best
-
-
-def _rounds(result: TrialResult, growth: float) -> int | None:
-    """Rounds of a fit on all training rows: the folds' median best round, times as many rows as it sees more."""
-    rounds = [fold.rounds for fold in result.folds if fold.rounds is not None]
-    return max(1, round(median(rounds) * growth)) if rounds else None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -36,15 +36,14 @@ def combine(
 ) -> Combined:
     """The ensemble, with its model where it scores better out of fold than the winner alone.
 
-    Its score is honest of the weights: those for a fold are chosen on the other folds. Models of folds that were not
-    kept are fitted again, `n_workers` at a time.
+    Its score is honest of the weights: those for a fold are chosen on the other folds. Models that are needed and were
+    not kept are fitted, `n_workers` at a time.
     """
     trials = fold_model.best_complete(experiment, results, ensemble.candidates)
     chosen = _choose_within(experiment, ensemble, trials, winner, n_workers)
-    values = chosen.values or [np.nan, np.nan]
-    found = Combined(
-        chosen.members, fmean(values), stdev(values) / len(values) ** 0.5, chosen.at, len(trials), None, None
-    )
+    values = np.array(chosen.values or [np.nan, np.nan])
+    standard_error = float(values.std(ddof=1) / len(values) ** 0.5)
+    found = Combined(chosen.members, float(values.mean()), standard_error, chosen.at, len(trials), None, None)
     if not _is_better(experiment, chosen, winner):
         return found
     n_parameters, milliseconds = _costs(experiment, ensemble, chosen, n_workers).sum(axis=0).tolist()
@@ -66,9 +65,13 @@ class _Chosen:
     at: float
 
     @property
+    def used(self) -> list[TrialResult]:
+        return [trial for trial, weight in zip(self.trials, self.weights, strict=True) if weight > 0]
+
+    @property
     def members(self) -> tuple[Member, ...]:
-        pairs = zip(self.trials, self.weights.tolist(), strict=True)
-        return tuple(Member(trial.proposal, weight) for trial, weight in pairs if weight > 0)
+        weights = self.weights[self.weights > 0].tolist()
+        return tuple(Member(trial.proposal, weight) for trial, weight in zip(self.used, weights, strict=True))
 
 
 def _choose_within(
@@ -146,31 +149,24 @@ def _exceeds(ensemble: Ensemble, costs: Floats) -> bool:
 
 def _costs(experiment: Experiment, ensemble: Ensemble, chosen: _Chosen, n_workers: int) -> Floats:
     """(n_members, 2) learned parameters of each member's models, and milliseconds per 1,000 rows where they are
-    limited. Models that are not kept are fitted again."""
-    proposals = [member.proposal for member in chosen.members]
-    jobs = [(proposal, fold) for proposal in proposals for fold in range(experiment.n_folds)]
+    limited."""
     with ThreadPoolExecutor(n_workers, thread_name_prefix="finefold-combine") as pool:
-        folders = list(pool.map(lambda job: fold_model.kept(experiment, *job), jobs))
-    sizes = np.array([fold_model.n_parameters(folder) for folder in folders], dtype=np.float64)
+        folders = list(pool.map(lambda trial: fold_model.models_of(experiment, trial), chosen.used))
+    sizes = [sum(map(fold_model.n_parameters, of_trial)) for of_trial in folders]
     is_timed = ensemble.milliseconds is not None  # one after the other, so that they don't slow each other
-    times = [fold_model.milliseconds(experiment, proposal) if is_timed else 0.0 for proposal in proposals]
-    return np.column_stack([sizes.reshape(len(proposals), -1).sum(axis=1), times])
+    times = [fold_model.milliseconds(experiment, trial) if is_timed else 0.0 for trial in chosen.used]
+    return np.column_stack([sizes, times])
 
 
 def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen, n_parameters: int) -> Trained:
     """The folder is named by what is in it: the same ensemble after an interruption has the same folder."""
-    members = chosen.members
-    described = [{"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight} for m in members]
+    pairs = list(zip(chosen.used, chosen.members, strict=True))
+    described = [{"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight} for _, m in pairs]
 
     def fill(folder: Path) -> None:
-        bag = Bag(tuple(_bagged(experiment, member) for member in members))
-        predictor.save(bag, Path(prepared.folder), folder)
+        members = [BagMember(m.weight, tuple(fold_model.models_of(experiment, trial))) for trial, m in pairs]
+        predictor.save(Bag(tuple(members)), Path(prepared.folder), folder)
         (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of({"ensemble": described}), fill)
     return Trained(str(folder), "ensemble", n_parameters, None)
-
-
-def _bagged(experiment: Experiment, member: Member) -> BagMember:
-    folders = [fold_model.kept(experiment, member.proposal, fold) for fold in range(experiment.n_folds)]
-    return BagMember(member.weight, tuple(folders))

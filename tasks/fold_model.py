@@ -1,4 +1,4 @@
-"""The models of finished folds, kept beside the folds' predictions for an ensemble; any of them can be fitted again."""
+"""Models for an ensemble: those of finished folds, kept beside the folds' predictions; any can be fitted again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pandas as pd
 
 from tasks import model as models
@@ -21,25 +22,26 @@ SIZE, LATENCY = "size.json", "latency.json"
 N_TIMED_ROWS = 1_000
 
 
+def are_bagged(training: models.Training) -> bool:
+    """Whether an ensemble averages the models of the folds. Where some rows are never validated it doesn't: folds in
+    time learned from the past alone, some of them long ago (rentals of bicycles: an RMSE of 125 instead of 65)."""
+    is_validated = np.zeros(len(training.y), dtype=np.bool_)
+    for _, valid in training.folds:
+        is_validated[valid] = True
+    return bool(is_validated.all())
+
+
+def models_of(experiment: Experiment, result: TrialResult) -> list[Path]:
+    """The folders of the models that stand for a trial in an ensemble: those of its folds, or one of all training rows.
+    A model that is not kept is fitted: the same seed gives the same model."""
+    if are_bagged(training_of(experiment)):
+        return [_of_fold(experiment, result.proposal, fold) for fold in range(experiment.n_folds)]
+    return [_of_all_rows(experiment, result)]
+
+
 def keep(experiment: Experiment, proposal: Proposal, fold: int, fitted: models.Fitted) -> Path:
-    """The folder that holds the model, whole, and how many parameters it learned."""
-
-    def fill(folder: Path) -> None:
-        models.save(fitted, folder)
-        (folder / SIZE).write_text(json.dumps({"n_parameters": fitted.n_parameters}))
-
-    return write_folder(_folder(experiment, proposal, fold), fill)
-
-
-def kept(experiment: Experiment, proposal: Proposal, fold: int) -> Path:
-    """The folder of the model of a finished fold. One that is not kept is fitted again: the same seed gives the same
-    model."""
-    folder = _folder(experiment, proposal, fold)
-    if folder.exists():
-        return folder
-    family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
-    fitted = family.validate(workspace, fold, proposal.hyperparameters, experiment.seed).fitted
-    return keep(experiment, proposal, fold, fitted)
+    """The folder that holds the model of a fold, whole."""
+    return _write(_folder(experiment, proposal, fold), fitted)
 
 
 def n_parameters(folder: Path) -> int:
@@ -47,12 +49,12 @@ def n_parameters(folder: Path) -> int:
     return int(json.loads((folder / SIZE).read_text())["n_parameters"])
 
 
-def milliseconds(experiment: Experiment, proposal: Proposal) -> float:
-    """What the models of a trial's folds take together to predict 1,000 rows: the least of three times, measured once
-    in a study, so that what is chosen by it stays the same."""
-    file = _folder(experiment, proposal, 0).parent / LATENCY
+def milliseconds(experiment: Experiment, result: TrialResult) -> float:
+    """What the models of a trial take together to predict 1,000 rows: the least of three times, measured once in a
+    study, so that what is chosen by it stays the same."""
+    file = _folder(experiment, result.proposal, 0).parent / LATENCY
     if not file.exists():
-        fitted = [models.load(kept(experiment, proposal, fold)) for fold in range(experiment.n_folds)]
+        fitted = [models.load(folder) for folder in models_of(experiment, result)]
         X = training_of(experiment).X.iloc[:N_TIMED_ROWS]
         least = 1_000 * min(_seconds(fitted, X) for _ in range(3)) * N_TIMED_ROWS / len(X)
 
@@ -61,6 +63,32 @@ def milliseconds(experiment: Experiment, proposal: Proposal) -> float:
 
         write_file(file, write)
     return float(json.loads(file.read_text())["milliseconds"])
+
+
+def _of_fold(experiment: Experiment, proposal: Proposal, fold: int) -> Path:
+    folder = _folder(experiment, proposal, fold)
+    if folder.exists():
+        return folder
+    family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
+    return _write(folder, family.validate(workspace, fold, proposal.hyperparameters, experiment.seed).fitted)
+
+
+def _of_all_rows(experiment: Experiment, result: TrialResult) -> Path:
+    proposal = result.proposal
+    folder = _folder(experiment, proposal, 0).parent / "all"
+    if folder.exists():
+        return folder
+    family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
+    rounds = result.rounds(experiment.growth)
+    return _write(folder, family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed))
+
+
+def _write(folder: Path, fitted: models.Fitted) -> Path:
+    def fill(beside: Path) -> None:
+        models.save(fitted, beside)
+        (beside / SIZE).write_text(json.dumps({"n_parameters": fitted.n_parameters}))
+
+    return write_folder(folder, fill)
 
 
 def _seconds(fitted: Sequence[models.Fitted], X: pd.DataFrame) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Literal
 
 ProblemKind = Literal["binary", "multiclass", "regression"]
@@ -98,6 +99,12 @@ class TrialResult:
     folds: tuple[FoldScore, ...]
     error: str | None
     was_cut: bool
+
+    def rounds(self, growth: float) -> int | None:
+        """Rounds of a fit on all training rows: the folds' median best round, times as many rows as it sees more; None
+        for a family that has none."""
+        rounds = [fold.rounds for fold in self.folds if fold.rounds is not None]
+        return max(1, round(median(rounds) * growth)) if rounds else None
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,6 @@ def _run_fold(experiment: Experiment, proposal: Proposal, fold: int) -> FoldReco
     if not np.isfinite(value):
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
     score = FoldScore(fold, float(value), float(cost), validated.rounds, time.perf_counter() - begun)
-    if experiment.keep_models:
+    if experiment.keep_models and fold_model.are_bagged(training):
         fold_model.keep(experiment, proposal, fold, validated.fitted)
     return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32))

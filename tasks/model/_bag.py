@@ -1,4 +1,5 @@
-"""Several models as one: of each trial of an ensemble the models of its folds, averaged (Breiman 1996, Bagging)."""
+"""Several models as one: the weighted mean of the trials of an ensemble, each the mean of the models of its folds
+(Breiman 1996, Bagging predictors)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tasks.model import Fitted, Floats
 
 @dataclass(frozen=True)
 class Member:
-    """The weight of one trial in the ensemble, and where the models of its folds lie, which count alike."""
+    """The weight of one trial in the ensemble, and where its models lie, which count alike."""
 
     weight: float
     folders: tuple[Path, ...]
@@ -56,19 +57,19 @@ class Bag:
         return {column: sum(share * of[column] for share, of in found) for column in found[0][1]}
 
     def save(self, folder: Path) -> None:
-        """`members.json`, and each model in a folder `<member>/<fold>` as `tasks.model.save` wrote it."""
-        counts = [{"weight": member.weight, "folds": len(member.folders)} for member in self.members]
+        """`members.json`, and each model in a folder `<member>/<model>` as `tasks.model.save` wrote it."""
+        counts = [{"weight": member.weight, "models": len(member.folders)} for member in self.members]
         (folder / "members.json").write_text(json.dumps(counts))
         for number, member in enumerate(self.members):
-            for fold, source in enumerate(member.folders):
-                shutil.copytree(source, folder / str(number) / str(fold))
+            for place, source in enumerate(member.folders):
+                shutil.copytree(source, folder / str(number) / str(place))
 
     @classmethod
     def load(cls, folder: Path) -> Bag:
         counts = json.loads((folder / "members.json").read_text())
         bag = cls(
             tuple(
-                Member(count["weight"], tuple(folder / str(number) / str(fold) for fold in range(count["folds"])))
+                Member(count["weight"], tuple(folder / str(number) / str(place) for place in range(count["models"])))
                 for number, count in enumerate(counts)
             )
         )

@@ -29,7 +29,7 @@ from tasks.split import split
 from tasks.store import write_frame
 from tasks.study import fold_file, read_fold
 from tasks.trial import run_trial
-from tasks.workspace import Experiment, training_of
+from tasks.workspace import Experiment, training_of, workspace_of
 
 FAMILIES = ("lightgbm", "linear", "forest")
 SMALL = ["model=[lightgbm,linear,forest]", "ensemble=greedy", "model.lightgbm.rounds=30", "folds.n_splits=3",
@@ -126,9 +126,9 @@ def test_the_model_averages_what_the_models_of_the_folds_predict(kind: str) -> N
     fitted, X = models.load(Path(combined.trained.folder)), training_of(it.experiment).X
     expected = np.sum(
         [
-            member.weight / 3 * models.load(fold_model.kept(it.experiment, member.proposal, fold)).predict(X)
+            member.weight / 3 * models.load(folder).predict(X)
             for member in combined.members
-            for fold in range(3)
+            for folder in fold_model.models_of(it.experiment, it.results[member.proposal.number])
         ],
         axis=0,
     )
@@ -182,13 +182,22 @@ def test_repeated_folds_show_no_row_of_the_fold_that_is_scored() -> None:
     assert_scored_by_others(it)
 
 
-def test_folds_in_time_leave_the_first_rows_out_and_are_combined_too() -> None:
+def test_with_folds_in_time_each_member_is_fitted_on_all_rows_and_no_model_of_a_fold_is_kept() -> None:
     it = done("regression", "folds=time_ordered", "source.time=day")
-    training = training_of(it.experiment)
-    assert sum(len(valid) for _, valid in training.folds) < len(training.y)
+    experiment, training = it.experiment, training_of(it.experiment)
     combined = it.combine(worse=10)
+    assert len(combined.members) > 1
     assert combined.trained is not None
-    assert np.isfinite(combined.mean)
+    expected = np.zeros(len(training.y))
+    for member in combined.members:
+        proposal, rounds = member.proposal, it.results[member.proposal.number].rounds(experiment.growth)
+        family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
+        fitted = family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed)
+        expected += member.weight * fitted.predict(training.X)
+    np.testing.assert_allclose(models.load(Path(combined.trained.folder)).predict(training.X), expected, rtol=1e-9)
+    assert not list(Path("study/folds").glob("*/[0-9]"))
+    values = [metric.value("rmse", *out_of_fold(it, combined, fold)) for fold in range(3)]
+    assert combined.chosen_at == pytest.approx(fmean(values))
 
 
 def test_trials_that_failed_or_lack_folds_are_never_in_it() -> None:
@@ -247,8 +256,9 @@ def test_too_many_parameters_are_chosen_again_within_the_limit() -> None:
     tight = it.combine(worse=10, parameters=limit)
     assert tight.trained is None or tight.trained.n_parameters <= limit
     sizes = [
-        sum(fold_model.n_parameters(fold_model.kept(it.experiment, member.proposal, fold)) for fold in range(3))
+        fold_model.n_parameters(folder)
         for member in tight.members
+        for folder in fold_model.models_of(it.experiment, it.results[member.proposal.number])
     ]
     assert 0 < sum(sizes) <= limit
 

@@ -45,7 +45,8 @@ def test_mlflow_serves_an_ensemble_as_one_model(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"a": rng.normal(size=600), "b": rng.normal(size=600), "town": rng.choice(["x", "y"], 600)})
+    numbers = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"]).round(6)  # JSON from pandas has 10 digits
+    frame = numbers.assign(town=rng.choice(["x", "y"], 600))
     frame["price"] = 2 * frame["a"] + 3 * np.abs(frame["b"]) * (frame["town"] == "x") + rng.normal(size=600) / 2
     overrides = ["source.target=price", "model_name=served", "search=none", "folds.n_splits=3", "ensemble=greedy"]
     made = run([*overrides, "model=[lightgbm,linear]", "model.lightgbm.rounds=40"], frame=frame)

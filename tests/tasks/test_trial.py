@@ -133,7 +133,7 @@ def test_models_of_the_folds_are_kept_where_they_are_asked_for_alone(tmp_path: P
     run_trial(here, proposal())
     run_trial(asked, proposal(value=2.5))
     assert not list(Path(here.folder).rglob("value.txt"))
-    kept = [fold_model.kept(asked, proposal(value=2.5), fold) for fold in range(N_FOLDS)]
+    kept = [fold_file(Path(asked.folder), proposal(value=2.5), fold).with_suffix("") for fold in range(N_FOLDS)]
     assert [(folder / "value.txt").read_text() for folder in kept] == ["2.5"] * N_FOLDS
     assert [fold_model.n_parameters(folder) for folder in kept] == [1] * N_FOLDS
 
