@@ -125,7 +125,7 @@ def _of_finished_run(overrides: Sequence[str]) -> tuple[Any, list[Any]]:
     experiment = Experiment(
         digest="bare", folder="bare", split=divided.folder, problem=prepared.problem, families=planned.families,
         loss=decided.loss, metric=decided.metric, base=None, seed=config.seed, n_folds=divided.n_folds,
-        growth=divided.growth, n_threads=1,
+        growth=divided.growth, n_threads=1, keep_models=False,
     )  # fmt: skip
     return experiment, proposals
 

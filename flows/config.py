@@ -72,6 +72,7 @@ class Config:
     model: dict[str, dict[str, Any]]
     loss: dict[str, Any]
     search: Search
+    ensemble: dict[str, Any]
     runner: dict[str, Any]
     holdout: Holdout
     tracking: TrackingSettings

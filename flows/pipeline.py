@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from optuna.trial import FrozenTrial
 from prefect import flow
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
@@ -24,14 +25,16 @@ from flows import screen, server
 from flows.build import resolve
 from flows.plan import Job, decide, job_of, plan, racing_of, settle
 from flows.progress import Progress
-from flows.record import VERSIONS, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
-from flows.tune import Budget, Rules, Tuned, tune
-from tasks import registry, tracking
+from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
+from flows.tune import Budget, Rules, Told, Tuned, tune
+from tasks import fold_model, registry, tracking
+from tasks.combine import combine
+from tasks.ensemble import Ensemble
 from tasks.evaluate import evaluate
 from tasks.finetune import finetune
 from tasks.metric import METRICS
 from tasks.prepare import prepare
-from tasks.records import Evaluation, Registered, Result, Seconds
+from tasks.records import Combined, Evaluation, Registered, Result, Seconds, TrialResult
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.search.genetic import fitting_population
@@ -128,10 +131,15 @@ def pipeline(overrides: list[str]) -> Result:
         budget = Budget(time.time(), config.search.seconds, planned.n_workers)
         tuned, searched = _search(job, experiment, study, tracking_, budget)
         _say_what_won(job, tuned)
-        trained = finetune(experiment, prepared, tuned.winner, budget.n_threads, budget.end)
+        combined = _combined(job, experiment, tuned)
+        trained = (combined and combined.trained) or finetune(
+            experiment, prepared, tuned.winner, budget.n_threads, tuned.until
+        )
+        if trained.note:
+            screen.say(trained.note, "yellow")
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
-        log_what_came_out(tracker, job, tuned, trained, evaluation)
+        log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation)
         registered = register(
             tracker,
@@ -139,7 +147,7 @@ def pipeline(overrides: list[str]) -> Result:
             config.model_name or registry.possible_name(prepared.name),
             {"finefold.data": prepared.digest},
         )
-    return _result(job, tracker, tuned, evaluation, registered, searched)
+    return _result(job, tracker, tuned, combined, evaluation, registered, searched)
 
 
 def _base(uri: str, tracking_uri: str | None) -> Path:
@@ -181,11 +189,35 @@ def _search(
             planned.runner,
             Rules(planned.n_trials, config.search.window, budget, job.ladder, racing_of(config.search)),
             n_workers=planned.n_workers,
-            told=progress.told,
+            told=_pruning(planned.ensemble, experiment, progress.told),
         )
         ended = time.time()
         progress.close()
     return tuned, (budget.begun, ended)
+
+
+def _pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> Told:
+    """`told`, and after it no model is kept of a trial that no ensemble would take."""
+    if ensemble is None:
+        return told
+    results: list[TrialResult] = []
+
+    def prune(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+        told(result, trial, is_reused=is_reused)
+        results.append(result)
+        fold_model.prune(experiment, results, ensemble.candidates)
+
+    return prune
+
+
+def _combined(job: Job, experiment: Experiment, tuned: Tuned) -> Combined | None:
+    """The ensemble that was asked for, or None."""
+    ensemble = job.plan.ensemble
+    if ensemble is None:
+        return None
+    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers)
+    screen.say_ensemble(combined, tuned.winner, experiment.metric)
+    return combined
 
 
 @contextmanager
@@ -270,6 +302,7 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
         n_folds=job.split.n_folds,
         growth=job.split.growth,
         n_threads=1,
+        keep_models=job.plan.ensemble is not None,
     )
 
 
@@ -319,6 +352,7 @@ def _result(
     job: Job,
     tracker: Tracker,
     tuned: Tuned,
+    combined: Combined | None,
     evaluation: Evaluation,
     registered: Registered,
     searched: tuple[float, float],
@@ -336,6 +370,7 @@ def _result(
             "hyperparameters": {"model": winner.proposal.family, **winner.proposal.hyperparameters},
         },
         trials=tuned.counts,
+        ensemble=None if combined is None else described(combined),
         model_uri=registered.model_uri,
         model_name=registered.model_name,
         model_version=registered.model_version,

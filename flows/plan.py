@@ -21,6 +21,7 @@ from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
 from tasks import registry, tracking
+from tasks.ensemble import Ensemble
 from tasks.evidence import Ladder, affordable, ladder
 from tasks.folds import Splitter
 from tasks.loss import Loss
@@ -46,6 +47,7 @@ class Plan:
     space: Space
     search: Search
     n_trials: int
+    ensemble: Ensemble | None
     runner: TaskRunner[Any]
     n_workers: int
     tracking_uri: str | None
@@ -103,6 +105,7 @@ def plan(composed: Composed) -> Plan:
         if family is not None
     }
     search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
+    ensemble = attempt(lambda: _ensemble(config.ensemble, allowed))
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:
@@ -119,6 +122,11 @@ def plan(composed: Composed) -> Plan:
     if config.base is not None and list(config.model) != ["lightgbm"]:
         faults.append(
             f"base={config.base}: only model=lightgbm can go on from a base, got model={','.join(config.model)}."
+        )
+    if config.base is not None and ensemble is not None:
+        faults.append(
+            f"base={config.base} with ensemble={composed.choices['ensemble']}: the models of the folds hold only what "
+            "they add to the base; leave one of the two out."
         )
     uri = config.tracking.uri
     tracking_uri = None if uri is None else attempt(lambda: resolve(uri, "tracking.uri"))
@@ -138,6 +146,7 @@ def plan(composed: Composed) -> Plan:
         Space(spaces),
         search,
         n_trials,
+        ensemble,
         runner,
         runners.count(config.runner.get("workers", "auto")),
         tracking_uri,
@@ -225,6 +234,11 @@ def _test_source(composed: Composed) -> Source | None:
 
 def _family_space(name: str, family: Model) -> Any:
     return family_space(name, family.hyperparameters, family.start, family.space, family.grid)
+
+
+def _ensemble(node: dict[str, Any], allowed: Sequence[str]) -> Ensemble | None:
+    ensemble: Ensemble | None = build(node, "ensemble", allowed) if "_target_" in node else None
+    return ensemble
 
 
 def _search(node: dict[str, Any], trials: int, allowed: Sequence[str]) -> Search:

@@ -7,9 +7,10 @@ import os
 import platform
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_link_artifact
@@ -21,7 +22,7 @@ from prefect.states import Crashed
 from flows.plan import Job
 from flows.tune import Tuned
 from tasks import tracking
-from tasks.records import Evaluation, Trained
+from tasks.records import Combined, Evaluation, Trained
 from tasks.study import Study
 from tasks.tracking import Tracker
 
@@ -93,9 +94,34 @@ def take_over(study: Study) -> None:
             client.set_flow_run_state(UUID(earlier), Crashed(message=message), force=True)
 
 
-def log_what_came_out(tracker: Tracker, job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
+def described(combined: Combined) -> dict[str, Any]:
+    """An ensemble as it is reported: who is in it, by which weight, its score, and whether it is the final model."""
+    members = [
+        {
+            "trial": member.proposal.number,
+            "weight": member.weight,
+            "hyperparameters": {"model": member.proposal.family, **member.proposal.hyperparameters},
+        }
+        for member in combined.members
+    ]
+    cv = {"mean": combined.mean, "se": combined.standard_error, "chosen_at": combined.chosen_at}
+    return {"is_used": combined.trained is not None, "members": members, "cv": cv}
+
+
+def log_what_came_out(
+    tracker: Tracker, job: Job, tuned: Tuned, combined: Combined | None, trained: Trained, evaluation: Evaluation
+) -> None:
     winner, metric = tuned.winner, job.decided.metric
-    tracker.tags({"mlflow.note.content": _description(job, tuned, evaluation)})
+    if combined is not None and combined.members:
+        tracker.json(described(combined), "ensemble.json")
+        tracker.metrics(
+            {
+                f"ensemble_cv_{metric}": combined.mean,
+                f"ensemble_cv_{metric}_se": combined.standard_error,
+                "ensemble_members": len(combined.members),
+            }
+        )
+    tracker.tags({"mlflow.note.content": _description(job, tuned, trained, evaluation)})
     create_link_artifact(
         tracker.url, link_text="MLflow run", key="mlflow-run", description="Metrics, trials, plots and the model"
     )
@@ -133,7 +159,8 @@ def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: T
         problem=job.prepared.problem,
         study=study,
         results=tuned.results,
-        winner=tuned.winner,
+        # An ensemble has no final fit, and so no rounds of one.
+        winner=tuned.winner if trained.rounds is not None else replace(tuned.winner, rounds=None),
         metric=job.decided.metric,
         loss=job.decided.loss.name,
         trained=trained,
@@ -145,7 +172,7 @@ def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: T
     tracker.artifacts(folder, "plots")
 
 
-def _description(job: Job, tuned: Tuned, evaluation: Evaluation) -> str:
+def _description(job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> str:
     """The run's description in MLflow: what was found, in Markdown."""
     metric, winner = job.decided.metric, tuned.winner
     rows = [
@@ -160,6 +187,6 @@ def _description(job: Job, tuned: Tuned, evaluation: Evaluation) -> str:
         "|---|---|---|---|",
         *rows,
         "",
-        *(f"- {note}" for note in (*job.prepared.notes, *job.split.notes)),
+        *(f"- {note}" for note in (*job.prepared.notes, *job.split.notes, *filter(None, [trained.note]))),
     ]
     return "\n".join(lines)

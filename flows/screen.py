@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.records import Result, TrialResult
+from tasks.records import Combined, Result, TrialResult, Winner
 
 PLAIN_WIDTH = 160  # no wrapping by a terminal's width where there is no terminal
 SECONDS_BETWEEN_LINES = 10.0
@@ -34,6 +34,23 @@ def say_notes(title: str, notes: tuple[str, ...]) -> None:
     say(title, "bold")
     for note in notes:
         say(f"  - {note}")
+
+
+def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
+    """Who is in the ensemble, how it scored beside the best trial alone, and which of the two is the final model."""
+    if not combined.members:
+        say("no ensemble: it needs two folds, and trials within ensemble.parameters and .milliseconds", "yellow")
+        return
+    members = sorted(combined.members, key=lambda member: -member.weight)
+    who = ", ".join(f"trial {m.proposal.number} {m.proposal.family} {m.weight:.3g}" for m in members)
+    time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on this machine"
+    say(f"ensemble of {len(members)} among {combined.n_candidates} trials: {who}{time_}", "bold")
+    verdict = "it is the final model" if combined.trained else "not better, so the best trial is the final model"
+    say(
+        f"  - {metric} {_number(combined.mean)} ± {_number(combined.standard_error, 2)} over the folds, each by "
+        f"weights of the other folds (by its own, too good: {_number(combined.chosen_at)}); best trial "
+        f"{_number(winner.mean)}: {verdict}"
+    )
 
 
 class TrialProgress:
@@ -99,6 +116,8 @@ def summary(result: Result, page_hint: str) -> None:
     """The table at the end, and where to look."""
     out = console()
     metric, cv = result.metric, result.cv
+    if result.ensemble is not None and result.ensemble["is_used"]:
+        cv = result.ensemble["cv"]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, justify in (
         ("metric", "left"),

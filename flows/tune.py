@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial
@@ -29,11 +29,13 @@ SHORT_SECONDS = 1.0  # trials shorter than this share a task run, whose fixed co
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search gave: its winner, how its trials went, and every result in the order of its trial."""
+    """What a search gave: its winner, how its trials went, every result in the order of its trial, and until when
+    (Unix time in seconds) the final fit may take."""
 
     winner: Winner
     counts: TrialCounts
     results: tuple[TrialResult, ...]
+    until: float | None
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,17 @@ class Budget:
 
     def deadline(self, final_seconds: float) -> float | None:
         """When the search must end so that a final fit of so many seconds on one thread can follow."""
+        return None if self.end is None else self.end - final_seconds / self._speed
+
+    def until(self, final_seconds: float) -> float | None:
+        """When that fit is cut short: at the end of the budget, or, where the search took too long, once it has had
+        half as much time again as it should need; a fit that is cut in its middle is of little use."""
+        return None if self.end is None else max(self.end, time.time() + 1.5 * final_seconds / self._speed)
+
+    @property
+    def _speed(self) -> float:
         # LightGBM on two threads was 1.4 to 1.6 times as fast as on one (2,000 and 50,000 rows); more bring ever less.
-        speed = 1 + 0.4 * (min(self.n_threads, 4) - 1)
-        return None if self.end is None else self.end - final_seconds / speed
+        return 1 + 0.4 * (min(self.n_threads, 4) - 1)
 
 
 class Told(Protocol):
@@ -98,7 +108,8 @@ def tune(
     with runner:
         _run(loop, runner, max(1, rules.window // n_workers))
     counts = _count(loop.results, rules.n_trials, n_reused)
-    return Tuned(_winner(experiment, rules.ladder, loop.results), counts, tuple(loop.results))
+    winner = _winner(experiment, rules.ladder, loop.results)
+    return Tuned(winner, counts, tuple(loop.results), rules.budget.until(loop.final_seconds()))
 
 
 @dataclass
@@ -157,15 +168,15 @@ class _Loop:
         self.results.append(result)
         self.told(result, trial, is_reused=is_reused)
 
-    def deadline(self) -> float | None:
-        """When trials must end, from what the best trial so far says that the final fit will take."""
+    def final_seconds(self) -> float:
+        """What the final fit will take on one thread, as the folds of the best trial so far have it."""
         best = best_of(self.rules.ladder.top(self.results, self.experiment.n_folds), self.experiment.metric)
         if best is None:
-            return self.rules.budget.end
+            return 0.0
         fold = fmean(fold.seconds for fold in best.folds)
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
         more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal.n_rows)
-        return self.rules.budget.deadline(fold * more_rows * self.experiment.growth)
+        return fold * more_rows * self.experiment.growth
 
 
 def _run(loop: _Loop, runner: TaskRunner[Any], n_shared: int) -> None:
@@ -173,7 +184,7 @@ def _run(loop: _Loop, runner: TaskRunner[Any], n_shared: int) -> None:
     asked, n_trials = len(loop.results), loop.rules.n_trials
     is_short = False
     while True:
-        deadline = loop.deadline()
+        deadline = loop.rules.budget.deadline(loop.final_seconds())
         while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
             room = min(n_trials, len(loop.results) + loop.rules.window) - asked
             batch = _ask(loop, asked, min(room, n_shared) if is_short else 1)
@@ -235,10 +246,4 @@ def _winner(experiment: Experiment, ladder: Ladder, results: Sequence[TrialResul
         raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")
     values = [fold.value for fold in best.folds]
     standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Winner(best.proposal, best.score, standard_error, best.folds, _rounds(best, experiment.growth))
-
-
-def _rounds(result: TrialResult, growth: float) -> int | None:
-    """Rounds of a fit on all training rows: the folds' median best round, times as many rows as it sees more."""
-    rounds = [fold.rounds for fold in result.folds if fold.rounds is not None]
-    return max(1, round(median(rounds) * growth)) if rounds else None
+    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(experiment.growth))

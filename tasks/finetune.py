@@ -1,20 +1,24 @@
-"""Finetune: fit the winner on all training rows."""
+"""Finetune: fit the winner on all training rows, and check that fit against its folds."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import predictor
-from tasks.model import Curve, OutOfTimeError
+from tasks import fold_model, predictor
+from tasks import model as models
+from tasks.model import Curve, Fitted, OutOfTimeError
 from tasks.records import Prepared, Trained, Winner
 from tasks.store import write_folder
 from tasks.study import digest_of
-from tasks.workspace import Experiment, workspace_of
+from tasks.workspace import Experiment, training_of, workspace_of
+
+N_CHECKED_ROWS = 20_000
 
 
 @task(name="finetune", task_run_name="finetune", cache_policy=NO_CACHE, persist_result=False)
@@ -24,24 +28,53 @@ def finetune(
     """The winner's hyperparameters on all training rows, `winner.rounds` long where the family has rounds, or as long
     as the time lasts; until: Unix time in seconds, or None.
 
-    The folder is named by what was fitted: the same fit after an interruption has the same folder.
+    A fit that is worse on its own training rows than the folds were on rows they had not seen has gone wrong (one on
+    93,000 rows and 7 classes went from a log-loss of .275 to 9.3) and is not taken; the model of the fold with the
+    median cost takes its place. The folder is named by what was fitted: the same fit has the same folder.
     """
-    proposal = winner.proposal
-    family = experiment.families[proposal.family]
-
-    def watch(curve: Curve) -> None:
-        if until is not None and time.time() > until:
-            raise OutOfTimeError
-
-    fitted = family.fit(
+    proposal, watch = winner.proposal, _Until(until)
+    fitted: Fitted = experiment.families[proposal.family].fit(
         workspace_of(experiment, proposal.family), proposal.hyperparameters, winner.rounds, experiment.seed, watch,
         n_threads,
     )
-    name = digest_of({"family": proposal.family, "rounds": winner.rounds, **proposal.hyperparameters})
+    rounds = winner.rounds and min(watch.n_rounds, winner.rounds)
+    note = "" if rounds == winner.rounds else f"search.seconds ended the final fit after {rounds} rounds"
+    identity = {"family": proposal.family, "rounds": rounds, **proposal.hyperparameters}
+    if experiment.base is None and (fault := _fault(experiment, fitted, winner)):
+        fold = sorted(winner.folds, key=lambda score: score.cost)[len(winner.folds) // 2]
+        fitted = models.load(fold_model.of_fold(experiment, proposal, fold.fold))
+        rounds, identity["fold"] = fold.rounds, fold.fold
+        note = f"{fault}; the model of fold {fold.fold}, trained without that fold's rows, takes its place"
 
     def fill(folder: Path) -> None:
         predictor.save(fitted, Path(prepared.folder), folder)
         (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
 
-    folder = write_folder(Path(experiment.folder) / "models" / name, fill)
-    return Trained(str(folder), proposal.family, fitted.n_parameters, winner.rounds)
+    folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
+    return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, note)
+
+
+@dataclass
+class _Until:
+    deadline: float | None
+    n_rounds: int = 0
+
+    def __call__(self, curve: Curve) -> None:
+        self.n_rounds += 1
+        if self.deadline is not None and time.time() > self.deadline:
+            raise OutOfTimeError
+
+
+def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:
+    """What is wrong with the final fit, or nothing."""
+    training = training_of(experiment)
+    X, rows = training.some(N_CHECKED_ROWS)
+    weight = None if training.weight is None else training.weight[rows]
+    cost = experiment.loss.cost(training.y[rows], fitted.predict(X), weight)
+    costs = [score.cost for score in winner.folds]
+    if cost <= 2 * max(costs) - min(costs):  # their worst, and their spread on top
+        return ""
+    return (
+        f"the final fit has a cost of {cost:.4g} on its own training rows, the folds had {min(costs):.4g} to "
+        f"{max(costs):.4g} on rows they had not seen"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, Literal
 
 ProblemKind = Literal["binary", "multiclass", "regression"]
@@ -120,6 +120,12 @@ class TrialResult:
             return float("nan")
         return fmean(fold.value for fold in self.folds) if self.estimate is None else self.estimate
 
+    def rounds(self, growth: float) -> int | None:
+        """Rounds of a fit on all training rows: the folds' median best round, times as many rows as it sees more; None
+        for a family that has none."""
+        rounds = [fold.rounds for fold in self.folds if fold.rounds is not None]
+        return max(1, round(median(rounds) * growth)) if rounds else None
+
 
 @dataclass(frozen=True)
 class Winner:
@@ -135,12 +141,40 @@ class Winner:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model on disk: `folder` is what is logged, registered and served."""
+    """A fitted model on disk: `folder` is what is logged, registered and served; `note`: what is to be said of it."""
 
     folder: str
     family: str
     n_parameters: int
     rounds: int | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trial in an ensemble, and its weight; the weights of all members sum to one."""
+
+    proposal: Proposal
+    weight: float
+
+
+@dataclass(frozen=True)
+class Combined:
+    """An ensemble of trials, and whether it takes the place of the best one alone.
+
+    mean, standard_error: the metric over the folds, each scored with weights that were chosen on the other folds.
+    chosen_at: the metric on the very rows that the weights were chosen by, which is too good.
+    milliseconds: what a prediction of 1,000 rows took where that was limited. Without members (none is within the
+    limits) the numbers are NaN. trained: the model, where it is used.
+    """
+
+    members: tuple[Member, ...]
+    mean: float
+    standard_error: float
+    chosen_at: float
+    n_candidates: int
+    milliseconds: float | None
+    trained: Trained | None
 
 
 @dataclass(frozen=True)
@@ -202,6 +236,7 @@ class Result:
     holdout: dict[str, HoldoutScore]
     best: dict[str, Any]
     trials: TrialCounts
+    ensemble: dict[str, Any] | None
     model_uri: str
     model_name: str
     model_version: int

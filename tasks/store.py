@@ -49,6 +49,15 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:
     return folder
 
 
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, where there is one; moved away first, so that a kill leaves no half of it in its place."""
+    beside = folder.parent / f".{folder.name}-removed"
+    shutil.rmtree(beside, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, beside)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
     """A file written beside its place, then moved into it; `write` is given the path to write to."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks import fold_model
 from tasks import metric as metrics
 from tasks.model import Curve, OutOfTimeError
 from tasks.racing import DOUBT, Race
@@ -123,4 +124,6 @@ def _run_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Wat
     if not np.isfinite(value):
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
     score = FoldScore(fold, float(value), float(cost), validated.rounds, time.perf_counter() - begun)
+    if experiment.keep_models and fold_model.are_bagged(training):
+        fold_model.keep(experiment, proposal, fold, validated.fitted)
     return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32))

@@ -19,7 +19,8 @@ from tasks.records import Problem
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that a worker needs to run any trial of a study; `folder` is the study's, `base` a model's or None."""
+    """All that a worker needs to run any trial of a study; `folder` is the study's, `base` a model's or None.
+    `keep_models`: the model of each fold is kept beside its predictions."""
 
     digest: str
     folder: str
@@ -33,6 +34,7 @@ class Experiment:
     n_folds: int
     growth: float
     n_threads: int
+    keep_models: bool
 
     @property
     def order(self) -> tuple[int, ...]:

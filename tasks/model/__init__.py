@@ -65,6 +65,15 @@ class Training:
             return train, valid
         return self._sample(train, n_rows), self._sample(valid, min(len(valid), n_rows // 2))
 
+    def some(self, n_rows: int) -> tuple[pd.DataFrame, Rows]:
+        """About so many rows, evenly from the whole table, and their positions."""
+        rows = np.arange(0, len(self.y), max(1, len(self.y) // n_rows))
+        pieces, begin = [], 0
+        for X in self.batches():
+            pieces.append(X.iloc[rows[(rows >= begin) & (rows < begin + len(X))] - begin])
+            begin += len(X)
+        return pd.concat(pieces), rows
+
     def _sample(self, rows: Rows, n_rows: int) -> Rows:
         is_classification = self.problem.is_classification
         codes = self.y[rows].astype(np.int64) if is_classification else np.zeros(len(rows), np.int64)
@@ -81,16 +90,6 @@ class Training:
     def _places(self) -> npt.NDArray[np.int32]:
         """Each row's place in one shuffled order, of which every sample takes the first."""
         return np.random.default_rng(0).permutation(len(self.y)).astype(np.int32)
-
-
-@dataclass(frozen=True)
-class Validated:
-    """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
-    learning curve as (round, watched metric on the validation rows), where there are rounds."""
-
-    prediction: Floats
-    rounds: int | None
-    curve: tuple[tuple[int, float], ...]
 
 
 class OutOfTimeError(Exception):
@@ -129,6 +128,18 @@ class Fitted(Protocol):
         ...
 
     def save(self, folder: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Validated:
+    """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
+    learning curve as (round, watched metric on the validation rows), where there are rounds; and the model that
+    predicts so, as it is at its best round. Where a fold goes on from a base, the model holds its own part alone."""
+
+    prediction: Floats
+    rounds: int | None
+    curve: tuple[tuple[int, float], ...]
+    fitted: Fitted
 
 
 class Model(Protocol):

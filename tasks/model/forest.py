@@ -118,8 +118,9 @@ class Forest:
     ) -> Validated:
         encoded = workspace.fold(fold, n_rows)
         estimator = self._fit(workspace.n_threads, workspace, encoded, hyperparameters, seed)
-        prediction = _predict(estimator, encoded.valid, len(workspace.training.problem.classes))
-        return Validated(prediction, None, ())
+        n_classes = len(workspace.training.problem.classes)
+        fitted = Fitted(encoded.encoder, estimator, n_classes)
+        return Validated(_predict(estimator, encoded.valid, n_classes), None, (), fitted)
 
     def fit(
         self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,

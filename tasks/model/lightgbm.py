@@ -202,7 +202,8 @@ class LightGBM:
         booster = lgb.Booster(self._parameters(workspace, hyperparameters, seed), rows.train)
         booster.add_valid(rows.valid, "valid")
         is_watched = (workspace.training.problem.kind, workspace.training.metric) in WATCHED
-        return self._boost_until_no_gain(booster, watch if is_watched else lambda _: watch(()))
+        fitted = Fitted(booster, workspace.levels, workspace.training.problem.kind == "binary")
+        return self._boost_until_no_gain(fitted, watch if is_watched else lambda _: watch(()))
 
     def fit(
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
@@ -220,7 +221,8 @@ class LightGBM:
         )
         return Fitted(booster.free_dataset(), workspace.levels, workspace.training.problem.kind == "binary")
 
-    def _boost_until_no_gain(self, booster: lgb.Booster, watch: Watch) -> Validated:
+    def _boost_until_no_gain(self, fitted: Fitted, watch: Watch) -> Validated:
+        booster = fitted.booster
         best: tuple[int, float, Floats] | None = None
         curve: list[tuple[int, float]] = []
         for n_rounds in range(1, self.rounds + 1):
@@ -234,7 +236,8 @@ class LightGBM:
                     break
             watch(curve)
         assert best is not None
-        return Validated(_as_probabilities(booster, best[2]), best[0], tuple(curve))
+        booster.best_iteration = best[0]  # it predicts with, and saves, the trees up to there
+        return Validated(_as_probabilities(booster, best[2]), best[0], tuple(curve), fitted)
 
     def _parameters(self, workspace: Workspace, hyperparameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
         problem, loss = workspace.training.problem, workspace.training.loss

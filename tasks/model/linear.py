@@ -138,7 +138,9 @@ class Linear:
         n_classes = len(workspace.training.problem.classes)
         with _calm:
             estimator = self._fit(encoded, hyperparameters, n_classes)
-            return Validated(_predict(estimator, encoded.valid, n_classes), None, ())
+            prediction = _predict(estimator, encoded.valid, n_classes)
+        fitted = Fitted(encoded.encoder, estimator, _spread(encoded.train), n_classes)
+        return Validated(prediction, None, (), fitted)
 
     def fit(
         self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,

@@ -22,9 +22,11 @@ from tasks.records import Result
 from tasks.refusal import Refusal
 
 SMALL = ["search.trials=4", "folds.n_splits=3", "model.lightgbm.rounds=40"]
+MIXED = ["source.target=y", "model_name=mixed", "model=[lightgbm,linear,forest]",
+         "model.forest.hyperparameters.n_estimators=20", "search.trials=6", *SMALL[1:]]  # fmt: skip
 PUBLIC_KEYS = {
-    "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "best", "trials", "model_uri", "model_name",
-    "model_version", "mlflow_url", "prefect_url", "seconds",
+    "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "best", "trials", "ensemble", "model_uri",
+    "model_name", "model_version", "mlflow_url", "prefect_url", "seconds",
 }  # fmt: skip
 
 
@@ -166,6 +168,69 @@ def test_a_base_is_gone_on_from(result: Result) -> None:
     loaded = mlflow.pyfunc.load_model(continued.model_uri).unwrap_python_model().predictor.fitted
     first = mlflow.pyfunc.load_model(result.model_uri).unwrap_python_model().predictor.fitted
     assert loaded.booster.num_trees() > first.booster.num_trees()
+
+
+def in_parts() -> pd.DataFrame:
+    """A target that is linear in one part and not in another, so that no family has all of it."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(600, 3)), columns=["a", "b", "c"])
+    table["town"] = random.choice(["x", "y", "z"], 600)
+    noise = random.normal(size=600) / 2
+    return table.assign(y=2 * table["a"] + 3 * np.abs(table["b"]) * (table["town"] == "x") + noise)
+
+
+@pytest.fixture(scope="module")
+def mixed(place: Path) -> tuple[Result, Result]:
+    """A search of three families, and the same one once more with an ensemble."""
+    alone = run(MIXED, frame=in_parts())
+    before = fold_files(place)
+    combined = run([*MIXED, "ensemble=greedy"], frame=in_parts())
+    assert fold_files(place) == before
+    return alone, combined
+
+
+def test_an_ensemble_reuses_every_trial_and_is_better_out_of_fold(mixed: tuple[Result, Result]) -> None:
+    alone, combined = mixed
+    assert alone.ensemble is None
+    assert combined.trials.reused == 6
+    assert (combined.best, combined.cv) == (alone.best, alone.cv)
+    assert combined.ensemble is not None
+    assert combined.ensemble["is_used"]
+    assert combined.ensemble["cv"]["mean"] < alone.cv["mean"]
+    members = combined.ensemble["members"]
+    assert sum(member["weight"] for member in members) == pytest.approx(1)
+    assert len({member["hyperparameters"]["model"] for member in members}) > 1
+
+
+def test_an_ensemble_is_registered_as_one_model_that_takes_raw_rows(
+    mixed: tuple[Result, Result], place: Path, client: mlflow.MlflowClient
+) -> None:
+    _, combined = mixed
+    assert combined.ensemble is not None
+    model = mlflow.pyfunc.load_model(combined.model_uri)
+    (holdout,) = place.glob(f"data/studies/*/*/models/{model.metadata.metadata['finefold.fit']}-predictions.parquet")
+    predicted = pd.read_parquet(holdout)["prediction"]
+    answer = model.predict(in_parts().drop(columns="y"))["prediction"]
+    assert set(predicted.round(9)) <= set(answer.round(9))
+    assert len(model.unwrap_python_model().predictor.fitted.models) == 3 * len(combined.ensemble["members"])
+    config = json.loads(Path(client.download_artifacts(combined.run_id, "ensemble.json")).read_text())
+    assert config == combined.ensemble
+    run_ = client.get_run(combined.run_id)
+    assert run_.data.params["ensemble"] == "greedy"
+    assert run_.data.metrics["ensemble_cv_rmse"] == pytest.approx(combined.ensemble["cv"]["mean"])
+    plots = {Path(file.path).name for file in client.list_artifacts(combined.run_id, "plots")}
+    assert {"feature_importance.png", "residuals.png"} <= plots
+
+
+def test_a_search_that_keeps_the_models_of_its_folds_makes_the_same_ensemble(mixed: tuple[Result, Result]) -> None:
+    again = run([*MIXED, "ensemble=greedy", "resume=never"], frame=in_parts())
+    assert again.trials.reused == 0
+    assert (again.ensemble, again.holdout) == (mixed[1].ensemble, mixed[1].holdout)
+
+
+def test_a_base_with_an_ensemble_is_refused_before_anything_starts() -> None:
+    with pytest.raises(Refusal, match=r"base=models:/x@champion with ensemble=greedy: .* leave one of the two out"):
+        run([*SMALL, "base=models:/x@champion", "ensemble=greedy"])
 
 
 def test_it_works_in_a_running_event_loop(place: Path, prefect_server: Server) -> None:

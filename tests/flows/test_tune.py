@@ -147,7 +147,7 @@ def _experiment() -> Experiment:
     return Experiment(
         digest="", folder="", split=divided.folder, problem=prepared.problem, families=planned.families,
         loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds,
-        growth=divided.growth, n_threads=1,
+        growth=divided.growth, n_threads=1, keep_models=False,
     )  # fmt: skip
 
 

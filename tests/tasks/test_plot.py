@@ -74,6 +74,7 @@ def finished(
             seed=0,
             n_folds=N_FOLDS, growth=1.5,
             n_threads=1,
+            keep_models=False,
         )
         results = [_trial(experiment, study, space, is_flat) for _ in range(n_trials)]
         best = (max if classes else min)(results, key=attrgetter("score"))

@@ -39,6 +39,26 @@ def test_mlflow_serves_raw_rows_as_python_answers_them(
     np.testing.assert_allclose(answer["probability_yes"], expected["probability_yes"], rtol=1e-12)
 
 
+@pytest.mark.slow
+def test_mlflow_serves_an_ensemble_as_one_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: Server
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    numbers = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"]).round(6)  # JSON from pandas has 10 digits
+    frame = numbers.assign(town=rng.choice(["x", "y"], 600))
+    frame["price"] = 2 * frame["a"] + 3 * np.abs(frame["b"]) * (frame["town"] == "x") + rng.normal(size=600) / 2
+    overrides = ["source.target=price", "model_name=served", "search=none", "folds.n_splits=3", "ensemble=greedy"]
+    made = run([*overrides, "model=[lightgbm,linear]", "model.lightgbm.rounds=20"], frame=frame)
+    assert made.ensemble is not None
+    assert made.ensemble["is_used"]
+    raw = frame.drop(columns="price").head(60)
+    raw.loc[0, "town"], raw.loc[1, "a"] = "never seen", np.nan
+    expected = mlflow.pyfunc.load_model(made.model_uri).predict(raw)
+    answer = pd.DataFrame(ask_server(made.model_uri, tmp_path, raw))
+    np.testing.assert_allclose(answer["prediction"], expected["prediction"], rtol=1e-12)
+
+
 def ask_server(model_uri: str, place: Path, raw: pd.DataFrame) -> list[dict[str, object]]:
     """What `mlflow models serve` answers to rows as JSON."""
     with socket.socket() as probe:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tasks.refusal import Refusal
-from tasks.store import check_writable, write_file, write_folder, write_frame
+from tasks.store import check_writable, remove_folder, write_file, write_folder, write_frame
 
 
 def full(path: Path) -> None:
@@ -23,6 +23,15 @@ def test_a_folder_that_could_not_be_filled_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         write_folder(tmp_path / "made", full)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_removed_whole_also_after_a_kill_and_where_there_is_none(tmp_path: Path) -> None:
+    for name in ("a/b/file", ".a-removed/left"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    for _ in range(2):
+        remove_folder(tmp_path / "a")
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_there_is_not_filled_again(tmp_path: Path) -> None:

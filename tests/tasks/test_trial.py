@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks import fold_model
 from tasks.loss.mse import MSE
 from tasks.model import Curve, Training, Validated, Watch
 from tasks.racing import Race
@@ -24,6 +25,23 @@ from tasks.workspace import Experiment, training_of, workspace_of
 
 N_ROWS, N_FOLDS = 12, 3
 REGRESSION = Problem("regression", "y", ())
+
+
+@dataclass(frozen=True)
+class Value:
+    """A model that predicts one value."""
+
+    value: float
+    n_parameters = 1
+
+    def predict(self, X: pd.DataFrame) -> Any:
+        return np.full(len(X), self.value)
+
+    def importance(self) -> dict[str, float]:
+        return {"x": 1.0}
+
+    def save(self, folder: Path) -> None:
+        (folder / "value.txt").write_text(str(self.value))
 
 
 @dataclass(frozen=True)
@@ -48,7 +66,8 @@ class Constant:
         self.before(fold)
         watch(self.curve)
         n_valid = len(workspace.fold(fold, n_rows)[1])
-        return Validated(np.full(n_valid, float(hyperparameters["value"])), None, ())
+        value = float(hyperparameters["value"])
+        return Validated(np.full(n_valid, value), None, (), Value(value))
 
 
 def experiment(folder: Path, family: Constant, name: str = "one", shift: float = 0.0) -> Experiment:
@@ -65,6 +84,7 @@ def experiment(folder: Path, family: Constant, name: str = "one", shift: float =
     return Experiment(
         digest=f"{folder}/{name}", folder=str(folder / f"study-{name}"), split=str(split), problem=REGRESSION,
         families=families, loss=MSE(), metric="rmse", base=None, seed=0, n_folds=N_FOLDS, growth=1.5, n_threads=1,
+        keep_models=False,
     )  # fmt: skip
 
 
@@ -111,6 +131,17 @@ def test_predictions_of_the_validation_rows_are_kept(tmp_path: Path) -> None:
     kept = read_fold(fold_file(Path(here.folder), proposal(value=2.5), 2))
     assert kept is not None
     assert kept.prediction.tolist() == [2.5] * (N_ROWS // N_FOLDS)
+
+
+def test_models_of_the_folds_are_kept_where_they_are_asked_for_alone(tmp_path: Path) -> None:
+    here, asked = experiment(tmp_path, Constant(), "a"), experiment(tmp_path, Constant(), "b")
+    asked = replace(asked, keep_models=True)
+    run_trial(here, proposal())
+    run_trial(asked, proposal(value=2.5))
+    assert not list(Path(here.folder).rglob("value.txt"))
+    kept = [fold_file(Path(asked.folder), proposal(value=2.5), fold).with_suffix("") for fold in range(N_FOLDS)]
+    assert [(folder / "value.txt").read_text() for folder in kept] == ["2.5"] * N_FOLDS
+    assert [fold_model.n_parameters(folder) for folder in kept] == [1] * N_FOLDS
 
 
 def test_a_failure_is_a_value_with_its_traceback_and_the_folds_before_it(tmp_path: Path) -> None:

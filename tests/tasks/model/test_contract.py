@@ -221,6 +221,22 @@ def test_a_validated_fold_is_a_fit_on_its_training_rows(name: str, kind: Problem
 
 
 @kinds
+@families
+def test_the_model_of_a_fold_predicts_what_was_validated_and_after_saving_too(
+    name: str, kind: ProblemKind, tmp_path: Path
+) -> None:
+    it, data = family(name), training(kind)
+    folded = it.validate(it.workspace(data, None, 1), 1, start(it, name), 0)
+    X = data.X.iloc[data.folds[1][1]]
+    np.testing.assert_allclose(folded.fitted.predict(X), folded.prediction, rtol=1e-9)
+    model.save(folded.fitted, tmp_path)
+    loaded = model.load(tmp_path)
+    assert loaded.predict(X).tobytes() == folded.fitted.predict(X).tobytes()
+    assert loaded.n_parameters == folded.fitted.n_parameters > 0
+    assert sum(loaded.importance().values()) == pytest.approx(1)
+
+
+@kinds
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "lightgbm"])  # whose bins all rows share
 def test_validation_rows_teach_nothing(name: str, kind: ProblemKind) -> None:
     """Half of the validation rows, of no weight so that no early stopping hears of them, change beyond recognition:

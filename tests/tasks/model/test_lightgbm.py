@@ -121,6 +121,21 @@ def test_a_fold_stops_once_patience_is_over() -> None:
     assert fold.curve[-1][0] <= fold.rounds + 20 < it.rounds
 
 
+@kinds
+def test_the_model_of_a_fold_is_saved_with_the_trees_up_to_its_best_round_alone(
+    kind: ProblemKind, tmp_path: Path
+) -> None:
+    it, data = lightgbm("model.lightgbm.patience=20"), training(kind)
+    fold = it.validate(it.workspace(data, None, 1), 0, {**PLAIN, "learning_rate": 0.5}, 0)
+    model.save(fold.fitted, tmp_path)
+    loaded = model.load(tmp_path)
+    assert isinstance(loaded, Fitted)
+    assert fold.rounds is not None
+    assert fold.curve[-1][0] > fold.rounds
+    assert loaded.booster.num_trees() == fold.rounds * (3 if kind == "multiclass" else 1)
+    np.testing.assert_allclose(loaded.predict(data.X.iloc[data.folds[0][1]]), fold.prediction, rtol=1e-9)
+
+
 def test_rmse_is_trained_exactly_as_mse() -> None:
     it, data = lightgbm(), training("regression")
     as_rmse = Training(data.X, data.y, None, data.folds, data.problem, "rmse", data.metric)

@@ -1,0 +1,172 @@
+"""Combine: an ensemble of finished trials, weighed by their predictions for rows that they did not learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks import fold_model, predictor
+from tasks.ensemble import Ensemble, Floats, Fold, Rows, score
+from tasks.metric import better
+from tasks.model._bag import Bag
+from tasks.model._bag import Member as BagMember
+from tasks.records import Combined, Member, Prepared, Trained, TrialResult, Winner
+from tasks.store import write_folder
+from tasks.study import digest_of, fold_file, read_fold
+from tasks.workspace import Experiment, training_of
+
+
+@task(name="combine", task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
+def combine(
+    experiment: Experiment,
+    prepared: Prepared,
+    ensemble: Ensemble,
+    results: Sequence[TrialResult],
+    winner: Winner,
+    n_workers: int,
+) -> Combined:
+    """The ensemble, with its model where it scores better out of fold than the winner alone.
+
+    Its score is honest of the weights: those for a fold are chosen on the other folds. Models that are needed and were
+    not kept are fitted, `n_workers` at a time.
+    """
+    trials = fold_model.best_complete(experiment, results, ensemble.candidates)
+    chosen = _choose_within(experiment, ensemble, trials, winner, n_workers)
+    values = np.array(chosen.values or [np.nan, np.nan])
+    standard_error = float(values.std(ddof=1) / len(values) ** 0.5)
+    found = Combined(chosen.members, float(values.mean()), standard_error, chosen.at, len(trials), None, None)
+    if not _is_better(experiment, chosen, winner):
+        return found
+    n_parameters, milliseconds = _costs(experiment, ensemble, chosen, n_workers).sum(axis=0).tolist()
+    return replace(
+        found,
+        milliseconds=None if ensemble.milliseconds is None else milliseconds,
+        trained=_write(experiment, prepared, chosen, int(n_parameters)),
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """trials and weights: (n_candidates,), all 0 where none is within the limits or there is one fold alone. values:
+    the metric on each fold by weights of the other folds. at: by these weights on the rows that they were chosen by."""
+
+    trials: Sequence[TrialResult]
+    weights: Floats
+    values: list[float]
+    at: float
+
+    @property
+    def used(self) -> list[TrialResult]:
+        return [trial for trial, weight in zip(self.trials, self.weights, strict=True) if weight > 0]
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        weights = self.weights[self.weights > 0].tolist()
+        return tuple(Member(trial.proposal, weight) for trial, weight in zip(self.used, weights, strict=True))
+
+
+def _choose_within(
+    experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], winner: Winner, n_workers: int
+) -> _Chosen:
+    """The free choice; where it would be used and comes to more than the limits, the choice within them. Only that one
+    needs the models of all candidates, which may not be kept."""
+    free = _choose(experiment, ensemble, trials, np.zeros((len(trials), 2)))
+    if not _is_better(experiment, free, winner):
+        return free
+    if not _exceeds(ensemble, _costs(experiment, ensemble, free, n_workers)):
+        return free
+    every = replace(free, weights=np.ones(len(trials)))
+    return _choose(experiment, ensemble, trials, _costs(experiment, ensemble, every, n_workers))
+
+
+def _choose(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], costs: Floats) -> _Chosen:
+    metric, seed = experiment.metric, experiment.seed
+    n_rows = sum(len(valid) for _, valid in training_of(experiment).folds)
+    share = min(1.0, ensemble.rows / n_rows)
+    shown = [_read(experiment, trials, fold, share) for fold in range(experiment.n_folds)]
+    weights = ensemble.weigh(shown, costs, metric, seed)
+    if not weights.any() or experiment.n_folds == 1:
+        return _Chosen(trials, np.zeros(len(trials)), [], np.nan)
+    values = []
+    for fold in range(experiment.n_folds):
+        rows = training_of(experiment).folds[fold][1]
+        # Where folds are drawn several times over, other folds have rows of this one.
+        others = [other.without(rows) for number, other in enumerate(shown) if number != fold]
+        fair = ensemble.weigh([other for other in others if len(other.rows)], costs, metric, seed)
+        values.append(score(metric, [_read(experiment, trials, fold, 1.0, fair)], fair[fair > 0]))
+    return _Chosen(trials, weights, values, score(metric, shown, weights))
+
+
+def _read(
+    experiment: Experiment, trials: Sequence[TrialResult], fold: int, share: float, weights: Floats | None = None
+) -> Fold:
+    """A share of the fold's validation rows, drawn at random, with the predictions of the trials; with weights, of
+    those alone that have some."""
+    training = training_of(experiment)
+    valid = training.folds[fold][1]
+    places = _draw(training.y[valid] if experiment.problem.is_classification else None, len(valid), share, fold)
+    used = [trial for number, trial in enumerate(trials) if weights is None or weights[number] > 0]
+    rows = valid[places]
+    weight = None if training.weight is None else training.weight[rows]
+    files = [fold_file(Path(experiment.folder), trial.proposal, fold) for trial in used]
+    return Fold(rows, training.y[rows], weight, np.stack([_prediction(file)[places] for file in files]))
+
+
+def _prediction(file: Path) -> npt.NDArray[np.float32]:
+    record = read_fold(file)
+    assert record is not None, file  # a complete trial's folds have just been read or written
+    return record.prediction
+
+
+def _draw(codes: Floats | None, n: int, share: float, fold: int) -> Rows:
+    """(about n x share,) places in ascending order, drawn within each class, so that no class is lost."""
+    if share >= 1:
+        return np.arange(n)
+    random = np.random.default_rng(fold)
+    strata = [np.arange(n)] if codes is None else [np.flatnonzero(codes == code) for code in np.unique(codes)]
+    drawn = [random.choice(places, int(np.ceil(share * len(places))), replace=False) for places in strata]
+    return np.sort(np.concatenate(drawn))
+
+
+def _is_better(experiment: Experiment, chosen: _Chosen, winner: Winner) -> bool:
+    """One member alone is the winner, or a trial that only the draw of the rows made seem better."""
+    return len(chosen.members) > 1 and better(experiment.metric, fmean(chosen.values), winner.mean)
+
+
+def _exceeds(ensemble: Ensemble, costs: Floats) -> bool:
+    limits = (ensemble.parameters, ensemble.milliseconds)
+    return any(limit is not None and cost > limit for limit, cost in zip(limits, costs.sum(axis=0), strict=True))
+
+
+def _costs(experiment: Experiment, ensemble: Ensemble, chosen: _Chosen, n_workers: int) -> Floats:
+    """(n_members, 2) learned parameters of each member's models, and milliseconds per 1,000 rows where they are
+    limited."""
+    with ThreadPoolExecutor(n_workers, thread_name_prefix="finefold-combine") as pool:
+        folders = list(pool.map(lambda trial: fold_model.models_of(experiment, trial), chosen.used))
+    sizes = [sum(map(fold_model.n_parameters, of_trial)) for of_trial in folders]
+    is_timed = ensemble.milliseconds is not None  # one after the other, so that they don't slow each other
+    times = [fold_model.milliseconds(experiment, trial) if is_timed else 0.0 for trial in chosen.used]
+    return np.column_stack([sizes, times])
+
+
+def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen, n_parameters: int) -> Trained:
+    """The folder is named by what is in it: the same ensemble after an interruption has the same folder."""
+    pairs = list(zip(chosen.used, chosen.members, strict=True))
+    described = [{"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight} for _, m in pairs]
+
+    def fill(folder: Path) -> None:
+        members = [BagMember(m.weight, tuple(fold_model.models_of(experiment, trial))) for trial, m in pairs]
+        predictor.save(Bag(tuple(members)), Path(prepared.folder), folder)
+        (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
+
+    folder = write_folder(Path(experiment.folder) / "models" / digest_of({"ensemble": described}), fill)
+    return Trained(str(folder), "ensemble", n_parameters, None)

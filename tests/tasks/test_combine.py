@@ -1,0 +1,292 @@
+"""Combining real trials of three families: who may be in it, how it is scored, and the model that comes of it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.config import compose
+from flows.plan import decide, plan
+from tasks import fold_model, metric
+from tasks import model as models
+from tasks.combine import combine
+from tasks.ensemble import Floats, Fold
+from tasks.ensemble.greedy import Greedy
+from tasks.metric import better
+from tasks.prepare import prepare
+from tasks.records import Combined, Prepared, Proposal, Split, TrialResult, Winner
+from tasks.source import plain_frame
+from tasks.split import split
+from tasks.store import write_frame
+from tasks.study import fold_file, read_fold
+from tasks.trial import run_trial
+from tasks.workspace import Experiment, training_of, workspace_of
+
+FAMILIES = ("lightgbm", "linear", "forest")
+SMALL = ["model=[lightgbm,linear,forest]", "ensemble=greedy", "model.lightgbm.rounds=30", "folds.n_splits=3",
+         "model.forest.hyperparameters.n_estimators=10"]  # fmt: skip
+TARGETS = {"regression": None, "binary": [0.5], "multiclass": [-0.5, 1.0]}
+
+
+@dataclass(frozen=True)
+class Done:
+    """Finished trials, ready to be combined."""
+
+    experiment: Experiment
+    prepared: Prepared
+    split: Split
+    results: tuple[TrialResult, ...]
+    ensemble: Greedy
+
+    def winner(self, worse: float = 0.0) -> Winner:
+        """The best trial, as if its score were worse by so much."""
+        sign = metric.METRICS[self.experiment.metric].sign
+        complete = [result for result in self.results if len(result.folds) == self.experiment.n_folds]
+        best = max(complete, key=lambda result: sign * fmean(fold.value for fold in result.folds))
+        mean = fmean(fold.value for fold in best.folds) - sign * worse
+        return Winner(best.proposal, mean, 0.0, best.folds, best.folds[0].rounds)
+
+    def combine(self, worse: float = 0.0, **knobs: Any) -> Combined:
+        ensemble = replace(self.ensemble, **knobs)
+        return combine.fn(self.experiment, self.prepared, ensemble, self.results, self.winner(worse), 1)
+
+
+def frame(kind: str, n: int = 240) -> pd.DataFrame:
+    """A target that is partly linear and partly not, so that families have each their part of it."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(n, 3)), columns=["a", "b", "c"])
+    table["town"] = random.choice(["x", "y", "z"], n)
+    table["day"] = pd.date_range("2020-01-01", periods=n)
+    score = table["a"] + np.abs(table["b"]) * (table["town"] == "x") + random.normal(size=n) / 2
+    cuts = TARGETS[kind]
+    return table.assign(y=score if cuts is None else np.array(["l", "m", "n"])[np.digitize(score, cuts)])
+
+
+def done(kind: str = "regression", *overrides: str, keep_models: bool = True, n_each: int = 2) -> Done:
+    """Two trials of each family on made-up rows, under the current folder."""
+    path = write_frame(plain_frame(frame(kind)), Path("data/frames"))
+    source = ["source=file", f"source.path={path}", "source.target=y"]
+    composed = compose([*source, *SMALL, *overrides])
+    planned = plan(composed)
+    prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
+    decided = decide(composed, prepared)
+    divided = split.fn(prepared, decided.splitter, decided.composed.choices["folds"], 0.2)
+    experiment = Experiment(
+        digest=f"{Path.cwd()}-{kind}-{overrides}", folder="study", split=divided.folder, problem=prepared.problem,
+        families=planned.families, loss=decided.loss, metric=decided.metric, base=None, seed=0,
+        n_folds=divided.n_folds, growth=divided.growth, n_threads=1, keep_models=keep_models,
+    )  # fmt: skip
+    results = tuple(run_trial(experiment, proposal) for proposal in proposals(planned.space.families, n_each))
+    assert isinstance(planned.ensemble, Greedy)
+    return Done(experiment, prepared, divided, results, planned.ensemble)
+
+
+def proposals(families: Any, n_each: int) -> list[Proposal]:
+    varied = {"lightgbm": {"num_leaves": 8}, "linear": {"penalty": 30.0}, "forest": {"min_samples_leaf": 8}}
+    made = []
+    for name in FAMILIES:
+        start = {**families[name].fixed, **families[name].start}
+        for more in ({}, varied[name])[:n_each]:
+            made.append(Proposal(len(made), name, {**start, **more}))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def out_of_fold(it: Done, combined: Combined, fold: int) -> tuple[Any, Any]:
+    """The target of a fold's validation rows and what the members' stored predictions come to."""
+    parts = []
+    for member in combined.members:
+        record = read_fold(fold_file(Path("study"), member.proposal, fold))
+        assert record is not None
+        parts.append(member.weight * record.prediction.astype(np.float64))
+    return training_of(it.experiment).y[training_of(it.experiment).folds[fold][1]], np.sum(parts, axis=0)
+
+
+@pytest.mark.parametrize("kind", list(TARGETS))
+def test_the_model_averages_what_the_models_of_the_folds_predict(kind: str) -> None:
+    it = done(kind)
+    combined = it.combine(worse=10)
+    assert len(combined.members) > 1
+    assert sum(member.weight for member in combined.members) == pytest.approx(1)
+    assert combined.trained is not None
+    assert combined.trained.family == "ensemble"
+    fitted, X = models.load(Path(combined.trained.folder)), training_of(it.experiment).X
+    expected = np.sum(
+        [
+            member.weight / 3 * models.load(folder).predict(X)
+            for member in combined.members
+            for folder in fold_model.models_of(it.experiment, it.results[member.proposal.number])
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(fitted.predict(X), expected, rtol=1e-9)
+    assert combined.trained.n_parameters == fitted.n_parameters
+
+
+@pytest.mark.parametrize("kind", list(TARGETS))
+def test_where_it_chose_it_is_scored_as_its_members_predictions_are_and_never_worse_than_the_best(kind: str) -> None:
+    it = done(kind)
+    combined = it.combine()
+    name = it.experiment.metric
+    values = [metric.value(name, *out_of_fold(it, combined, fold)) for fold in range(3)]
+    assert combined.chosen_at == pytest.approx(fmean(values))
+    assert not better(name, it.winner().mean, combined.chosen_at + 1e-6 * metric.METRICS[name].sign)
+
+
+class Noting(Greedy):
+    """Notes the rows of the folds that it is shown, call by call."""
+
+    shown: ClassVar[list[list[set[int]]]] = []
+
+    def weigh(self, folds: Sequence[Fold], costs: Floats, metric: str, seed: int) -> Floats:
+        self.shown.append([set(fold.rows.tolist()) for fold in folds])
+        return super().weigh(folds, costs, metric, seed)
+
+
+def assert_scored_by_others(it: Done) -> None:
+    training = training_of(it.experiment)
+    Noting.shown.clear()
+    replace(it, ensemble=Noting(**asdict(it.ensemble))).combine()
+    everything, *others = Noting.shown
+    assert len(everything) == len(others) == it.experiment.n_folds
+    for fold, rows in enumerate(others):
+        scored = set(training.folds[fold][1].tolist())
+        assert not set.union(*rows) & scored
+        assert set.union(*rows) | scored == set(range(len(training.y)))
+
+
+def test_each_fold_is_scored_by_weights_that_were_chosen_on_the_others() -> None:
+    it = done()
+    assert_scored_by_others(it)
+    combined = it.combine()
+    assert combined.standard_error > 0
+    assert combined.mean != combined.chosen_at
+
+
+def test_repeated_folds_show_no_row_of_the_fold_that_is_scored() -> None:
+    it = done("binary", "folds=repeated", "folds.n_repeats=2")
+    assert it.experiment.n_folds == 6
+    assert_scored_by_others(it)
+
+
+def test_with_folds_in_time_each_member_is_fitted_on_all_rows_and_no_model_of_a_fold_is_kept() -> None:
+    it = done("regression", "folds=time_ordered", "source.time=day")
+    experiment, training = it.experiment, training_of(it.experiment)
+    combined = it.combine(worse=10)
+    assert len(combined.members) > 1
+    assert combined.trained is not None
+    expected = np.zeros(len(training.y))
+    for member in combined.members:
+        proposal, rounds = member.proposal, it.results[member.proposal.number].rounds(experiment.growth)
+        family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
+        fitted = family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed)
+        expected += member.weight * fitted.predict(training.X)
+    np.testing.assert_allclose(models.load(Path(combined.trained.folder)).predict(training.X), expected, rtol=1e-9)
+    assert not list(Path("study/folds").glob("*/[0-9]"))
+    values = [metric.value("rmse", *out_of_fold(it, combined, fold)) for fold in range(3)]
+    assert combined.chosen_at == pytest.approx(fmean(values))
+
+
+def test_trials_that_failed_or_lack_folds_are_never_in_it() -> None:
+    it = done()
+    failed = replace(it.results[0], folds=(), error="Traceback ...")
+    stopped = replace(it.results[2], folds=it.results[2].folds[:2])
+    combined = replace(it, results=(failed, it.results[1], stopped, *it.results[3:])).combine(worse=10)
+    assert combined.n_candidates == 4
+    assert not {member.proposal.number for member in combined.members} & {0, 2}
+
+
+def test_a_single_trial_is_no_ensemble_even_where_its_score_rounds_up() -> None:
+    it = done()
+    combined = replace(it, results=it.results[:1]).combine(worse=10)
+    assert [member.weight for member in combined.members] == [1]
+    assert combined.trained is None
+
+
+def test_what_is_not_better_out_of_fold_is_not_used() -> None:
+    assert done().combine(worse=-10).trained is None
+
+
+def test_weights_are_chosen_by_few_rows_and_scored_by_all() -> None:
+    it = done("multiclass")
+    few, every = it.combine(rows=60), it.combine()
+    assert few.n_candidates == every.n_candidates == 6
+    assert few.chosen_at != every.chosen_at
+    assert it.combine(rows=60) == few
+
+
+def test_models_that_were_not_kept_are_fitted_again_to_the_same_model() -> None:
+    kept = done("binary")
+    first = kept.combine(worse=1)
+    assert first.trained is not None
+    X = training_of(kept.experiment).X
+    before = models.load(Path(first.trained.folder)).predict(X)
+    for folder in [*Path("study/folds").glob("*/[0-9]"), Path("study/models")]:
+        shutil.rmtree(folder)
+    again = kept.combine(worse=1)
+    assert again.trained is not None
+    assert again == first
+    assert models.load(Path(again.trained.folder)).predict(X).tobytes() == before.tobytes()
+    fitted = {path.parent.parent.name for path in Path("study/folds").rglob("size.json")}
+    assert len(fitted) == len(again.members)
+
+
+def test_the_number_of_members_is_held() -> None:
+    assert len(done("binary").combine(worse=1, size=2).members) <= 2
+
+
+def test_too_many_parameters_are_chosen_again_within_the_limit() -> None:
+    it = done("regression")
+    free = it.combine(worse=10, parameters=None)
+    assert free.trained is not None
+    limit = free.trained.n_parameters // 2
+    tight = it.combine(worse=10, parameters=limit)
+    assert tight.trained is None or tight.trained.n_parameters <= limit
+    sizes = [
+        fold_model.n_parameters(folder)
+        for member in tight.members
+        for folder in fold_model.models_of(it.experiment, it.results[member.proposal.number])
+    ]
+    assert 0 < sum(sizes) <= limit
+
+
+def test_where_nothing_is_within_the_limits_there_is_no_ensemble() -> None:
+    combined = done().combine(worse=10, parameters=1)
+    assert combined.members == ()
+    assert combined.trained is None
+    assert np.isnan(combined.mean)
+
+
+def test_a_limit_on_time_is_measured_once_and_held() -> None:
+    it = done("binary")
+    begun = time.perf_counter()
+    free = it.combine(worse=1, milliseconds=1e6)
+    passed = 1e3 * (time.perf_counter() - begun)
+    assert free.milliseconds is not None
+    assert 0 < free.milliseconds < 1_000 / len(training_of(it.experiment).X) * passed
+    assert it.combine(worse=1, milliseconds=1e6) == free
+    tight = it.combine(worse=1, milliseconds=free.milliseconds / 2)
+    assert tight.milliseconds is None or tight.milliseconds <= free.milliseconds / 2
+    assert len(tight.members) < len(free.members)
+    assert it.combine(worse=1).milliseconds is None
+
+
+def test_the_standard_error_is_that_of_the_folds() -> None:
+    it = done("regression", n_each=1)
+    combined = replace(it, results=it.results[1:2]).combine()
+    values = [fold.value for fold in it.results[1].folds]
+    assert combined.mean == pytest.approx(fmean(values), rel=1e-6)
+    assert combined.standard_error == pytest.approx(stdev(values) / 3**0.5, rel=1e-4)

@@ -1,0 +1,84 @@
+"""Finetune: a final fit that went wrong, or that time ended, is told; a bad one is not taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import chdir
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.config import compose
+from flows.plan import decide, plan
+from tasks import model as models
+from tasks.finetune import finetune
+from tasks.model import Fitted, Model, Validated
+from tasks.prepare import prepare
+from tasks.records import Prepared, Proposal, Winner
+from tasks.split import split
+from tasks.trial import run_trial
+from tasks.workspace import Experiment, training_of
+
+FAST = ["source.name=iris", "folds.n_splits=3", "model.lightgbm.rounds=60"]
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A family whose final fit learns nothing; its folds are sound."""
+
+    inner: Model
+
+    def workspace(self, *arguments: Any) -> Any:
+        return self.inner.workspace(*arguments)
+
+    def validate(self, *arguments: Any, **more: Any) -> Validated:
+        return self.inner.validate(*arguments, **more)
+
+    def fit(self, workspace: Any, hyperparameters: Mapping[str, Any], *more: Any) -> Fitted:
+        return self.inner.fit(workspace, {**hyperparameters, "learning_rate": 1e-9}, *more)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[tuple[Experiment, Prepared, Winner]]:
+    with chdir(tmp_path):
+        composed = compose(FAST)
+        planned = plan(composed)
+        prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
+        decided = decide(composed, prepared)
+        divided = split.fn(prepared, decided.splitter, "stratified", 0.2)
+        experiment = Experiment(
+            digest="finetune", folder=str(tmp_path / "study"), split=divided.folder, problem=prepared.problem,
+            families=planned.families, loss=decided.loss, metric=decided.metric, base=None, seed=0,
+            n_folds=divided.n_folds, growth=divided.growth, n_threads=1, keep_models=False,
+        )  # fmt: skip
+        space = planned.space.families["lightgbm"]
+        result = run_trial(experiment, Proposal(0, "lightgbm", {**space.fixed, **space.start}))
+        winner = Winner(result.proposal, result.score, 0.0, result.folds, result.rounds(divided.growth))
+        yield experiment, prepared, winner
+
+
+def test_a_sound_fit_is_taken_without_a_word(here: tuple[Experiment, Prepared, Winner]) -> None:
+    experiment, prepared, winner = here
+    trained = finetune.fn(experiment, prepared, winner, 2, None)
+    assert (trained.note, trained.rounds) == ("", winner.rounds)
+
+
+def test_a_fit_that_went_wrong_gives_way_to_the_model_of_a_fold(here: tuple[Experiment, Prepared, Winner]) -> None:
+    experiment, prepared, winner = here
+    families: dict[str, Any] = {name: Failing(family) for name, family in experiment.families.items()}
+    trained = finetune.fn(replace(experiment, digest="wild", families=families), prepared, winner, 1, None)
+    median = sorted(winner.folds, key=lambda fold: fold.cost)[1]
+    assert f"the model of fold {median.fold}" in trained.note
+    assert trained.rounds == median.rounds
+    training = training_of(experiment)
+    assert np.mean(models.load(Path(trained.folder)).predict(training.X).argmax(axis=1) == training.y) > 0.9
+
+
+def test_a_fit_without_time_says_after_how_many_rounds_it_ended(here: tuple[Experiment, Prepared, Winner]) -> None:
+    experiment, prepared, winner = here
+    trained = finetune.fn(experiment, prepared, winner, 1, time.time() - 1)
+    assert "the model of fold" in trained.note or "after 1 rounds" in trained.note

@@ -1,0 +1,74 @@
+"""Models of folds: which trials' are worth keeping, and that the others are removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.fold_model import best_complete, prune
+from tasks.loss.mse import MSE
+from tasks.records import FoldScore, Problem, Proposal, TrialResult
+from tasks.study import fold_file
+from tasks.workspace import Experiment
+
+N_FOLDS = 2
+
+
+def experiment(folder: Path, metric: str = "rmse") -> Experiment:
+    return Experiment(
+        digest="", folder=str(folder), split="", problem=Problem("regression", "y", ()), families={}, loss=MSE(),
+        metric=metric, base=None, seed=0, n_folds=N_FOLDS, growth=2.0, n_threads=1, keep_models=True,
+    )  # fmt: skip
+
+
+def result(number: int, value: float, family: str = "a", n_folds: int = N_FOLDS, **hyperparameters: Any) -> TrialResult:
+    folds = tuple(FoldScore(fold, value, 0.0, None, 0.0) for fold in range(n_folds))
+    return TrialResult(Proposal(number, family, hyperparameters or {"x": number}), folds, None, was_cut=False)
+
+
+def numbers(results: list[TrialResult]) -> list[int]:
+    return [one.proposal.number for one in results]
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("rmse", [1, 3]), ("roc_auc", [0, 2])])
+def test_the_best_are_the_best_by_the_metric_in_the_order_of_their_numbers(
+    tmp_path: Path, metric: str, expected: list[int]
+) -> None:
+    results = [result(0, 0.9), result(1, 0.2), result(2, 0.8), result(3, 0.1)]
+    assert numbers(best_complete(experiment(tmp_path, metric), results, 2)) == expected
+
+
+def test_each_family_s_best_is_among_them(tmp_path: Path) -> None:
+    results = [result(0, 0.1), result(1, 0.2), result(2, 0.3), result(3, 0.9, "b"), result(4, 0.8, "b")]
+    assert numbers(best_complete(experiment(tmp_path), results, 3)) == [0, 1, 4]
+    assert numbers(best_complete(experiment(tmp_path), results, 1)) == [0, 4]
+
+
+def test_of_equals_and_of_the_same_hyperparameters_the_first_counts(tmp_path: Path) -> None:
+    results = [result(0, 0.5), result(1, 0.1, y=1), result(2, 0.1, y=1), result(3, 0.5)]
+    assert numbers(best_complete(experiment(tmp_path), results, 2)) == [0, 1]
+
+
+def test_what_failed_or_stopped_before_its_last_fold_is_never_among_them(tmp_path: Path) -> None:
+    failed = TrialResult(Proposal(1, "a", {"x": 1}), (), "Traceback ...", was_cut=False)
+    results = [result(0, 0.5), failed, result(2, 0.1, n_folds=1)]
+    assert numbers(best_complete(experiment(tmp_path), results, 5)) == [0]
+
+
+def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(tmp_path: Path) -> None:
+    here = experiment(tmp_path)
+    results = [result(0, 0.5), result(1, 0.1, y=1), result(2, 0.1, y=1), result(3, 0.4, n_folds=1)]
+    files = {
+        (one.proposal.number, fold): fold_file(tmp_path, one.proposal, fold)
+        for one in results
+        for fold in range(len(one.folds))
+    }
+    for file in files.values():
+        file.with_suffix("").mkdir(parents=True, exist_ok=True)
+        file.touch()
+    prune(here, results, 1)
+    left = {key for key, file in files.items() if file.with_suffix("").exists()}
+    assert left == {(1, 0), (1, 1), (2, 0), (2, 1)}
+    assert all(file.exists() for file in files.values())
