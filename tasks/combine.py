@@ -99,9 +99,9 @@ def _choose(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialRe
     values = []
     for fold in range(experiment.n_folds):
         rows = training_of(experiment).folds[fold][1]
-        # Where folds are drawn several times over, other folds have rows of this one.
-        others = [other.without(rows) for number, other in enumerate(shown) if number != fold]
-        fair = ensemble.weigh([other for other in others if len(other.rows)], costs, metric, seed)
+        # The fold itself is left without a row, and where folds are drawn several times over, others lose theirs of it.
+        others = [other for other in (one.without(rows) for one in shown) if len(other.rows)]
+        fair = ensemble.weigh(others, costs, metric, seed)
         values.append(score(metric, [_read(experiment, trials, fold, 1.0, fair)], fair[fair > 0]))
     return _Chosen(trials, weights, values, score(metric, shown, weights))
 
