@@ -39,7 +39,11 @@ def say_notes(title: str, notes: tuple[str, ...]) -> None:
 def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     """Who is in the ensemble, how it scored beside the best trial alone, and which of the two is the final model."""
     if not combined.members:
-        say("no ensemble: it needs two folds, and trials within ensemble.parameters and .milliseconds", "yellow")
+        say(
+            "no ensemble: it needs two folds, and trials judged on all rows and folds and within ensemble.parameters "
+            "and ensemble.milliseconds",
+            "yellow",
+        )
         return
     members = sorted(combined.members, key=lambda member: -member.weight)
     who = ", ".join(f"trial {m.proposal.number} {m.proposal.family} {m.weight:.3g}" for m in members)

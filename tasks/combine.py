@@ -89,6 +89,8 @@ def _choose_within(
 
 
 def _choose(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], costs: Floats) -> _Chosen:
+    if not trials:
+        return _Chosen((), np.zeros(0), [], np.nan)
     metric, seed = experiment.metric, experiment.seed
     n_rows = sum(len(valid) for _, valid in training_of(experiment).folds)
     share = min(1.0, ensemble.rows / n_rows)
