@@ -10,9 +10,8 @@ from statistics import fmean, median, stdev
 from typing import Any, Protocol
 
 from optuna.trial import FrozenTrial
-from prefect.futures import PrefectFuture
-from prefect.task_runners import TaskRunner
 
+from flows.runner import Runner, Submitted
 from tasks.metric import METRICS, better
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.refusal import Refusal
@@ -21,8 +20,6 @@ from tasks.search.sampled import as_running
 from tasks.study import Study
 from tasks.trial import run_trial, run_trials
 from tasks.workspace import Experiment
-
-SHORT_SECONDS = 1.0  # trials shorter than this share a task run, whose fixed cost is some 25 ms
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def tune(
     study: Study,
     search: Search,
     space: Space,
-    runner: TaskRunner[Any],
+    runner: Runner,
     *,
     n_trials: int,
     seconds: float | None,
@@ -112,8 +109,8 @@ class _Loop:
         self.told(result, trial, is_reused=False)
 
 
-def _run(loop: _Loop, runner: TaskRunner[Any], n_trials: int, deadline: float | None, n_shared: int) -> None:
-    out: deque[PrefectFuture[list[TrialResult]]] = deque()
+def _run(loop: _Loop, runner: Runner, n_trials: int, deadline: float | None, n_shared: int) -> None:
+    out: deque[Submitted[list[TrialResult]]] = deque()
     asked = len(loop.results)
     is_short = False
     while True:
@@ -129,7 +126,7 @@ def _run(loop: _Loop, runner: TaskRunner[Any], n_trials: int, deadline: float | 
         for result in out.popleft().result():
             if not result.was_cut and len(loop.results) == result.proposal.number:
                 loop.tell(result)
-                is_short = sum(fold.seconds for fold in result.folds) < SHORT_SECONDS
+                is_short = sum(fold.seconds for fold in result.folds) < runner.short_seconds
 
 
 def _is_over(loop: _Loop, deadline: float | None) -> bool:
@@ -148,15 +145,12 @@ def _ask(loop: _Loop, number: int, n: int) -> list[Proposal]:
 
 
 def _submit(
-    experiment: Experiment, runner: TaskRunner[Any], batch: Sequence[Proposal], deadline: float | None
-) -> PrefectFuture[list[TrialResult]]:
+    experiment: Experiment, runner: Runner, batch: Sequence[Proposal], deadline: float | None
+) -> Submitted[list[TrialResult]]:
     first, last = batch[0].number, batch[-1].number
     name = f"trial-{first}" if first == last else f"trials-{first}-{last}"
     task = run_trials.with_options(task_run_name=name)
-    future: PrefectFuture[list[TrialResult]] = runner.submit(
-        task, parameters={"experiment": experiment, "proposals": batch, "deadline": deadline}
-    )
-    return future
+    return runner.submit(task, {"experiment": experiment, "proposals": batch, "deadline": deadline})
 
 
 def _count(results: Sequence[TrialResult], requested: int, n_reused: int) -> TrialCounts:
