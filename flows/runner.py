@@ -7,6 +7,8 @@ import functools
 import logging
 import multiprocessing
 import os
+import re
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -32,14 +34,16 @@ SHARE = 0.025   # of a trial's time that a task run's own cost may take before t
 N_LOST = 3      # workers that one batch of trials may lose, beyond the retries of Dask (3) and Ray (3) themselves
 ANSWER_SECONDS = 3
 RECORD_SECONDS = 30
+QUIET_RAY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
 
 @dataclass(frozen=True)
 class Runner:
     """One of Prefect's task runners, with what the search must know of it; entered for the time of the search.
 
-    fixed_seconds: what a task run costs beside its work. lost: what a future raises when its worker has died.
-    is_elsewhere: whether task runs end in other processes. options: entered around each submit.
+    fixed_seconds: what a task run costs beside its work. is_elsewhere: whether task runs end in other processes.
+    lost: what a future raises when its worker has died; gone: when all are out of reach. options: entered around each
+    submit.
     """
 
     task_runner: TaskRunner[Any]
@@ -47,6 +51,7 @@ class Runner:
     fixed_seconds: float
     is_elsewhere: bool = False
     lost: tuple[type[BaseException], ...] = ()
+    gone: tuple[type[BaseException], ...] = ()
     options: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
     task_run_ids: list[str] = field(default_factory=list)
 
@@ -101,6 +106,8 @@ class Submitted(Generic[T]):
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
                 _record_crash(self.future, reason)
                 self.future = self.runner._submit(self.task, self.parameters)
+            except self.runner.gone as error:
+                raise Refusal(f"the cluster went away ({error}). Nothing is lost: the same command goes on.") from error
         raise Refusal(
             f"{self.task.task_run_name}: its worker died {N_LOST} times ({reason}), perhaps for want of memory. "
             "Nothing is lost: with fewer runner.workers the same command goes on."
@@ -124,10 +131,12 @@ def dask(workers: int | Literal["auto"], address: str | None) -> Runner:
         Refusal: for a number of workers that is none, without the extra `dask`, or when the cluster can't be used.
     """
     with _extra("dask"):
-        from distributed import CancelledError
+        from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
         from prefect_dask import DaskTaskRunner
-    of_dask = functools.partial(Runner, is_elsewhere=True, fixed_seconds=0.1, lost=(KilledWorker, CrashedRun))
+    of_dask = functools.partial(
+        Runner, is_elsewhere=True, fixed_seconds=0.1, lost=(KilledWorker, CrashedRun), gone=(FutureCancelledError,)
+    )
     if address is not None:
         _check_count_is_auto(workers)
         return of_dask(DaskTaskRunner(address=address), _look_at_dask(address))
@@ -162,17 +171,16 @@ def ray(workers: int | Literal["auto"], address: str | None) -> Runner:
         lost=(exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.OutOfMemoryError, CrashedRun),
         options=functools.partial(remote_options, max_retries=3),
     )
-    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is not None:
         _check_count_is_auto(workers)
-        return of_ray(RayTaskRunner(address, quiet), _look_at_ray(address, quiet))
+        return of_ray(RayTaskRunner(address, QUIET_RAY), _look_at_ray(address))
     local = {
         "num_cpus": count(workers),
         "include_dashboard": False,
         "object_store_memory": 100_000_000,     # bytes: no table passes through it
         "_node_ip_address": "127.0.0.1",
     }
-    return of_ray(RayTaskRunner(init_kwargs=quiet | local), count(workers))
+    return of_ray(RayTaskRunner(init_kwargs=QUIET_RAY | local), count(workers))
 
 
 def count(workers: int | str) -> int:
@@ -223,32 +231,56 @@ def _check_guard(name: str) -> None:
         )
 
 
+def _check_answers(address: str, schemes: tuple[str, ...], remedy: str) -> None:
+    """Dask's and Ray's servers both speak first, so that a stranger's port is known by its silence; their own clients
+    wait up to minutes for either."""
+    match = re.fullmatch(rf"(?:({'|'.join(schemes)})://)?([\w.-]+|\[[0-9a-fA-F:]+\]):(\d{{1,5}})", address)
+    if match is None:
+        raise Refusal(f"runner.address={address} is no address; write {schemes[0]}://HOST:PORT.")
+    try:
+        with socket.create_connection((match[2].strip("[]"), int(match[3])), ANSWER_SECONDS) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            reason = "" if match[1] == "tls" or connection.recv(1) else "it hung up"
+    except (OSError, OverflowError) as error:
+        reason = str(error)
+    if reason:
+        raise Refusal(f"runner.address={address} does not answer ({reason}); {remedy}.")
+
+
 def _look_at_dask(address: str) -> int:
-    """The number of threads of a cluster's workers, all of which see this folder."""
+    """The number of threads of the workers at an address, all of which see the current folder."""
     from distributed import Client
 
+    _check_answers(address, ("tcp", "tls"), "start one by `dask scheduler`, or leave it out for a local cluster")
     try:
         client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise Refusal(
-            f"runner.address={address} does not answer as a Dask scheduler ({error}); "
-            "start one by `dask scheduler`, or leave runner.address out for a local cluster."
-        ) from error
+        raise Refusal(f"runner.address={address} can't be used: {error}") from error
     with client, tempfile.NamedTemporaryFile(prefix=".finefold-", dir=Path.cwd()) as marker:
-        n_threads = sum(client.nthreads().values())
+        n_threads = int(sum(client.nthreads().values()))
         if not n_threads:
-            raise Refusal(f"runner.address={address} has no workers; start some by `dask worker {address}`.")
+            raise Refusal(f"runner.address={address} has no worker; start some by `dask worker {address}`.")
         blind = [worker for worker, sees in client.run(os.path.exists, marker.name).items() if not sees]
         if blind:
-            raise Refusal(f"runner.address={address}: {blind[0]} does not see {Path.cwd()}, which workers read and write")
+            raise Refusal(
+                f"runner.address={address}: its worker {blind[0]} does not see {Path.cwd()}; run in a folder that all "
+                "workers share, by the same path."
+            )
     return n_threads
 
 
-def _look_at_ray(address: str, quiet: dict[str, Any]) -> int:
+@functools.cache    # connecting takes a second
+def _look_at_ray(address: str) -> int:
+    """The number of cores of the cluster at an address."""
     import ray as library
 
-    context = library.init(address, **quiet)
+    _check_answers(address, ("ray",), "start one by `ray start --head`, or leave it out for a local Ray")
     try:
+        library.init(address, **QUIET_RAY)
         return int(library.cluster_resources()["CPU"])
+    except (ConnectionError, RuntimeError) as error:
+        raise Refusal(
+            f"runner.address={address} can't be used: {error}. If it wants a token, export RAY_AUTH_MODE=token."
+        ) from error
     finally:
-        context.disconnect()
+        library.shutdown()

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
-from typing import Any, Protocol
+from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
