@@ -180,7 +180,7 @@ def ray(workers: int | Literal["auto"], address: str | None) -> Runner:
         "object_store_memory": 100_000_000,     # bytes: no table passes through it
         "_node_ip_address": "127.0.0.1",
     }
-    return of_ray(RayTaskRunner(init_kwargs=QUIET_RAY | local), count(workers))
+    return of_ray(RayTaskRunner("local", QUIET_RAY | local), count(workers))
 
 
 def count(workers: int | str) -> int:
