@@ -19,7 +19,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from prefect import Task, flow
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
-from prefect.exceptions import CrashedRun
+from prefect.exceptions import CrashedRun, ObjectNotFound
 from prefect.futures import PrefectFuture
 from prefect.states import Crashed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -34,6 +34,7 @@ SHARE = 0.025   # of a trial's time that a task run's own cost may take before t
 N_LOST = 3      # workers that one batch of trials may lose, beyond the retries of Dask (3) and Ray (3) themselves
 ANSWER_SECONDS = 3
 RECORD_SECONDS = 30
+GUARD = "Worker processes import the script that starts them: call run() under `if __name__ == '__main__':` there."
 QUIET_RAY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
 
@@ -66,7 +67,10 @@ class Runner:
 
     def _submit(self, task: Task[Any, T], parameters: dict[str, Any]) -> PrefectFuture[T]:
         with self.options(), _small_context() if self.is_elsewhere else contextlib.nullcontext():
-            future: PrefectFuture[T] = self.task_runner.submit(task, parameters=parameters)
+            try:
+                future: PrefectFuture[T] = self.task_runner.submit(task, parameters=parameters)
+            except RuntimeError as error:  # Dask's local cluster begins here
+                raise Refusal(f"the workers can't be started: {error}. {GUARD}") from error
         self.task_run_ids.append(str(future.task_run_id))
         return future
 
@@ -206,7 +210,8 @@ def _small_context() -> AbstractContextManager[Any]:
 
 
 def _record_crash(future: PrefectFuture[Any], reason: str) -> None:
-    with get_client(sync_client=True) as client:
+    # Where no worker had begun it, the server does not know of it.
+    with get_client(sync_client=True) as client, contextlib.suppress(ObjectNotFound):
         client.set_task_run_state(future.task_run_id, Crashed(message=reason), force=True)
 
 
@@ -226,9 +231,7 @@ def _check_count_is_auto(workers: int | str) -> None:
 def _check_guard(name: str) -> None:
     """Worker processes import the main script first; one that runs the search without a guard would begin anew."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise Refusal(
-            f"runner={name} starts processes that import your script: call run() under `if __name__ == '__main__':`."
-        )
+        raise Refusal(f"runner={name} starts processes. {GUARD}")
 
 
 def _check_answers(address: str, schemes: tuple[str, ...], remedy: str) -> None:

@@ -15,12 +15,14 @@ from tasks.model import Model, Validated
 
 @dataclass(frozen=True)
 class Observed:
-    """Notes each fold that is begun, with its process; the first process to come is slow, or dies once."""
+    """Notes each fold that is begun, with its process. The first process to come waits `slow_seconds` in each fold;
+    once `dies_at` folds were begun, `deaths` processes die."""
 
     inner: Model
     notes: str
     slow_seconds: float
-    dies_at: int | None
+    dies_at: int
+    deaths: int
 
     def workspace(self, *arguments: Any) -> Any:
         return self.inner.workspace(*arguments)
@@ -30,7 +32,7 @@ class Observed:
         with (notes / "folds").open("a") as file:
             file.write(f"{os.getpid()}\n")
         n_begun = len((notes / "folds").read_text().splitlines())
-        if self.dies_at is not None and n_begun > self.dies_at and first(notes / "died"):
+        if n_begun > self.dies_at and any(first(notes / f"died-{n}") for n in range(self.deaths)):
             os.kill(os.getpid(), signal.SIGKILL)
         first(notes / "slow")
         if self.slow_seconds and (notes / "slow").read_text() == str(os.getpid()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,13 +46,15 @@ class Searching:
     folder: Path
     experiment: Experiment
 
-    def run(self, choice: str, name: str, *runner: str, slow: float = 0.0, dies_at: int | None = None) -> Searched:
+    def run(
+        self, choice: str, name: str, *runner: str, slow: float = 0.0, dies_at: int = 0, deaths: int = 0
+    ) -> Searched:
         planned = plan(compose([f"search={choice}", *runner, *FAST]))
         notes = self.folder / name
         notes.mkdir()
         observed = importlib.import_module("observed").Observed
         families: dict[str, Any] = {
-            key: observed(family, str(notes), slow, dies_at) for key, family in self.experiment.families.items()
+            key: observed(family, str(notes), slow, dies_at, deaths) for key, family in self.experiment.families.items()
         }
 
         @flow(name="searching")
@@ -79,13 +82,16 @@ class Searched:
     @property
     def outcome(self) -> list[tuple[Any, ...]]:
         """The winner, then every trial with its folds, but for the seconds that they took."""
-        trials = [(r.proposal, r.error, [(f.fold, f.value, f.cost, f.rounds) for f in r.folds]) for r in self.tuned.results]
+        trials = [
+            (r.proposal, r.error, [(f.fold, f.value, f.cost, f.rounds) for f in r.folds]) for r in self.tuned.results
+        ]
         return [(self.tuned.winner.proposal, self.tuned.winner.mean), *trials]
 
     def task_runs(self) -> tuple[set[int], set[str]]:
-        """Of the trials whose task runs stand in the server's database the numbers, and of all task runs the states."""
+        """The trials of all task runs in the server's database, by number, and the states of those task runs."""
+        mine = FlowRunFilter.model_validate({"id": {"any_": [self.flow_run_id]}})
         with get_client(sync_client=True) as client:
-            runs = client.read_task_runs(flow_run_filter=FlowRunFilter.model_validate({"id": {"any_": [self.flow_run_id]}}))
+            runs = client.read_task_runs(flow_run_filter=mine)
         numbers = [[int(number) for number in run.name.split("-")[1:]] for run in runs]
         return {n for ends in numbers for n in range(ends[0], ends[-1] + 1)}, {str(run.state_name) for run in runs}
 
@@ -127,7 +133,8 @@ def undisturbed(on_iris: Searching) -> Searched:
 def scheduler(on_iris: Searching) -> Iterator[str]:
     """The address of a Dask scheduler with two worker processes that runs already."""
     distributed = pytest.importorskip("distributed", reason="needs the extra dask: make test-all")
-    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=None) as cluster:
+    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": None}
+    with distributed.LocalCluster(2, **options) as cluster:
         yield cluster.scheduler_address
 
 
@@ -166,11 +173,26 @@ def test_a_slow_worker_changes_nothing_and_no_task_run_is_lost(
 def test_a_killed_worker_loses_the_fold_it_was_at_and_nothing_else(
     on_iris: Searching, undisturbed: Searched, processes: list[str]
 ) -> None:
-    there = on_iris.run("bayesian", f"killed-{processes[0]}", *processes, dies_at=10)
-    assert (on_iris.folder / f"killed-{processes[0]}" / "died").exists()
+    there = on_iris.run("bayesian", f"killed-{processes[0]}", *processes, dies_at=10, deaths=1)
     assert there.outcome == undisturbed.outcome
     assert len(there.processes) == 3 * N + 1
     assert there.task_runs() == (set(range(N)), {"Completed"})
+
+
+@pytest.mark.slow
+def test_a_batch_that_the_scheduler_gave_up_on_is_begun_anew_a_few_times(
+    on_iris: Searching, undisturbed: Searched
+) -> None:
+    pytest.importorskip("prefect_dask", reason="needs the extra dask: make test-all")
+    dask = importlib.import_module("dask")
+    local = ("runner=dask", "runner.workers=1")
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        there = on_iris.run("bayesian", "given-up-once", *local, dies_at=10, deaths=1)
+        assert there.outcome == undisturbed.outcome
+        assert len(there.processes) == 3 * N + 1
+        assert there.task_runs() == (set(range(N)), {"Completed", "Crashed"})
+        with pytest.raises(Refusal, match=r"trial-\d: its worker died 3 times \(KilledWorker"):
+            on_iris.run("bayesian", "hopeless", *local, dies_at=10, deaths=100)
 
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
@@ -190,6 +212,6 @@ def test_an_address_that_does_not_answer_is_refused(runner: str) -> None:
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
 def test_a_runner_without_its_extra_says_what_to_install(runner: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, f"prefect_{runner}", None)
+    monkeypatch.setitem(sys.modules, f"prefect_{runner}", None)
     with pytest.raises(Refusal, match=rf'pip install "finefold\[{runner}\]"'):
         plan(compose([f"runner={runner}"]))
