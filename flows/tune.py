@@ -116,7 +116,10 @@ def _run(loop: _Loop, runner: Runner, n_trials: int, deadline: float | None, n_s
     while True:
         while asked < min(n_trials, len(loop.results) + loop.window) and not _is_over(loop, deadline):
             room = min(n_trials, len(loop.results) + loop.window) - asked
-            batch = _ask(loop, asked, min(room, n_shared) if is_short else 1)
+            n = min(n_shared, n_trials - asked) if is_short else 1
+            if out and room < n:  # a whole batch is waited for, or else trials would be asked one by one for ever
+                break
+            batch = _ask(loop, asked, min(room, n))
             if not batch:
                 break
             asked += len(batch)
