@@ -10,16 +10,18 @@ import os
 import re
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from prefect import Task, flow
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
-from prefect.exceptions import CrashedRun, ObjectNotFound
+from prefect.exceptions import CrashedRun, PrefectHTTPStatusError
 from prefect.futures import PrefectFuture
 from prefect.states import Crashed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -34,6 +36,7 @@ SHARE = 0.025   # of a trial's time that a task run's own cost may take before t
 N_LOST = 3      # workers that one batch of trials may lose, beyond the retries of Dask (3) and Ray (3) themselves
 ANSWER_SECONDS = 3
 RECORD_SECONDS = 30
+CRASH_SECONDS = 2
 GUARD = "Worker processes import the script that starts them: call run() under `if __name__ == '__main__':` there."
 QUIET_RAY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
@@ -109,6 +112,7 @@ class Submitted(Generic[T]):
             except self.runner.lost as error:
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
                 _record_crash(self.future, reason)
+                self.runner.task_run_ids.remove(str(self.future.task_run_id))
                 self.future = self.runner._submit(self.task, self.parameters)
             except self.runner.gone as error:
                 raise Refusal(f"the cluster went away ({error}). Nothing is lost: the same command goes on.") from error
@@ -210,9 +214,17 @@ def _small_context() -> AbstractContextManager[Any]:
 
 
 def _record_crash(future: PrefectFuture[Any], reason: str) -> None:
-    # Where no worker had begun it, the server does not know of it.
-    with get_client(sync_client=True) as client, contextlib.suppress(ObjectNotFound):
-        client.set_task_run_state(future.task_run_id, Crashed(message=reason), force=True)
+    """Ends a lost task run in the server's database, once it stands there; one that no worker had begun never does."""
+    deadline = time.monotonic() + CRASH_SECONDS
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            try:
+                client.set_task_run_state(future.task_run_id, Crashed(message=reason), force=True)
+                return
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != HTTPStatus.NOT_FOUND:
+                    raise
+            time.sleep(0.2)
 
 
 @contextlib.contextmanager
