@@ -186,7 +186,6 @@ def ray(workers: int | Literal["auto"], address: str | None) -> Runner:
         "num_cpus": count(workers),
         "include_dashboard": False,
         "object_store_memory": 100_000_000,     # bytes: no table passes through it
-        "_node_ip_address": "127.0.0.1",
     }
     return of_ray(RayTaskRunner("local", QUIET_RAY | local), count(workers))
 
@@ -294,8 +293,7 @@ def _look_at_ray(address: str) -> int:
         library.init(address, **QUIET_RAY)
         return int(library.cluster_resources()["CPU"])
     except (ConnectionError, RuntimeError) as error:
-        raise Refusal(
-            f"runner.address={address} can't be used: {error}. If it wants a token, export RAY_AUTH_MODE=token."
-        ) from error
+        hint = "If it wants a token, export RAY_AUTH_MODE=token."
+        raise Refusal(f"runner.address={address} can't be used: {error}. {hint}") from error
     finally:
         library.shutdown()

@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.runtime import flow_run
 
 from flows.config import compose
+from flows.pipeline import run
 from flows.plan import decide, plan, settle
 from flows.server import Server
 from flows.tune import Tuned, tune
@@ -159,6 +160,19 @@ def test_a_running_scheduler_gives_the_same_trials_and_winner_as_threads(
 
 
 @pytest.mark.slow
+def test_the_main_job_gives_the_same_on_workers_that_began_in_another_folder(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    budget = [*FAST, "search.trials=5"]
+    there = run([*budget, "runner=dask", f"runner.address={scheduler}"])
+    assert there.trials.reused == 0
+    here = run([*budget, "resume=never"])
+    assert (here.cv, here.best, here.holdout) == (there.cv, there.best, there.holdout)
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "mlruns"}
+
+
+@pytest.mark.slow
 def test_a_slow_worker_changes_nothing_and_no_task_run_is_lost(
     on_iris: Searching, undisturbed: Searched, processes: list[str]
 ) -> None:
@@ -193,6 +207,16 @@ def test_a_batch_that_the_scheduler_gave_up_on_is_begun_anew_a_few_times(
         assert there.task_runs() == (set(range(N)), {"Completed", "Crashed"})
         with pytest.raises(Refusal, match=r"trial-\d: its worker died 3 times \(KilledWorker"):
             on_iris.run("bayesian", "hopeless", *local, dies_at=10, deaths=100)
+
+
+def test_a_scheduler_without_workers_is_refused() -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask: make test-all")
+    with distributed.LocalCluster(0, dashboard_address="127.0.0.1:0") as cluster:
+        address = cluster.scheduler_address
+        with pytest.raises(Refusal, match=f"runner.address={address} has no worker; start some by `dask worker"):
+            plan(compose(["runner=dask", f"runner.address={address}"]))
+        with pytest.raises(Refusal, match=r"runner.workers=2: the cluster at runner.address has the workers it has"):
+            plan(compose(["runner=dask", f"runner.address={address}", "runner.workers=2"]))
 
 
 @pytest.mark.parametrize("runner", ["dask", "ray"])
