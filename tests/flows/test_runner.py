@@ -134,8 +134,8 @@ def undisturbed(on_iris: Searching) -> Searched:
 def scheduler(on_iris: Searching) -> Iterator[str]:
     """The address of a Dask scheduler with two worker processes that runs already."""
     distributed = pytest.importorskip("distributed", reason="needs the extra dask: make test-all")
-    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": None}
-    with distributed.LocalCluster(2, **options) as cluster:
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": None}
+    with distributed.LocalCluster(**options) as cluster:
         yield cluster.scheduler_address
 
 
@@ -211,7 +211,7 @@ def test_a_batch_that_the_scheduler_gave_up_on_is_begun_anew_a_few_times(
 
 def test_a_scheduler_without_workers_is_refused() -> None:
     distributed = pytest.importorskip("distributed", reason="needs the extra dask: make test-all")
-    with distributed.LocalCluster(0, dashboard_address="127.0.0.1:0") as cluster:
+    with distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
         address = cluster.scheduler_address
         with pytest.raises(Refusal, match=f"runner.address={address} has no worker; start some by `dask worker"):
             plan(compose(["runner=dask", f"runner.address={address}"]))
