@@ -37,7 +37,7 @@ def test_the_first_screen_holds_the_two_commands() -> None:
 def test_make_knows_what_the_readme_says(target: str) -> None:
     ended = shell(f"make --always-make --dry-run {target}", ROOT)
     assert ended.returncode == 0
-    last = {"run": "finefold run", "test": "-m pytest", "test-all": "-m pytest", "install": "installed", "lint": "mypy"}[target]
+    last = {"run": "finefold run", "install": "installed", "lint": "mypy"}.get(target, "-m pytest")
     assert last in ended.stdout
 
 
