@@ -41,16 +41,22 @@ class TaskRunsSeen(logging.Filter):
 def wait_until_recorded(seen: TaskRunsSeen, expected: list[str], flow_run_ids: list[str], seconds: float) -> str:
     """Waits until the end of each expected task run, and of all that the server knows of the flow runs, stands in its
     database; '' or, after so many seconds, what is missing."""
-    import httpx
-
-    deadline = time.monotonic() + seconds
     flush(seconds)
     expected = list(dict.fromkeys([*expected, *seen.ids]))  # the last ones ended while the queue was emptied
     seen.ids.clear()
-    missing, problem = expected, ""
+    return wait_for(expected, seconds, flow_run_ids)
+
+
+def wait_for(task_run_ids: list[str], seconds: float, flow_run_ids: list[str] | None = None) -> str:
+    """Waits until the server has recorded that these task runs have ended, wherever they ran, and all that it knows
+    of these flow runs; '' or, after so many seconds, what is missing."""
+    import httpx
+
+    deadline = time.monotonic() + seconds
+    missing, problem = task_run_ids, ""
     while True:
         try:
-            missing, unfinished = _unrecorded(missing, flow_run_ids)
+            missing, unfinished = _unrecorded(missing, flow_run_ids or [])
             if not missing and not unfinished:
                 return ""
             problem = f"{len(missing)} are missing, not ended there: {', '.join((missing + unfinished)[:5])}"

@@ -291,13 +291,13 @@ def _identity(job: Job, base: Path | None) -> dict[str, Any]:
 def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:
     return Experiment(
         digest=f"{digest}-{study.folder.name}",
-        folder=str(study.folder),
-        split=job.split.folder,
+        folder=str(study.folder.resolve()),
+        split=str(Path(job.split.folder).resolve()),
         problem=job.prepared.problem,
         families=job.families,
         loss=job.decided.loss,
         metric=job.decided.metric,
-        base=None if base is None else str(base),
+        base=None if base is None else str(base.resolve()),
         seed=job.decided.composed.config.seed,
         n_folds=job.split.n_folds,
         growth=job.split.growth,

@@ -11,12 +11,11 @@ from typing import Any, TypeVar, cast
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
-from prefect.task_runners import TaskRunner
 
 from flows import config as configs
-from flows import runner as runners
 from flows.build import build, resolve
 from flows.config import Composed
+from flows.runner import Runner
 from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
@@ -48,9 +47,12 @@ class Plan:
     search: Search
     n_trials: int
     ensemble: Ensemble | None
-    runner: TaskRunner[Any]
-    n_workers: int
+    runner: Runner
     tracking_uri: str | None
+
+    @property
+    def n_workers(self) -> int:
+        return self.runner.n_workers
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,6 @@ def plan(composed: Composed) -> Plan:
         n_trials,
         ensemble,
         runner,
-        runners.count(config.runner.get("workers", "auto")),
         tracking_uri,
     )
 

@@ -2,21 +2,192 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import logging
+import multiprocessing
 import os
-from typing import Any, Literal
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Generic, Literal, Self, TypeVar
 
+from prefect import Task, flow
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.exceptions import CrashedRun, PrefectHTTPStatusError
+from prefect.futures import PrefectFuture
+from prefect.states import Crashed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows import screen
+from flows.drain import wait_for
 from tasks.refusal import Refusal
 
+T = TypeVar("T")
 
-def threads(workers: int | Literal["auto"]) -> TaskRunner[Any]:
+SHARE = 0.025   # of a trial's time that a task run's own cost may take before trials share one
+N_LOST = 3      # workers that one batch of trials may lose, beyond the retries of Dask (3) and Ray (3) themselves
+ANSWER_SECONDS = 3
+RECORD_SECONDS = 30
+CRASH_SECONDS = 2
+GUARD = "Worker processes import the script that starts them: call run() under `if __name__ == '__main__':` there."
+QUIET_RAY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One of Prefect's task runners, with what the search must know of it; entered for the time of the search.
+
+    fixed_seconds: what a task run costs beside its work. is_elsewhere: whether task runs end in other processes.
+    lost: what a future raises when its worker has died; gone: when all are out of reach. options: entered around each
+    submit.
+    """
+
+    task_runner: TaskRunner[Any]
+    n_workers: int
+    fixed_seconds: float
+    is_elsewhere: bool = False
+    lost: tuple[type[BaseException], ...] = ()
+    gone: tuple[type[BaseException], ...] = ()
+    options: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    task_run_ids: list[str] = field(default_factory=list)
+
+    @property
+    def short_seconds(self) -> float:
+        """Trials shorter than this share a task run."""
+        return self.fixed_seconds / SHARE
+
+    def submit(self, task: Task[Any, T], parameters: dict[str, Any]) -> Submitted[T]:
+        """Begins a task run; its value is had from `result`."""
+        return Submitted(self, task, parameters, self._submit(task, parameters))
+
+    def _submit(self, task: Task[Any, T], parameters: dict[str, Any]) -> PrefectFuture[T]:
+        with self.options(), _small_context() if self.is_elsewhere else contextlib.nullcontext():
+            try:
+                future: PrefectFuture[T] = self.task_runner.submit(task, parameters=parameters)
+            except RuntimeError as error:  # Dask's local cluster begins here
+                raise Refusal(f"the workers can't be started: {error}. {GUARD}") from error
+        self.task_run_ids.append(str(future.task_run_id))
+        return future
+
+    def __enter__(self) -> Self:
+        self.task_runner.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Other processes report the ends of their task runs themselves, so they live until all are recorded."""
+        if self.is_elsewhere and error == (None, None, None):
+            problem = wait_for(self.task_run_ids, RECORD_SECONDS)
+            if problem:
+                screen.say(f"Prefect's server did not record all task runs; {problem}", "yellow")
+        self.task_run_ids.clear()
+        self.task_runner.__exit__(*error)
+
+
+@dataclass
+class Submitted(Generic[T]):
+    """A task run that was begun. It is begun anew when its worker dies: a machine's failure is no trial's."""
+
+    runner: Runner
+    task: Task[Any, T]
+    parameters: dict[str, Any]
+    future: PrefectFuture[T]
+
+    def result(self) -> T:
+        """The task's value, once it has ended.
+
+        Raises:
+            Refusal: when worker after worker died of it.
+        """
+        for _ in range(N_LOST):
+            try:
+                return self.future.result()
+            except self.runner.lost as error:
+                reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+                _record_crash(self.future, reason)
+                self.runner.task_run_ids.remove(str(self.future.task_run_id))
+                self.future = self.runner._submit(self.task, self.parameters)
+            except self.runner.gone as error:
+                raise Refusal(f"the cluster went away ({error}). Nothing is lost: the same command goes on.") from error
+        raise Refusal(
+            f"{self.task.task_run_name}: its worker died {N_LOST} times ({reason}), perhaps for want of memory. "
+            "Nothing is lost: with fewer runner.workers the same command goes on."
+        )
+
+
+def threads(workers: int | Literal["auto"]) -> Runner:
     """Threads of this process.
 
     Raises:
         Refusal: for a number of workers that is none.
     """
-    return ThreadPoolTaskRunner(max_workers=count(workers))
+    n_workers = count(workers)
+    return Runner(ThreadPoolTaskRunner(max_workers=n_workers), n_workers, fixed_seconds=0.025)
+
+
+def dask(workers: int | Literal["auto"], address: str | None) -> Runner:
+    """Worker processes of a Dask cluster: of a local one, with one thread each, or of the scheduler at `address`.
+
+    Raises:
+        Refusal: for a number of workers that is none, without the extra `dask`, or when the cluster can't be used.
+    """
+    with _extra("dask"):
+        from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
+        from prefect_dask import DaskTaskRunner
+    of_dask = functools.partial(
+        Runner, is_elsewhere=True, fixed_seconds=0.1, lost=(KilledWorker, CrashedRun), gone=(FutureCancelledError,)
+    )
+    if address is not None:
+        _check_count_is_auto(workers)
+        return of_dask(DaskTaskRunner(address=address), _look_at_dask(address))
+    _check_guard("dask")
+    cluster = {
+        "n_workers": count(workers),
+        "threads_per_worker": 1,
+        "host": "127.0.0.1",
+        "dashboard_address": "127.0.0.1:0",
+        "memory_limit": None,   # a table belongs to its worker: at a limit Dask would kill it again and again
+        "silence_logs": logging.CRITICAL,
+    }
+    return of_dask(DaskTaskRunner(cluster_kwargs=cluster), count(workers))
+
+
+def ray(workers: int | Literal["auto"], address: str | None) -> Runner:
+    """Worker processes of Ray: of a local instance, or of the cluster at `address`.
+
+    Raises:
+        Refusal: for a number of workers that is none, without the extra `ray`, or when the cluster can't be used.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")    # else Ray warns of a change to come
+    with _extra("ray"):
+        from prefect_ray import RayTaskRunner
+        from prefect_ray.context import remote_options
+        from ray import exceptions
+    of_ray = functools.partial(
+        Runner,
+        is_elsewhere=True,
+        fixed_seconds=0.1,
+        lost=(exceptions.WorkerCrashedError, exceptions.NodeDiedError, exceptions.OutOfMemoryError, CrashedRun),
+        options=functools.partial(remote_options, max_retries=3),
+    )
+    if address is not None:
+        _check_count_is_auto(workers)
+        return of_ray(RayTaskRunner(address, QUIET_RAY), _look_at_ray(address))
+    local = {
+        "num_cpus": count(workers),
+        "include_dashboard": False,
+        "object_store_memory": 100_000_000,     # bytes: no table passes through it
+    }
+    return of_ray(RayTaskRunner("local", QUIET_RAY | local), count(workers))
 
 
 def count(workers: int | str) -> int:
@@ -26,3 +197,103 @@ def count(workers: int | str) -> int:
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
         raise Refusal(f"runner.workers must be auto or at least 1, got {workers}.")
     return workers
+
+
+@flow(name="finefold")
+def _of_worker() -> None:
+    """What workers are told of the flow that their task runs belong to."""
+
+
+def _small_context() -> AbstractContextManager[Any]:
+    """The flow run's context without its flow, which Prefect would send along with all that its function names."""
+    context = FlowRunContext.get()
+    if context is None:
+        return contextlib.nullcontext()
+    return context.model_copy(update={"flow": _of_worker, "parameters": {}})
+
+
+def _record_crash(future: PrefectFuture[Any], reason: str) -> None:
+    """Ends a lost task run in the server's database, once it stands there; one that no worker had begun never does."""
+    deadline = time.monotonic() + CRASH_SECONDS
+    with get_client(sync_client=True) as client:
+        while time.monotonic() < deadline:
+            try:
+                client.set_task_run_state(future.task_run_id, Crashed(message=reason), force=True)
+                return
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code != HTTPStatus.NOT_FOUND:
+                    raise
+            time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def _extra(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise Refusal(f'runner={name} needs more packages ({error}): pip install "finefold[{name}]"') from error
+
+
+def _check_count_is_auto(workers: int | str) -> None:
+    if workers != "auto":
+        raise Refusal(f"runner.workers={workers}: the cluster at runner.address has the workers it has; leave it out.")
+
+
+def _check_guard(name: str) -> None:
+    """Worker processes import the main script first; one that runs the search without a guard would begin anew."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise Refusal(f"runner={name} starts processes. {GUARD}")
+
+
+def _check_answers(address: str, schemes: tuple[str, ...], remedy: str) -> None:
+    """Dask's and Ray's servers both speak first, so that a stranger's port is known by its silence; their own clients
+    wait up to minutes for either."""
+    match = re.fullmatch(rf"(?:({'|'.join(schemes)})://)?([\w.-]+|\[[0-9a-fA-F:]+\]):(\d{{1,5}})", address)
+    if match is None:
+        raise Refusal(f"runner.address={address} is no address; write {schemes[0]}://HOST:PORT.")
+    try:
+        with socket.create_connection((match[2].strip("[]"), int(match[3])), ANSWER_SECONDS) as connection:
+            connection.settimeout(ANSWER_SECONDS)
+            reason = "" if match[1] == "tls" or connection.recv(1) else "it hung up"
+    except (OSError, OverflowError) as error:
+        reason = str(error)
+    if reason:
+        raise Refusal(f"runner.address={address} does not answer ({reason}); {remedy}.")
+
+
+def _look_at_dask(address: str) -> int:
+    """The number of threads of the workers at an address, all of which see the current folder."""
+    from distributed import Client
+
+    _check_answers(address, ("tcp", "tls"), "start one by `dask scheduler`, or leave it out for a local cluster")
+    try:
+        client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise Refusal(f"runner.address={address} can't be used: {error}") from error
+    with client, tempfile.NamedTemporaryFile(prefix=".finefold-", dir=Path.cwd()) as marker:
+        n_threads = int(sum(client.nthreads().values()))
+        if not n_threads:
+            raise Refusal(f"runner.address={address} has no worker; start some by `dask worker {address}`.")
+        blind = [worker for worker, sees in client.run(os.path.exists, marker.name).items() if not sees]
+        if blind:
+            raise Refusal(
+                f"runner.address={address}: its worker {blind[0]} does not see {Path.cwd()}; run in a folder that all "
+                "workers share, by the same path."
+            )
+    return n_threads
+
+
+@functools.cache    # connecting takes a second
+def _look_at_ray(address: str) -> int:
+    """The number of cores of the cluster at an address."""
+    import ray as library
+
+    _check_answers(address, ("ray",), "start one by `ray start --head`, or leave it out for a local Ray")
+    try:
+        library.init(address, **QUIET_RAY)
+        return int(library.cluster_resources()["CPU"])
+    except (ConnectionError, RuntimeError) as error:
+        hint = "If it wants a token, export RAY_AUTH_MODE=token."
+        raise Refusal(f"runner.address={address} can't be used: {error}. {hint}") from error
+    finally:
+        library.shutdown()

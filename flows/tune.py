@@ -7,12 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
-from typing import Any, Protocol
+from typing import Protocol
 
 from optuna.trial import FrozenTrial
-from prefect.futures import PrefectFuture
-from prefect.task_runners import TaskRunner
 
+from flows.runner import Runner, Submitted
 from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
 from tasks.racing import best_of, race
@@ -23,8 +22,6 @@ from tasks.search.sampled import as_running
 from tasks.study import Study
 from tasks.trial import Entry, run_trial, run_trials
 from tasks.workspace import Experiment
-
-SHORT_SECONDS = 1.0  # trials shorter than this share a task run, whose fixed cost is some 25 ms
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def tune(
     study: Study,
     search: Search,
     space: Space,
-    runner: TaskRunner[Any],
+    runner: Runner,
     rules: Rules,
     *,
     n_workers: int,
@@ -179,15 +176,18 @@ class _Loop:
         return fold * more_rows * self.experiment.growth
 
 
-def _run(loop: _Loop, runner: TaskRunner[Any], n_shared: int) -> None:
-    out: deque[PrefectFuture[list[TrialResult]]] = deque()
+def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
+    out: deque[Submitted[list[TrialResult]]] = deque()
     asked, n_trials = len(loop.results), loop.rules.n_trials
     is_short = False
     while True:
         deadline = loop.rules.budget.deadline(loop.final_seconds())
         while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
             room = min(n_trials, len(loop.results) + loop.rules.window) - asked
-            batch = _ask(loop, asked, min(room, n_shared) if is_short else 1)
+            n = min(n_shared, n_trials - asked) if is_short else 1
+            if out and room < n:  # a whole batch is waited for, or else trials would be asked one by one for ever
+                break
+            batch = _ask(loop, asked, min(room, n))
             if not batch:
                 break
             # Without its first trial a search has no result, so that one may take its time.
@@ -198,7 +198,7 @@ def _run(loop: _Loop, runner: TaskRunner[Any], n_shared: int) -> None:
         for result in out.popleft().result():
             if not result.was_cut and len(loop.results) == result.proposal.number:
                 loop.tell(result)
-                is_short = result.seconds < SHORT_SECONDS
+                is_short = result.seconds < runner.short_seconds
 
 
 def _is_over(loop: _Loop, deadline: float | None) -> bool:
@@ -217,15 +217,12 @@ def _ask(loop: _Loop, number: int, n: int) -> list[Entry]:
 
 
 def _submit(
-    experiment: Experiment, runner: TaskRunner[Any], batch: Sequence[Entry], deadline: float | None
-) -> PrefectFuture[list[TrialResult]]:
+    experiment: Experiment, runner: Runner, batch: Sequence[Entry], deadline: float | None
+) -> Submitted[list[TrialResult]]:
     first, last = batch[0].proposal.number, batch[-1].proposal.number
     name = f"trial-{first}" if first == last else f"trials-{first}-{last}"
     task = run_trials.with_options(task_run_name=name)
-    future: PrefectFuture[list[TrialResult]] = runner.submit(
-        task, parameters={"experiment": experiment, "entries": batch, "deadline": deadline}
-    )
-    return future
+    return runner.submit(task, {"experiment": experiment, "entries": batch, "deadline": deadline})
 
 
 def _count(results: Sequence[TrialResult], requested: int, n_reused: int) -> TrialCounts:

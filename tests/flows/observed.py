@@ -1,0 +1,52 @@
+"""A family of models for tests of runners: worker processes import it by this name. No choice of any configuration."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.model import Model, Validated
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Notes each fold that is begun, with its process. The first process to come waits `slow_seconds` in each fold;
+    once `dies_at` folds were begun, `deaths` processes die."""
+
+    inner: Model
+    notes: str
+    slow_seconds: float
+    dies_at: int
+    deaths: int
+
+    def workspace(self, *arguments: Any) -> Any:
+        return self.inner.workspace(*arguments)
+
+    def validate(
+        self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int, **more: Any
+    ) -> Validated:
+        notes = Path(self.notes)
+        with (notes / "folds").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        n_begun = len((notes / "folds").read_text().splitlines())
+        if n_begun > self.dies_at and any(first(notes / f"died-{n}") for n in range(self.deaths)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        first(notes / "slow")
+        if self.slow_seconds and (notes / "slow").read_text() == str(os.getpid()):
+            time.sleep(self.slow_seconds)
+        return self.inner.validate(workspace, fold, hyperparameters, seed, **more)
+
+
+def first(path: Path) -> bool:
+    """Whether this call is the first of all processes; the file keeps which."""
+    try:
+        with path.open("x") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
+        return False
+    return True
