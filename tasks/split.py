@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks import parquet
 from tasks.folds import Splitter, draw, write_folds
-from tasks.quality import leak_notes
+from tasks.quality import leak_notes, sampled
 from tasks.records import Prepared, Split
 from tasks.refusal import Refusal
 from tasks.store import write_folder
@@ -32,39 +34,30 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         Refusal: when a side would be empty, or the folds can't be drawn.
     """
     source = Path(prepared.folder)
-    features, roles = pd.read_parquet(source / "features.parquet"), pd.read_parquet(source / "roles.parquet")
+    roles = pd.read_parquet(source / "roles.parquet")
+    is_held = None  # of each row; None where a published split is held out
     if (source / "test_features.parquet").exists():
-        train, held = np.arange(len(roles)), None
-        held_features, held_roles = (
-            pd.read_parquet(source / "test_features.parquet"),
-            pd.read_parquet(source / "test_roles.parquet"),
-        )
+        train_roles, held_roles = roles, pd.read_parquet(source / "test_roles.parquet")
     else:
         _check_groups(roles, splitter, prepared)
         is_held = _is_held_out(roles, fraction, prepared)
-        train, held = np.flatnonzero(~is_held), np.flatnonzero(is_held)
-        held_features, held_roles = features.iloc[held], roles.iloc[held]
-    train_features, train_roles = features.iloc[train], roles.iloc[train]
+        train_roles, held_roles = roles[~is_held], roles[is_held]
     _check_sides(train_roles, held_roles, prepared)
+    y = train_roles["target"].to_numpy(dtype=np.float64)
     classes = [str(label) for label in prepared.problem.classes] or None
-    drawn = draw(
-        splitter,
-        train_roles["target"].to_numpy(),
-        _column(train_roles, "group"),
-        _column(train_roles, "time"),
-        classes=classes,
-        name=folds,
-    )
-    digest = _digest(prepared.digest, train, drawn)
+    groups, times = _column(train_roles, "group"), _column(train_roles, "time")
+    drawn = draw(splitter, y, groups, times, classes=classes, name=folds)
+    digest = _digest(prepared.digest, is_held, drawn)
 
     def fill(folder: Path) -> None:
-        train_features.to_parquet(folder / "train_features.parquet", index=False)
-        train_roles.to_parquet(folder / "train_roles.parquet", index=False)
-        held_features.to_parquet(folder / "holdout_features.parquet", index=False)
-        held_roles.to_parquet(folder / "holdout_labels.parquet", index=False)
+        parquet.write_frame(folder / "train_roles.parquet", train_roles)
+        parquet.write_frame(folder / "holdout_labels.parquet", held_roles)
+        _divide_features(source, folder, is_held)
         write_folds(folder, drawn)
 
     folder = write_folder(Path(root) / "splits" / digest, fill)
+    looked_at = sampled(len(y))
+    leaks = leak_notes(parquet.take(folder / "train_features.parquet", looked_at), y[looked_at], prepared.problem)
     return Split(
         str(folder),
         digest,
@@ -72,11 +65,17 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         len(held_roles),
         len(drawn),
         _growth(len(train_roles), drawn),
-        (
-            *leak_notes(train_features, train_roles["target"].to_numpy(dtype=np.float64), prepared.problem),
-            *_notes(train_roles, held_roles, drawn, prepared),
-        ),
+        (*leaks, *_notes(train_roles, held_roles, drawn, prepared)),
     )
+
+
+def _divide_features(source: Path, folder: Path, is_held: npt.NDArray[np.bool_] | None) -> None:
+    sides = (folder / "train_features.parquet", folder / "holdout_features.parquet")
+    if is_held is not None:
+        parquet.divide(source / "features.parquet", is_held, sides)
+        return
+    for name, side in zip(("features", "test_features"), sides, strict=True):
+        shutil.copyfile(source / f"{name}.parquet", side)
 
 
 def _growth(n_train: int, folds: list[Any]) -> float:
@@ -149,8 +148,10 @@ def _column(roles: pd.DataFrame, name: str) -> npt.NDArray[Any] | None:
     return roles[name].to_numpy() if name in roles else None
 
 
-def _digest(prepared: str, train: npt.NDArray[np.int64], folds: list[Any]) -> str:
-    digest = hashlib.sha256(prepared.encode() + train.astype("int64").tobytes())
+def _digest(prepared: str, is_held: npt.NDArray[np.bool_] | None, folds: list[Any]) -> str:
+    digest = hashlib.sha256(prepared.encode())
+    if is_held is not None:
+        digest.update(np.packbits(is_held).tobytes())
     for fold in folds:
         for rows in fold:
             digest.update(np.asarray(rows, dtype="int64").tobytes())
