@@ -106,3 +106,8 @@ def take(path: Path, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
         begin += batch.num_rows
     frame: pd.DataFrame = pa.Table.from_batches(taken).to_pandas()
     return frame
+
+
+def give_back_memory() -> None:
+    """To the operating system: what Arrow's pool keeps of a table of 120 MB that nobody holds any more is 150 MB."""
+    pa.default_memory_pool().release_unused()

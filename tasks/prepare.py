@@ -52,7 +52,20 @@ def prepare(
     Raises:
         Refusal: for a table that can't be learned from; all faults at once.
     """
-    folder = Path(root) / "prepared"
+    made = _prepare(source, roles, problem, test, holdout_seed, base, Path(root) / "prepared")
+    parquet.give_back_memory()
+    return made
+
+
+def _prepare(
+    source: Source,
+    roles: Roles,
+    problem: str,
+    test: Source | None,
+    holdout_seed: int,
+    base: Path | None,
+    folder: Path,
+) -> Prepared:
     raw = read(source, roles, folder)
     target = find_target(raw[str(roles.target)], roles, problem)
     is_known = target.codes.notna().to_numpy()

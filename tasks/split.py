@@ -16,10 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from tasks import parquet
 from tasks.folds import Splitter, draw, write_folds
 from tasks.quality import leak_notes, sampled
-from tasks.records import Prepared, Split
+from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.store import write_folder
 
+Codes = npt.NDArray[np.int64]
 MIN_HOLDOUT_ROWS = 2
 
 
@@ -33,6 +34,12 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
     Raises:
         Refusal: when a side would be empty, or the folds can't be drawn.
     """
+    made = _split(prepared, splitter, folds, fraction, Path(root) / "splits")
+    parquet.give_back_memory()
+    return made
+
+
+def _split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, root: Path) -> Split:
     source = Path(prepared.folder)
     roles = pd.read_parquet(source / "roles.parquet")
     is_held = None  # of each row; None where a published split is held out
@@ -45,7 +52,8 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
     _check_sides(train_roles, held_roles, prepared)
     y = train_roles["target"].to_numpy(dtype=np.float64)
     classes = [str(label) for label in prepared.problem.classes] or None
-    groups, times = _column(train_roles, "group"), _column(train_roles, "time")
+    groups, held_groups = _group_codes(train_roles, held_roles)
+    times = train_roles["time"].to_numpy() if "time" in train_roles else None
     drawn = draw(splitter, y, groups, times, classes=classes, name=folds)
     digest = _digest(prepared.digest, is_held, drawn)
 
@@ -55,9 +63,10 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         _divide_features(source, folder, is_held)
         write_folds(folder, drawn)
 
-    folder = write_folder(Path(root) / "splits" / digest, fill)
+    folder = write_folder(root / digest, fill)
     looked_at = sampled(len(y))
     leaks = leak_notes(parquet.take(folder / "train_features.parquet", looked_at), y[looked_at], prepared.problem)
+    rare = _class_notes(y, held_roles["target"].to_numpy(), drawn, prepared.problem)
     return Split(
         str(folder),
         digest,
@@ -65,8 +74,18 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         len(held_roles),
         len(drawn),
         _growth(len(train_roles), drawn),
-        (*leaks, *_notes(train_roles, held_roles, drawn, prepared)),
+        (*leaks, *_group_notes(groups, held_groups, drawn), *rare),
     )
+
+
+def _group_codes(train: pd.DataFrame, held: pd.DataFrame) -> tuple[Codes | None, Codes | None]:
+    """(n_train,) and (n_held,) numbers in the order of the groups' names, for the names of millions of rows would be as
+    many Python objects; None where there are no groups."""
+    if "group" not in train:
+        return None, None
+    both = pd.concat([train["group"], held["group"]]) if "group" in held else train["group"]
+    codes, _ = pd.factorize(both, sort=True)
+    return codes[: len(train)], codes[len(train) :] if "group" in held else None
 
 
 def _divide_features(source: Path, folder: Path, is_held: npt.NDArray[np.bool_] | None) -> None:
@@ -116,36 +135,32 @@ def _check_sides(train: pd.DataFrame, held: pd.DataFrame, prepared: Prepared) ->
     )
 
 
-def _notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any], prepared: Prepared) -> tuple[str, ...]:
-    notes = _group_notes(train, held, folds)
-    if not prepared.problem.is_classification:
-        return tuple(notes)
-    targets = train["target"].to_numpy()
-    for code, label in enumerate(prepared.problem.classes):
-        n_held = int((held["target"] == code).sum())
-        lacking = [k for k, (_, valid) in enumerate(folds) if not (targets[valid] == code).any()]
+def _class_notes(
+    y: npt.NDArray[np.float64], held: npt.NDArray[np.float64], folds: list[Any], problem: Problem
+) -> list[str]:
+    """What to say of classes with few rows. y: (n_train,) and held: (n_held,) class codes."""
+    notes = []
+    for code, label in enumerate(problem.classes):
+        n_held = int((held == code).sum())
+        lacking = [k for k, (_, valid) in enumerate(folds) if not (y[valid] == code).any()]
         if n_held < 5:
             notes.append(f"class {label} has {n_held} row{'s' * (n_held != 1)} in the holdout; scores of it say little")
         if lacking:
             notes.append(f"class {label} has no row in the validation part of {len(lacking)} of {len(folds)} folds")
-    return tuple(notes)
-
-
-def _group_notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any]) -> list[str]:
-    """What to say where groups are known and another rule than theirs divides the rows."""
-    if "group" not in train or "group" not in held:
-        return []
-    notes, groups = [], train["group"].to_numpy()
-    n_both = len(set(groups) & set(held["group"]))
-    if n_both:
-        notes.append(f"{n_both:,} groups stand on both sides of the holdout; its scores are for groups that are known")
-    if any(np.isin(groups[valid], groups[train_]).any() for train_, valid in folds):
-        notes.append("groups stand on both sides of the folds; folds=grouped keeps them whole")
     return notes
 
 
-def _column(roles: pd.DataFrame, name: str) -> npt.NDArray[Any] | None:
-    return roles[name].to_numpy() if name in roles else None
+def _group_notes(groups: Codes | None, held: Codes | None, folds: list[Any]) -> list[str]:
+    """What to say where groups are known and another rule than theirs divides the rows."""
+    if groups is None or held is None:
+        return []
+    notes = []
+    n_both = len(np.intersect1d(groups, held))
+    if n_both:
+        notes.append(f"{n_both:,} groups stand on both sides of the holdout; its scores are for groups that are known")
+    if any(len(np.intersect1d(groups[valid], groups[train])) for train, valid in folds):
+        notes.append("groups stand on both sides of the folds; folds=grouped keeps them whole")
+    return notes
 
 
 def _digest(prepared: str, is_held: npt.NDArray[np.bool_] | None, folds: list[Any]) -> str:
