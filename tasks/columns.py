@@ -35,9 +35,9 @@ class Columns:
     rows: npt.NDArray[np.bool_] | None = None
 
     @classmethod
-    def of(cls, batches: Iterable[pa.RecordBatch], folder: Path) -> Columns:
-        """All rows of the batches. folder: of a temporary file for what is too much for the memory."""
-        spool, n_rows = Spool(folder), 0
+    def of(cls, batches: Iterable[pa.RecordBatch], spool: Spool) -> Columns:
+        """All rows of the batches, put away in the spool."""
+        n_rows = 0
         parts: dict[str, list[Kept]] = {}
         for batch in batches:
             n_rows += batch.num_rows
@@ -85,9 +85,9 @@ class Columns:
 class Builder:
     """Columns of features, added one by one in the form in which they are stored."""
 
-    def __init__(self, n_rows: int, n_columns: int, folder: Path) -> None:
+    def __init__(self, n_rows: int, n_columns: int, spool: Spool) -> None:
         self._step = parquet.rows_in_group(n_columns)
-        self.columns = Columns(Spool(folder), n_rows)
+        self.columns = Columns(spool, n_rows)
 
     def add(self, name: str, values: pd.Series[Any]) -> None:
         """values: (n_rows,) numbers, or text (dtype str); missing is NaN."""

@@ -27,6 +27,7 @@ from tasks.role_columns import role_columns
 from tasks.row_hash import row_hashes
 from tasks.schema import Schema
 from tasks.source import Source
+from tasks.spool import Spool
 from tasks.store import write_folder
 from tasks.target import find_target
 
@@ -52,7 +53,9 @@ def prepare(
     Raises:
         Refusal: for a table that can't be learned from; all faults at once.
     """
-    made = _prepare(source, roles, problem, test, holdout_seed, base, Path(root) / "prepared")
+    folder = Path(root) / "prepared"
+    with Spool(folder) as spool:
+        made = _prepare(source, roles, problem, test, holdout_seed, base, folder, spool)
     parquet.give_back_memory()
     return made
 
@@ -65,8 +68,9 @@ def _prepare(
     holdout_seed: int,
     base: Path | None,
     folder: Path,
+    spool: Spool,
 ) -> Prepared:
-    raw = read(source, roles, folder)
+    raw = read(source, roles, spool)
     target = find_target(raw[str(roles.target)], roles, problem)
     is_known = target.codes.notna().to_numpy()
     codes = target.codes[is_known]
@@ -74,7 +78,7 @@ def _prepare(
     found = find_out(raw, roles)
     schema = found.schema if base is None else _schema_of(base, raw.names, target.problem)
     _check_features(found)
-    features, example = typed(raw, schema, folder)
+    features, example = typed(raw, schema, spool)
     compared = _content(raw.names, roles)
     content = row_hashes(raw.only(compared), holdout_seed)
     roles_table, role_notes = role_columns(raw, roles, codes, content, holdout_seed)
@@ -87,9 +91,7 @@ def _prepare(
     report = quality(features, y, target.problem, told_apart, together=together)
     test_notes: list[str] = []
     if test is not None:
-        held, test_notes = published(
-            test, schema, roles, target.problem, (compared, content), holdout_seed, folder
-        )
+        held, test_notes = published(test, schema, roles, target.problem, (compared, content), holdout_seed, spool)
         tables |= held
     notes = [*target.notes, *(found.notes if base is None else []), *role_notes, *test_notes, *report["notes"]]
     report["notes"] = [*source.notes(), *notes]

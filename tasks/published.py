@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from tasks.role_columns import role_columns
 from tasks.row_hash import Hashes, row_hashes
 from tasks.schema import Schema
 from tasks.source import Source
+from tasks.spool import Spool
 from tasks.target import codes_of
 
 MAX_NAMED = 5
@@ -29,12 +29,11 @@ def published(
     problem: Problem,
     train: tuple[list[str], Hashes],
     seed: int,
-    folder: Path,
+    spool: Spool,
 ) -> tuple[dict[str, Table], list[str]]:
     """Features and roles of the split, and what to say aloud about it.
 
     train: the columns by which rows of the training table are compared, and the rows' hashes.
-    folder: of a temporary file, where the split is large.
 
     Raises:
         Refusal: for columns, classes or targets that are not those of the training table.
@@ -42,11 +41,11 @@ def published(
     try:
         # Only what scoring needs must be there: the target, and weights and groups for the scores' intervals.
         kept = Roles(roles.target, (), (), (), (), (), roles.group, None, roles.weight, None, True)
-        raw = read(test, kept, folder)
+        raw = read(test, kept, spool)
         target = raw[str(roles.target)]
         codes, notes = _codes(as_text(target), target, problem, roles)
         raw, codes = raw.where(codes.notna().to_numpy()), codes[codes.notna()]
-        features, _ = typed(raw, schema, folder)
+        features, _ = typed(raw, schema, spool)
         columns, more = role_columns(raw, kept, codes, row_hashes(raw, seed), seed)
     except Refusal as refusal:
         raise Refusal(*(_of_holdout(fault) for fault in refusal.faults)) from None

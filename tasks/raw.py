@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -13,17 +12,18 @@ from tasks.records import Roles
 from tasks.refusal import Refusal
 from tasks.schema import Schema, check_roles
 from tasks.source import Source
+from tasks.spool import Spool
 
 N_EXAMPLE_ROWS = 5
 
 
-def read(source: Source, roles: Roles, folder: Path) -> Columns:
-    """The raw table, with every role's column in it. folder: of a temporary file, where the table is large.
+def read(source: Source, roles: Roles, spool: Spool) -> Columns:
+    """The raw table, with every role's column in it.
 
     Raises:
         Refusal: for duplicate names, or a role that names no column; all at once.
     """
-    return Columns.of(_checked(source, roles), folder)
+    return Columns.of(_checked(source, roles), spool)
 
 
 def _checked(source: Source, roles: Roles) -> Iterator[pa.RecordBatch]:
@@ -54,14 +54,14 @@ def _check(names: list[str], roles: Roles) -> None:
         raise Refusal(*faults)
 
 
-def typed(raw: Columns, schema: Schema, folder: Path) -> tuple[Columns, pd.DataFrame]:
+def typed(raw: Columns, schema: Schema, spool: Spool) -> tuple[Columns, pd.DataFrame]:
     """The features of all rows, and the raw values that the first rows' features are made of.
 
     Raises:
         Refusal: when columns are missing; names them.
     """
     schema.check(raw.names)
-    built = Builder(len(raw), len(schema.features), folder)
+    built = Builder(len(raw), len(schema.features), spool)
     example = {}
     for column in schema.columns:
         values = raw[column.name]

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tasks.refusal import Refusal
 
-N_BYTES_IN_MEMORY = 64 << 20  # two spools are open at a time; a file of this size takes a tenth of a second
+N_BYTES_IN_MEMORY = 64 << 20  # a file of this size takes a tenth of a second
 
 
 
@@ -29,7 +29,8 @@ Kept: TypeAlias = pa.Array | Away
 
 
 class Spool:
-    """`put` gives a receipt, `get` the array for it. The file has no name, so that a kill leaves none behind."""
+    """`put` gives a receipt, `get` the array for it. The file has no name, so that a kill leaves none behind; it is
+    gone when the spool is closed, or at the end of `with Spool(folder) as spool`."""
 
     def __init__(self, folder: Path) -> None:
         """folder: of the file; made when the file is."""
@@ -61,6 +62,16 @@ class Spool:
         file.seek(kept.offset)
         message = pa.py_buffer(file.read(kept.length))
         return pa.ipc.read_record_batch(message, pa.schema([("values", kept.kind)])).column(0)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _opened(self) -> BinaryIO:
         if self._file is None:

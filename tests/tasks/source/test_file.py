@@ -325,6 +325,54 @@ def test_parquet_columns_arrive_plain(tmp_path: Path) -> None:
     assert plain["bytes"].to_pylist() == ["00ff", None, ""]
 
 
+def large(folder: Path, kind: str, n_rows: int = 300_000) -> Path:
+    """A table of several batches, each of which differs from the first in what it lacks."""
+    columns = {
+        "number": [float(row) for row in range(n_rows)],
+        "nested": pa.array([[1, row] if row == 0 else None for row in range(n_rows)], pa.list_(pa.int64())),
+        "category": pa.array(["a" if row < n_rows // 2 else None for row in range(n_rows)]).dictionary_encode(),
+    }
+    table = pa.table(columns)
+    if kind == "parquet":
+        pyarrow.parquet.write_table(table, folder / "t", row_group_size=100_000)
+    elif kind == "feather":
+        pyarrow.feather.write_feather(table, folder / "t", chunksize=50_000)
+    else:
+        with pa.ipc.new_stream(folder / "t", table.schema) as writer:
+            writer.write_table(table, max_chunksize=50_000)
+    return folder / "t"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "stream"])
+def test_large_files_arrive_in_batches_of_one_schema(tmp_path: Path, kind: str) -> None:
+    batches = list(source(large(tmp_path, kind)).batches())
+    assert max(batch.num_rows for batch in batches) <= 1 << 17
+    assert {str(batch.schema) for batch in batches} == {"number: double\nnested: string\ncategory: string"}
+    table = pa.Table.from_batches(batches)
+    assert table["number"].to_pylist() == [float(row) for row in range(300_000)]
+    assert (table["nested"].null_count, table["category"].null_count) == (299_999, 150_000)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "stream"])
+def test_damage_far_down_in_a_file_is_refused_when_it_is_come_to(tmp_path: Path, kind: str) -> None:
+    path = large(tmp_path, kind)
+    content = bytearray(path.read_bytes())
+    content[-len(content) // 3 : -len(content) // 4] = random.Random(0).randbytes(len(content) // 3 - len(content) // 4)
+    path.write_bytes(content)
+    batches = source(path).batches()
+    next(batches)
+    with pytest.raises(Refusal, match="is damaged or cut short"):
+        list(batches)
+
+
+def test_no_table_is_kept_by_its_source(tmp_path: Path) -> None:
+    before = pa.total_allocated_bytes()
+    sources = [source(large(tmp_path, "parquet")), source(written(tmp_path, _CSV * 1_000))]
+    for one in sources:
+        assert sum(batch.num_rows for batch in one.batches()) > 1_000
+    assert pa.total_allocated_bytes() - before < 100_000
+
+
 def test_the_config_makes_the_source_and_holds_its_defaults() -> None:
     node = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "conf/source/file.yaml"), resolve=False)
     assert isinstance(node, dict)
