@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from tasks.metric import METRICS, REGRESSION, Floats, prepared
 
@@ -55,10 +56,12 @@ def intervals(
     is_stratified = groups is None and all(METRICS[name].problems != REGRESSION for name in names)
     strata = [np.flatnonzero(y == code) for code in np.unique(y)] if is_stratified else [np.arange(len(labels))]
     values: dict[str, list[Floats]] = {name: [] for name in names}
-    for counts in _resamples(strata, n_resamples, max(1, CHUNK_CELLS // len(y)), seed):
-        weights = (counts if groups is None else np.take(counts, codes, axis=1)) * (1.0 if weight is None else weight)
-        for name, statistic in statistics.items():
-            values[name].append(statistic(weights))
+    with threadpool_limits(1, "blas"):  # a product of 100,000 cells is shorter than waking BLAS's threads up
+        for counts in _resamples(strata, n_resamples, max(1, CHUNK_CELLS // len(y)), seed):
+            drawn = counts if groups is None else np.take(counts, codes, axis=1)
+            weights = drawn * (1.0 if weight is None else weight)
+            for name, statistic in statistics.items():
+                values[name].append(statistic(weights))
     return {name: _middle(np.concatenate(found)) for name, found in values.items()}
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
-from tasks.source import _csv, _json
+from tasks.source import _csv, _json, _large_csv
 from tasks.source._bytes import fetch
 from tasks.source._secret import masked
 from tasks.source._table import Unreadable, plain, refused
 from tasks.source._text import utf8
+from tasks.spool import Spool
 
 _FIRST_BYTES = {b"PAR1": "parquet", b"ARROW1": "feather", b"FEA1": "feather", b"\xff\xff\xff\xff": "stream"}
 _SUFFIXES = {
@@ -98,6 +100,15 @@ class File:
                 self._noted.append([])
                 yield from _columnar(file, kind)
                 return
+            if kind in {"csv", "tsv"} and file.size() > _large_csv.LARGE_BYTES and self.encoding is None:
+                with Spool(Path(tempfile.gettempdir())) as spool:
+                    found = _large_csv.parts(file, spool, kind, self.delimiter, self.columns)
+                    if found is not None:
+                        names, columns, notes = found
+                        self._noted.append(notes)
+                        yield from _large_csv.batches(names, columns, spool)
+                        return
+                file.seek(0)
             text = file.read()
         table = self._parsed(text, kind)
         del text
