@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.csv
@@ -41,7 +42,7 @@ def parts(
         texts = [spool.get(part) for part in column]
         one = _csv.typed_column(pa.chunked_array(texts), may_have_decimal_comma=layout.delimiter != ",")
         typed.append([spool.put(part) for part in _cut_alike(one.values, texts)])
-        said[name] = _csv.Typed(one.values[:0], one.has_decimal_comma, one.has_blanks)
+        said[name] = replace(one, values=pa.chunked_array([], one.values.type))  # a slice would keep all of it
     return names, typed, notes + more + _csv.notes_on_types(said)
 
 
