@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 # pandas' own list (pandas.read_csv, na_values), and the question mark of the UCI tables.
@@ -69,9 +70,17 @@ def as_numbers(values: pd.Series[Any]) -> pd.Series[float]:
         numbers = pd.to_numeric(text, errors="coerce").astype("float64")
         if values.dtype == object:  # Python's own booleans among other values
             numbers = numbers.fillna(text.map({"True": 1.0, "False": 0.0}))
-    infinite = np.isinf(numbers.to_numpy(dtype="float64", na_value=np.nan))
+    infinite = np.isinf(array_of(numbers))
     finite: pd.Series[float] = numbers.mask(infinite) if infinite.any() else numbers
     return finite
+
+
+def array_of(numbers: pd.Series[Any]) -> npt.NDArray[Any]:
+    """(n,) the numbers or booleans in their own type, without a copy, where that has a NaN of its own or needs none;
+    else float64."""
+    if isinstance(numbers.dtype, np.dtype):
+        return numbers.to_numpy()
+    return numbers.to_numpy(dtype="float64", na_value=np.nan)
 
 
 def as_truth(values: pd.Series[Any]) -> pd.Series[float]:

@@ -11,30 +11,35 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import metric as metrics
 from tasks import model as models
+from tasks import parquet
+from tasks.bootstrap import intervals, resamples_for
 from tasks.records import Evaluation, HoldoutScore, Problem, Split, Trained
 from tasks.store import write_file
 
-N_RESAMPLES = 1_000
+N_RESAMPLES = 1_000  # fewer on large holdouts
 
 
 @task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
 def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: int) -> Evaluation:
     """Every metric that fits the problem, with its 95 % bootstrap interval beside that of a constant predictor, and
-    the predictions beside the model for the stages after this one."""
+    the predictions beside the model for the stages after this one. Features are read and predicted part by part."""
     folder = Path(split.folder)
-    X = pd.read_parquet(folder / "holdout_features.parquet")
     roles = pd.read_parquet(folder / "holdout_labels.parquet")
     y = roles["target"].to_numpy(dtype=np.float64)
     weight = roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None
-    groups = roles["group"].to_numpy() if "group" in roles else None
-    prediction = models.load(Path(trained.folder)).predict(X)
+    groups = pd.factorize(roles["group"], sort=True)[0] if "group" in roles else None
+    model = models.load(Path(trained.folder))
+    prediction = np.concatenate([model.predict(X) for X in parquet.frames(folder / "holdout_features.parquet")])
     baseline = constant(pd.read_parquet(folder / "train_roles.parquet"), problem, loss, len(y))
-    scores = {}
-    for name in metrics.for_problem(problem.kind):
-        low, high = metrics.interval(name, y, prediction, weight, groups=groups, n_resamples=N_RESAMPLES, seed=seed)
-        scores[name] = HoldoutScore(
-            metrics.value(name, y, prediction, weight), low, high, metrics.value(name, y, baseline, weight)
+    names = metrics.for_problem(problem.kind)
+    n_resamples = resamples_for(len(y), N_RESAMPLES)
+    sure = intervals(names, y, prediction, weight, groups=groups, n_resamples=n_resamples, seed=seed)
+    scores = {
+        name: HoldoutScore(
+            metrics.value(name, y, prediction, weight), *sure[name], metrics.value(name, y, baseline, weight)
         )
+        for name in names
+    }
     table = _table(roles, prediction, problem)
     path = Path(f"{trained.folder}-predictions.parquet")
     write_file(path, lambda beside: table.to_parquet(beside, index=False))

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tasks.cells import as_text, as_times, date_format
+from tasks.cells import array_of, as_text, as_times, date_format
+from tasks.columns import Table
 from tasks.records import Roles
 from tasks.schema import TIME_PARTS, Column, Schema, part_of
 
@@ -39,13 +40,11 @@ class _Finding:
     why: Literal["", "identifier", "empty", "constant", "boolean", "number"] = ""
 
 
-def find_out(raw: pd.DataFrame, roles: Roles) -> Found:
+def find_out(raw: Table, roles: Roles) -> Found:
     """The schema of the feature columns. A column's finding depends on its values, never on the order of the rows."""
     not_features = {roles.target, roles.weight, roles.group, *roles.drop, *roles.key}
     findings = {
-        str(name): _find_out_column(raw.iloc[:, place], roles)
-        for place, name in enumerate(raw.columns)
-        if name not in not_features
+        str(name): _find_out_column(values, roles) for name, values in raw.items() if name not in not_features
     }
     return Found(
         Schema(tuple(finding.column for finding in findings.values() if finding.column is not None)),
@@ -75,8 +74,7 @@ def _find_out_column(values: pd.Series[Any], roles: Roles) -> _Finding:
     name = str(values.name)
     if name in roles.text:
         return _Finding(note=f"{name} is text; the families of models for tables leave it out")
-    n_levels = values.nunique(dropna=True)
-    if n_levels <= 1:
+    if not _varies(values):
         return _Finding(why="empty" if as_text(values).isna().all() else "constant")
     if name in roles.numeric:
         return _Finding(Column(name, "numeric", "double"))
@@ -92,8 +90,20 @@ def _find_out_column(values: pd.Series[Any], roles: Roles) -> _Finding:
         in_utc = " in UTC" if getattr(values.dt, "tz", None) is not None else ""
         return _Finding(_time_column(values, None), f"{name} is a time; its parts{in_utc} are used")
     if pd.api.types.is_numeric_dtype(values):
-        return _number_or_counter(name, values, int(n_levels))
+        return _number_or_counter(name, values)
     return _find_out_text(name, values)
+
+
+def _varies(values: pd.Series[Any]) -> bool:
+    """Whether two values that are there differ; counting five million different numbers takes 130 MB and a second."""
+    if values.dtype == object:
+        return values.nunique() > 1
+    if not pd.api.types.is_numeric_dtype(values):
+        known = values.dropna().array
+        return len(known) > 1 and bool((known != known[0]).any())
+    numbers = array_of(values)
+    present = numbers[~np.isnan(numbers)]
+    return len(present) > 1 and bool((present != present[0]).any())
 
 
 def _raw_type(values: pd.Series[Any]) -> Literal["double", "boolean", "string"]:
@@ -102,20 +112,24 @@ def _raw_type(values: pd.Series[Any]) -> Literal["double", "boolean", "string"]:
     return "double" if pd.api.types.is_numeric_dtype(values) else "string"
 
 
-def _number_or_counter(name: str, values: pd.Series[Any], n_levels: int) -> _Finding:
-    n = len(values)
-    if (
-        n >= MIN_ROWS_OF_AN_IDENTIFIER
-        and n_levels == n
-        and pd.api.types.is_integer_dtype(values)
-        and n >= MIN_DENSITY_OF_A_COUNTER * (int(values.max()) - int(values.min()) + 1)
-    ):
+def _number_or_counter(name: str, values: pd.Series[Any]) -> _Finding:
+    if pd.api.types.is_integer_dtype(values) and _counts(values):
         return _Finding(
             note=f"{name} counts the rows and is left out; source.numeric=[{name}] keeps it", why="identifier"
         )
-    is_infinite = np.isinf(values.to_numpy(dtype="float64", na_value=np.nan)).any()
+    is_infinite = np.isinf(array_of(values)).any()
     note = f"{name} has infinities; they count as missing" if is_infinite else None
     return _Finding(Column(name, "numeric", "double"), note)
+
+
+def _counts(values: pd.Series[Any]) -> bool:
+    """Whether whole numbers are all different and fill most of their range, as a row's number does."""
+    n, n_in_range = len(values), int(values.max()) - int(values.min()) + 1
+    return (
+        n >= MIN_ROWS_OF_AN_IDENTIFIER
+        and n_in_range >= n >= MIN_DENSITY_OF_A_COUNTER * n_in_range
+        and values.is_unique
+    )
 
 
 def _find_out_text(name: str, values: pd.Series[Any]) -> _Finding:

@@ -1,7 +1,7 @@
-"""The one place that knows metrics: what each measures, for which problems, which way is better, how sure it is.
+"""The one place that knows metrics: what each measures, for which problems, which way is better.
 
 Every metric is a function of row weights alone once the rows are known, so that its value (one row of weights)
-and its bootstrap (a thousand rows of weights) are the same code.
+and its bootstrap (a thousand rows of weights, tasks/bootstrap.py) are the same code.
 
     n   rows of the sample             y           (n,) float64; class codes 0..k-1, or the target
     k   classes                        prediction  (n, k) float64 class probabilities, or (n,) float64 for regression
@@ -10,11 +10,11 @@ and its bootstrap (a thousand rows of weights) are the same code.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from tasks.refusal import Refusal, did_you_mean
 
@@ -26,7 +26,6 @@ Preparation = Callable[[Floats, Floats], Statistic]  # of y and prediction
 CLASSES = frozenset({"binary", "multiclass"})
 REGRESSION = frozenset({"regression"})
 EPS = np.finfo(np.float64).eps
-CHUNK_CELLS = 100_000  # weights held at once, 0.8 MB; 8 MB left the cache and took about twice as long
 
 
 @dataclass(frozen=True)
@@ -227,7 +226,7 @@ def better(name: str, a: float, b: float) -> bool:
     return METRICS[name].sign * (a - b) > 0
 
 
-def _prepared(name: str, y: Floats, prediction: Floats) -> Statistic:
+def prepared(name: str, y: Floats, prediction: Floats) -> Statistic:
     """The metric as a function of weights; NaN, without a warning, where it isn't defined."""
     n_axes = 1 if METRICS[name].problems == REGRESSION else 2
     if prediction.ndim != n_axes or len(prediction) != len(y):
@@ -251,58 +250,4 @@ def value(name: str, y: Floats, prediction: Floats, weight: Floats | None = None
         ValueError: `prediction` has another shape.
     """
     weights = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=np.float64)
-    return float(_prepared(name, y, prediction)(weights[None, :])[0])
-
-
-def _drawn(generator: np.random.Generator, n_resamples: int, n: int) -> Integers:
-    """How often each of n is drawn in n draws with replacement: (n_resamples, n)."""
-    draws = generator.integers(n, size=(n_resamples, n), dtype=np.int64)
-    draws += np.arange(n_resamples, dtype=np.int64)[:, None] * n
-    return np.bincount(draws.ravel(), minlength=n_resamples * n).reshape(n_resamples, n)
-
-
-def _resamples(strata: list[Integers], n_resamples: int, n_chunk: int, seed: int) -> Iterator[Floats]:
-    """How often each unit is drawn, each within its stratum: (at most n_chunk, n_units) until n_resamples are had."""
-    generator = np.random.default_rng(seed)
-    for start in range(0, n_resamples, n_chunk):
-        counts = np.empty((min(n_chunk, n_resamples - start), sum(map(len, strata))))
-        for units in strata:
-            counts[:, units] = _drawn(generator, len(counts), len(units))
-        yield counts
-
-
-def interval(
-    name: str,
-    y: Floats,
-    prediction: Floats,
-    weight: Floats | None = None,
-    *,
-    groups: ArrayLike | None = None,
-    n_resamples: int = 1000,
-    seed: int,
-) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of the metric (Efron 1979); (nan, nan) where there is none.
-
-    Args:
-        y, prediction, weight: as in `value`.
-        groups: (n,) of anything that sorts; rows of one group are drawn together. Without groups rows are drawn, for
-            classes within each class, so that a rare class is in every resample.
-        n_resamples: more of them steady the ends; time grows in proportion, memory doesn't.
-
-    One seed draws the same resamples for every metric of a problem; those on which the metric isn't defined are left
-    out. On few rows or groups (below about 30) the interval is too narrow: it misses the truth more than 1 in 20 times.
-    """
-    statistic = _prepared(name, y, prediction)
-    labels, codes = np.unique(np.arange(len(y)) if groups is None else np.asarray(groups), return_inverse=True)
-    if len(labels) < 2:
-        return float("nan"), float("nan")
-    is_stratified = groups is None and METRICS[name].problems != REGRESSION
-    strata = [np.flatnonzero(y == code) for code in np.unique(y)] if is_stratified else [np.arange(len(labels))]
-    values = [
-        statistic((counts if groups is None else np.take(counts, codes, axis=1)) * (1.0 if weight is None else weight))
-        for counts in _resamples(strata, n_resamples, max(1, CHUNK_CELLS // len(y)), seed)
-    ]
-    defined = np.concatenate(values)
-    defined = defined[~np.isnan(defined)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)
-    return float(low), float(high)
+    return float(prepared(name, y, prediction)(weights[None, :])[0])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import rankdata
 
+from tasks.columns import Table
 from tasks.records import Problem
 
 N_SAMPLED = 5_000
@@ -17,26 +18,27 @@ MAX_SHOWN = 6
 
 
 def quality(
-    features: pd.DataFrame,
-    y: npt.NDArray[np.float64],
-    problem: Problem,
-    hashes: npt.NDArray[np.uint64],
-    *,
-    together: bool,
+    features: Table, y: npt.NDArray[np.float64], problem: Problem, hashes: npt.NDArray[np.uint64], *, together: bool
 ) -> dict[str, Any]:
     """Counts per finding, and `notes` to say aloud.
 
     features: (n_rows, n_features) typed. y: (n_rows,) class codes or numbers. hashes: (n_rows,) of the rows' content.
     together: whether equal rows are kept on one side of the holdout.
     """
-    missing = features.isna().mean()
-    is_text = [not pd.api.types.is_numeric_dtype(kind) for kind in features.dtypes]
+    missing, levels, n_features = {}, {}, 0
+    for name, values in features.items():
+        n_features += 1
+        if share := float(values.isna().to_numpy().mean()):
+            missing[str(name)] = round(share, 4)
+        if not pd.api.types.is_numeric_dtype(values):
+            levels[str(name)] = int(values.nunique())
+    ordered = np.sort(hashes)  # np.unique hashes them again: ten times as long, and more memory than all else here
     report: dict[str, Any] = {
-        "n_rows": len(features),
-        "n_features": features.shape[1],
-        "missing": {str(k): round(float(v), 4) for k, v in missing[missing > 0].items()},
-        "duplicate_rows": len(hashes) - len(np.unique(hashes)),
-        "levels": {str(name): int(features[name].nunique()) for name in features.columns[is_text]},
+        "n_rows": len(y),
+        "n_features": n_features,
+        "missing": missing,
+        "duplicate_rows": int((ordered[1:] == ordered[:-1]).sum()),
+        "levels": levels,
     }
     if problem.is_classification:
         report["classes"] = {str(label): int((y == code).sum()) for code, label in enumerate(problem.classes)}
@@ -60,29 +62,32 @@ def _notes(report: dict[str, Any], *, together: bool) -> list[str]:
     return notes
 
 
-def leak_notes(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> list[str]:
+def sampled(n_rows: int) -> npt.NDArray[np.int64]:
+    """The places of the rows, ascending, that are looked at for columns which give the target away."""
+    rows = np.random.default_rng(0).choice(n_rows, min(n_rows, N_SAMPLED), replace=False)
+    return np.sort(rows).astype(np.int64)
+
+
+def leak_notes(sample: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> list[str]:
     """What to say of columns that give the target away; for training rows, since it looks at the target."""
     return [
         f"{name} alone nearly gives the target away ({agreement:.3f} rank agreement); "
         f"if it is known only afterwards: source.drop=[{name}]"
-        for name, agreement in list(gives_target_away(features, y, problem).items())[:MAX_SHOWN]
+        for name, agreement in list(gives_target_away(sample, y, problem).items())[:MAX_SHOWN]
     ]
 
 
-def gives_target_away(features: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> dict[str, float]:
+def gives_target_away(sample: pd.DataFrame, y: npt.NDArray[np.float64], problem: Problem) -> dict[str, float]:
     """Columns whose ranks agree with the target's: area under the ROC curve (either way round) for two classes,
     rank correlation for numbers; of categorical columns, with each level's mean target in place of the level.
 
-    With more than two classes the codes have no order, so only the share of rows is taken whose class follows from
-    the column's value.
+    sample: (n_sampled, n_features), and y: (n_sampled,) of the `sampled` rows. With more than two classes the codes
+    have no order, so only the share of rows is taken whose class follows from the column's value.
     """
-    rng = np.random.default_rng(0)
-    rows = rng.choice(len(y), min(len(y), N_SAMPLED), replace=False)
-    sample, target = features.iloc[rows], y[rows]
     agreements = {}
     for place, name in enumerate(sample.columns):
-        codes = _codes(sample.iloc[:, place], target, problem)
-        agreement = 0.0 if codes is None else _agreement(codes, target, problem)
+        codes = _codes(sample.iloc[:, place], y, problem)
+        agreement = 0.0 if codes is None else _agreement(codes, y, problem)
         if agreement >= GIVES_AWAY:
             agreements[str(name)] = round(agreement, 4)
     return agreements

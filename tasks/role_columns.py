@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.cells import as_numbers, as_text, as_times, date_format
+from tasks.columns import Columns
 from tasks.records import Roles
 from tasks.refusal import Refusal
 from tasks.row_hash import Hashes, row_hashes
@@ -18,7 +19,7 @@ N_ROWS_FOR_A_FORMAT = 50_000
 
 
 def role_columns(
-    raw: pd.DataFrame, roles: Roles, codes: pd.Series[float], content: Hashes, seed: int
+    raw: Columns, roles: Roles, codes: pd.Series[float], content: Hashes, seed: int
 ) -> tuple[pd.DataFrame, list[str]]:
     """(n_rows,) columns target, hash, and where given weight, group (text) and time (float64: seconds since 1970, or
     the column's own numbers); and what to say aloud.
@@ -35,14 +36,14 @@ def role_columns(
     if roles.group:
         group = as_text(raw[roles.group])
         notes += _without(f"source.group={roles.group}", int(group.isna().sum()), "they count as one group")
-        columns["group"] = group.fillna("").to_numpy(dtype=object)
+        columns["group"] = group.fillna("").array
     if roles.time:
         columns["time"] = _times(raw[roles.time])
     identity = [roles.group] if roles.group else list(roles.key)
     if roles.key and not roles.group:
-        n_blank = int(raw[list(roles.key)].isna().all(axis=1).sum())
+        n_blank = int(raw.only(roles.key).frame().isna().all(axis=1).sum())
         notes += _without(f"source.key={','.join(roles.key)}", n_blank, "they stay together, as one row would")
-    columns["hash"] = row_hashes(raw[identity], seed) if identity else content
+    columns["hash"] = row_hashes(raw.only(identity), seed) if identity else content
     return pd.DataFrame(columns), notes
 
 

@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.cells import as_text
+from tasks.cells import array_of, as_text
+from tasks.columns import Table
 
 Hashes = npt.NDArray[np.uint64]
-N_CELLS_AT_ONCE = 1 << 19  # 4 MiB of float64: few passes over 10,000 columns, little memory for a million rows
 
 
-def row_hashes(frame: pd.DataFrame, seed: int) -> Hashes:
+def row_hashes(table: Table, seed: int) -> Hashes:
     """(n_rows,) a hash of each row's values, whatever its place in the table and the order of the columns.
 
     A value has one hash in whichever type it comes: 5, 5.0 and "5"; true, True and 1; a date as text in ISO 8601 or
     as a time. A missing value adds nothing, so that a column that is new, and empty in the rows of before, moves
     none of them.
     """
-    total = np.zeros(len(frame), dtype=np.uint64)
-    is_number = [pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind) for kind in frame.dtypes]
-    numeric = [name for name, yes in zip(frame.columns, is_number, strict=True) if yes]
-    step = max(1, N_CELLS_AT_ONCE // max(1, len(frame)))
-    for first in range(0, len(numeric), step):
-        names = numeric[first : first + step]
-        matrix = frame[names].to_numpy(dtype="float64", na_value=np.nan)
-        total += _placed(_of_numbers(matrix), names).sum(axis=1, dtype=np.uint64)
-    for position, yes in enumerate(is_number):
-        if not yes:
-            name = str(frame.columns[position])
-            total += _placed(_of_text(frame.iloc[:, position])[:, None], [name])[:, 0]
-    return _mix(total ^ _mix(np.full(len(frame), seed + 0x9E3779B97F4A7C15, dtype=np.uint64)))
+    total = np.zeros(len(table), dtype=np.uint64)
+    for name, values in table.items():
+        total += _placed(_of_column(values), str(name))
+    return _mix(total ^ _mix(np.full(len(table), seed + 0x9E3779B97F4A7C15, dtype=np.uint64)))
 
 
-def _placed(cells: Hashes, names: Sequence[str]) -> Hashes:
-    """(n_rows, n_columns) hashes of cells that know their column; 0 stays 0, for missing."""
-    salts = [int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8).digest(), "little") for name in names]
-    return np.where(cells == 0, np.uint64(0), _mix(cells ^ np.array(salts, dtype=np.uint64)))
+def _placed(cells: Hashes, name: str) -> Hashes:
+    """(n_rows,) hashes of cells that know their column; 0 stays 0, for missing."""
+    salt = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    return np.where(cells == 0, np.uint64(0), _mix(cells ^ np.uint64(salt)))
+
+
+def _of_column(values: pd.Series[Any]) -> Hashes:
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return _of_numbers(array_of(values).astype(np.float64))
+    return _of_text(values)
 
 
 def _of_numbers(numbers: npt.NDArray[np.floating[Any]]) -> Hashes:

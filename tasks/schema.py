@@ -33,6 +33,18 @@ class Column:
     def features(self) -> list[str]:
         return [f"{self.name} ({part})" for part in self.parts] if self.kind == "time" else [self.name]
 
+    def read(self, values: pd.Series[Any]) -> dict[str, pd.Series[Any]]:
+        """The features of the raw values (n_rows,): numbers float64, others text (dtype str); missing is NaN, and so
+        are infinities."""
+        if self.kind == "numeric":
+            return {self.name: as_numbers(values)}
+        if self.kind == "boolean":
+            return {self.name: as_truth(values)}
+        if self.kind == "categorical":
+            return {self.name: as_text(values)}
+        times = as_times(values, self.format)
+        return {feature: part_of(times, part) for feature, part in zip(self.features(), self.parts, strict=True)}
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -51,11 +63,15 @@ class Schema:
         Raises:
             Refusal: when columns are missing or there are two of one name; names them.
         """
-        places = _places(raw, [column.name for column in self.columns])
+        places = _places(raw.columns, [column.name for column in self.columns])
         typed: dict[str, Any] = {}
         for column in self.columns:
-            typed.update(_typed(column, raw.iloc[:, places[column.name]]))
+            typed.update(column.read(raw.iloc[:, places[column.name]]))
         return pd.DataFrame(typed, index=raw.index, columns=self.features)
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raises a Refusal when columns that are needed are not among the names; names them."""
+        _places(names, [column.name for column in self.columns])
 
     def to_json(self) -> str:
         return json.dumps([asdict(column) for column in self.columns], ensure_ascii=False)
@@ -102,10 +118,10 @@ def _clashes(roles: Roles) -> list[str]:
     return [f"source.{key}={roles.target}: this is the target; name another column." for key in held]
 
 
-def _places(raw: pd.DataFrame, names: list[str]) -> dict[str, int]:
+def _places(given: Iterable[Any], names: list[str]) -> dict[str, int]:
     places: dict[str, int] = {}
     twice = set()
-    for place, name in enumerate(raw.columns):
+    for place, name in enumerate(given):
         twice.update([str(name)] if str(name) in places else [])
         places[str(name)] = place
     absent = [name for name in names if name not in places]
@@ -118,14 +134,3 @@ def _places(raw: pd.DataFrame, names: list[str]) -> dict[str, int]:
     if doubled:
         raise Refusal(f"the rows have several columns of one name: {', '.join(doubled[:MAX_NAMED])}; rename them.")
     return places
-
-
-def _typed(column: Column, values: pd.Series[Any]) -> dict[str, Any]:
-    if column.kind == "numeric":
-        return {column.name: as_numbers(values)}
-    if column.kind == "boolean":
-        return {column.name: as_truth(values)}
-    if column.kind == "categorical":
-        return {column.name: as_text(values)}
-    times = as_times(values, column.format)
-    return {feature: part_of(times, part) for feature, part in zip(column.features(), column.parts, strict=True)}

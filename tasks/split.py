@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks import parquet
 from tasks.folds import Splitter, draw, write_folds
-from tasks.quality import leak_notes
-from tasks.records import Prepared, Split
+from tasks.quality import leak_notes, sampled
+from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.store import write_folder
 
+Codes = npt.NDArray[np.int64]
 MIN_HOLDOUT_ROWS = 2
 
 
@@ -31,40 +34,39 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
     Raises:
         Refusal: when a side would be empty, or the folds can't be drawn.
     """
+    made = _split(prepared, splitter, folds, fraction, Path(root) / "splits")
+    parquet.give_back_memory()
+    return made
+
+
+def _split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, root: Path) -> Split:
     source = Path(prepared.folder)
-    features, roles = pd.read_parquet(source / "features.parquet"), pd.read_parquet(source / "roles.parquet")
+    roles = pd.read_parquet(source / "roles.parquet")
+    is_held = None  # of each row; None where a published split is held out
     if (source / "test_features.parquet").exists():
-        train, held = np.arange(len(roles)), None
-        held_features, held_roles = (
-            pd.read_parquet(source / "test_features.parquet"),
-            pd.read_parquet(source / "test_roles.parquet"),
-        )
+        train_roles, held_roles = roles, pd.read_parquet(source / "test_roles.parquet")
     else:
         _check_groups(roles, splitter, prepared)
         is_held = _is_held_out(roles, fraction, prepared)
-        train, held = np.flatnonzero(~is_held), np.flatnonzero(is_held)
-        held_features, held_roles = features.iloc[held], roles.iloc[held]
-    train_features, train_roles = features.iloc[train], roles.iloc[train]
+        train_roles, held_roles = roles[~is_held], roles[is_held]
     _check_sides(train_roles, held_roles, prepared)
+    y = train_roles["target"].to_numpy(dtype=np.float64)
     classes = [str(label) for label in prepared.problem.classes] or None
-    drawn = draw(
-        splitter,
-        train_roles["target"].to_numpy(),
-        _column(train_roles, "group"),
-        _column(train_roles, "time"),
-        classes=classes,
-        name=folds,
-    )
-    digest = _digest(prepared.digest, train, drawn)
+    groups, held_groups = _group_codes(train_roles, held_roles)
+    times = train_roles["time"].to_numpy() if "time" in train_roles else None
+    drawn = draw(splitter, y, groups, times, classes=classes, name=folds)
+    digest = _digest(prepared.digest, is_held, drawn)
 
     def fill(folder: Path) -> None:
-        train_features.to_parquet(folder / "train_features.parquet", index=False)
-        train_roles.to_parquet(folder / "train_roles.parquet", index=False)
-        held_features.to_parquet(folder / "holdout_features.parquet", index=False)
-        held_roles.to_parquet(folder / "holdout_labels.parquet", index=False)
+        parquet.write_frame(folder / "train_roles.parquet", train_roles)
+        parquet.write_frame(folder / "holdout_labels.parquet", held_roles)
+        _divide_features(source, folder, is_held)
         write_folds(folder, drawn)
 
-    folder = write_folder(Path(root) / "splits" / digest, fill)
+    folder = write_folder(root / digest, fill)
+    looked_at = sampled(len(y))
+    leaks = leak_notes(parquet.take(folder / "train_features.parquet", looked_at), y[looked_at], prepared.problem)
+    rare = _class_notes(y, held_roles["target"].to_numpy(), drawn, prepared.problem)
     return Split(
         str(folder),
         digest,
@@ -72,11 +74,27 @@ def split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, r
         len(held_roles),
         len(drawn),
         _growth(len(train_roles), drawn),
-        (
-            *leak_notes(train_features, train_roles["target"].to_numpy(dtype=np.float64), prepared.problem),
-            *_notes(train_roles, held_roles, drawn, prepared),
-        ),
+        (*leaks, *_group_notes(groups, held_groups, drawn), *rare),
     )
+
+
+def _group_codes(train: pd.DataFrame, held: pd.DataFrame) -> tuple[Codes | None, Codes | None]:
+    """(n_train,) and (n_held,) numbers in the order of the groups' names, for the names of millions of rows would be as
+    many Python objects; None where there are no groups."""
+    if "group" not in train:
+        return None, None
+    both = pd.concat([train["group"], held["group"]]) if "group" in held else train["group"]
+    codes, _ = pd.factorize(both, sort=True)
+    return codes[: len(train)], codes[len(train) :] if "group" in held else None
+
+
+def _divide_features(source: Path, folder: Path, is_held: npt.NDArray[np.bool_] | None) -> None:
+    sides = (folder / "train_features.parquet", folder / "holdout_features.parquet")
+    if is_held is not None:
+        parquet.divide(source / "features.parquet", is_held, sides)
+        return
+    for name, side in zip(("features", "test_features"), sides, strict=True):
+        shutil.copyfile(source / f"{name}.parquet", side)
 
 
 def _growth(n_train: int, folds: list[Any]) -> float:
@@ -117,40 +135,38 @@ def _check_sides(train: pd.DataFrame, held: pd.DataFrame, prepared: Prepared) ->
     )
 
 
-def _notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any], prepared: Prepared) -> tuple[str, ...]:
-    notes = _group_notes(train, held, folds)
-    if not prepared.problem.is_classification:
-        return tuple(notes)
-    targets = train["target"].to_numpy()
-    for code, label in enumerate(prepared.problem.classes):
-        n_held = int((held["target"] == code).sum())
-        lacking = [k for k, (_, valid) in enumerate(folds) if not (targets[valid] == code).any()]
+def _class_notes(
+    y: npt.NDArray[np.float64], held: npt.NDArray[np.float64], folds: list[Any], problem: Problem
+) -> list[str]:
+    """What to say of classes with few rows. y: (n_train,) and held: (n_held,) class codes."""
+    notes = []
+    for code, label in enumerate(problem.classes):
+        n_held = int((held == code).sum())
+        lacking = [k for k, (_, valid) in enumerate(folds) if not (y[valid] == code).any()]
         if n_held < 5:
             notes.append(f"class {label} has {n_held} row{'s' * (n_held != 1)} in the holdout; scores of it say little")
         if lacking:
             notes.append(f"class {label} has no row in the validation part of {len(lacking)} of {len(folds)} folds")
-    return tuple(notes)
+    return notes
 
 
-def _group_notes(train: pd.DataFrame, held: pd.DataFrame, folds: list[Any]) -> list[str]:
+def _group_notes(groups: Codes | None, held: Codes | None, folds: list[Any]) -> list[str]:
     """What to say where groups are known and another rule than theirs divides the rows."""
-    if "group" not in train or "group" not in held:
+    if groups is None or held is None:
         return []
-    notes, groups = [], train["group"].to_numpy()
-    n_both = len(set(groups) & set(held["group"]))
+    notes = []
+    n_both = len(np.intersect1d(groups, held))
     if n_both:
         notes.append(f"{n_both:,} groups stand on both sides of the holdout; its scores are for groups that are known")
-    if any(np.isin(groups[valid], groups[train_]).any() for train_, valid in folds):
+    if any(len(np.intersect1d(groups[valid], groups[train])) for train, valid in folds):
         notes.append("groups stand on both sides of the folds; folds=grouped keeps them whole")
     return notes
 
 
-def _column(roles: pd.DataFrame, name: str) -> npt.NDArray[Any] | None:
-    return roles[name].to_numpy() if name in roles else None
-
-
-def _digest(prepared: str, train: npt.NDArray[np.int64], folds: list[Any]) -> str:
-    digest = hashlib.sha256(prepared.encode() + train.astype("int64").tobytes())
+def _digest(prepared: str, is_held: npt.NDArray[np.bool_] | None, folds: list[Any]) -> str:
+    digest = hashlib.sha256(prepared.encode())
+    if is_held is not None:
+        digest.update(np.packbits(is_held).tobytes())
     for fold in folds:
         for rows in fold:
             digest.update(np.asarray(rows, dtype="int64").tobytes())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tasks.cells import as_text
@@ -27,20 +29,37 @@ class Target:
 
 @dataclass(frozen=True)
 class _Values:
-    """A target read: text (n_rows,) with NaN for missing, the numbers (n_rows,) among it, and the user's type."""
+    """A target read: the values (n_rows,), and the user's type. Numbers are written out as text only as classes:
+    five million different ones would take half a gigabyte."""
 
     name: str
-    text: pd.Series[Any]
-    numbers: pd.Series[float]
+    values: pd.Series[Any]
     type: type
 
-    @property
-    def n_levels(self) -> int:
-        return int(self.text.nunique())
+    @cached_property
+    def text(self) -> pd.Series[Any]:
+        """(n_rows,) with NaN for missing."""
+        return as_text(self.values)
 
-    @property
+    @cached_property
+    def numbers(self) -> pd.Series[float]:
+        """(n_rows,) with NaN for what is none."""
+        is_number = self.type is float and pd.api.types.is_numeric_dtype(self.values)
+        return (self.values if is_number else pd.to_numeric(self.text, errors="coerce")).astype("float64")
+
+    @cached_property
+    def is_missing(self) -> npt.NDArray[np.bool_]:
+        return (self.numbers if self.type is float else self.text).isna().to_numpy()
+
+    @cached_property
+    def n_levels(self) -> int:
+        return int((self.numbers if self.type is float else self.text).nunique())
+
+    @cached_property
     def words(self) -> pd.Series[Any]:
         """Those of the values that are no numbers."""
+        if self.type is float:
+            return pd.Series([], dtype="str")
         return self.text[self.text.notna() & self.numbers.isna()]
 
 
@@ -75,19 +94,17 @@ def _read(values: pd.Series[Any]) -> _Values:
     known = values.dropna()
     if known.dtype == object:  # booleans beside missing values
         known = known.infer_objects()
-    text = as_text(values)
     kind: type = str
     if pd.api.types.is_bool_dtype(known):
         kind = bool
     elif pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_timedelta64_dtype(known):
         kind = float
-    numbers = pd.to_numeric(text, errors="coerce").astype("float64")
-    return _Values(str(values.name), text, numbers, kind)
+    return _Values(str(values.name), values, kind)
 
 
 def _check(read: _Values, roles: Roles) -> list[str]:
     key = f"source.target={read.name}"
-    n, n_missing = len(read.text), int(read.text.isna().sum())
+    n, n_missing = len(read.values), int(read.is_missing.sum())
     if n_missing == n:
         raise Refusal(f"{key}: every value is missing; choose another source.target.")
     faults = []
@@ -119,10 +136,10 @@ def _kind(read: _Values, problem: str) -> tuple[ProblemKind, str | None]:
         return "regression", f"{name} is a number: a regression{changes}"
     if words.empty:
         return "multiclass", f"{name} has {n_levels} whole values: a multiclass problem; problem=regression changes it"
-    if n_levels > MAX_LEVELS_OF_A_WHOLE_NUMBER and len(words) <= (1 - MOSTLY) * read.text.notna().sum():
+    if n_levels > MAX_LEVELS_OF_A_WHOLE_NUMBER and len(words) <= (1 - MOSTLY) * (~read.is_missing).sum():
         raise Refusal(
-            f"source.target={name}: all but {len(words):,} of {len(read.text):,} values are numbers; correct or empty "
-            f"the others (such as {words.iloc[0]!r}), or set problem=multiclass."
+            f"source.target={name}: all but {len(words):,} of {len(read.values):,} values are numbers; correct or "
+            f"empty the others (such as {words.iloc[0]!r}), or set problem=multiclass."
         )
     return "multiclass", f"{name} is text with {n_levels:,} values: a multiclass problem"
 
@@ -135,8 +152,8 @@ def _asked_kind(problem: str, read: _Values) -> ProblemKind:
         )
     if problem == "regression" and len(read.words):
         raise Refusal(
-            f"problem=regression: {len(read.words):,} of {len(read.text):,} values of {read.name} are no numbers (such "
-            f"as {read.words.iloc[0]!r}); choose problem=multiclass, or another source.target."
+            f"problem=regression: {len(read.words):,} of {len(read.values):,} values of {read.name} are no numbers "
+            f"(such as {read.words.iloc[0]!r}); choose problem=multiclass, or another source.target."
         )
     return "binary" if problem == "multiclass" and read.n_levels == 2 else problem  # type: ignore[return-value]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils.metadata_routing import get_routing_for_object
 
+from tasks.folds._stored import Folds, Rows, read_folds, write_folds
 from tasks.folds.repeated import Repeated
 from tasks.folds.time_ordered import TimeOrdered
 from tasks.refusal import Refusal
 
-Rows = NDArray[np.int64]
 Column = NDArray[np.generic]
-SIDES = ("train", "valid")
+__all__ = ["Folds", "Rows", "Splitter", "choose", "draw", "read_folds", "write_folds"]
 
 
 class Splitter(Protocol):
@@ -81,10 +80,14 @@ def _split(splitter: Splitter, label: str, codes: Column, groups: Column | None)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            folds = list(splitter.split(np.zeros((len(codes), 1)), codes, groups))
+            folds = splitter.split(np.zeros((len(codes), 1)), codes, groups)
+            return [(_ascending(train), _ascending(valid)) for train, valid in folds]
     except (ValueError, UserWarning) as error:  # what a splitter that is not in conf/folds has against the table
         raise Refusal(f"{label} can't split these rows: {error}") from error
-    return [(np.sort(train).astype(np.int64), np.sort(valid).astype(np.int64)) for train, valid in folds]
+
+
+def _ascending(rows: Rows) -> Rows:
+    return np.sort(rows).astype(np.int64, copy=False)
 
 
 def _needs_groups(splitter: Splitter) -> bool:
@@ -168,15 +171,3 @@ def _refuse_hollow(folds: list[tuple[Rows, Rows]], label: str, codes: Column, cl
             only = _name(alone[0], classes)
             remedy = "set folds=stratified or stratified_grouped; with time_ordered a lower folds.n_splits"
             raise Refusal(f"{label}: fold {number} has the class {only!r} alone to train on; {remedy}.")
-
-
-def write_folds(folder: Path, folds: Sequence[tuple[Rows, Rows]]) -> None:
-    """Writes `folds.npz`."""
-    rows = {f"{side}_{k}": fold[part] for k, fold in enumerate(folds) for part, side in enumerate(SIDES)}
-    np.savez(folder / "folds.npz", **rows)  # type: ignore[arg-type]  # numpy's stub takes them for its flag
-
-
-def read_folds(folder: Path) -> list[tuple[Rows, Rows]]:
-    """Row positions (train, valid) of each fold, as `write_folds` wrote them."""
-    with np.load(folder / "folds.npz") as file:
-        return [(file[f"{SIDES[0]}_{k}"], file[f"{SIDES[1]}_{k}"]) for k in range(len(file.files) // 2)]

@@ -14,16 +14,24 @@ from tasks.refusal import did_you_mean
 from tasks.source._table import Unreadable
 
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # by first bytes: suffixes lie after a download
+N_FIRST_BYTES = 8
 
 
-def fetch(path: str) -> bytes:
-    """What stands at a local path or any fsspec URL, without its gzip or zstd wrapping.
+def fetch(path: str) -> pa.NativeFile:
+    """What stands at a local path or any fsspec URL, without its gzip or zstd wrapping, at its beginning.
+
+    A local file that isn't wrapped stays on the disk; all else is in memory.
 
     Raises:
         Unreadable: no such file, a folder, no permission, a protocol without its package, a broken archive, nothing.
     """
     filesystem, inner = _opened(path)
     try:
+        if isinstance(filesystem, LocalFileSystem):
+            with open(inner, "rb") as local:  # Arrow's own errors don't tell a folder from a missing permission
+                first = local.read(N_FIRST_BYTES)
+            if not _codec(first) and first.strip():
+                return pa.OSFile(inner)
         data = filesystem.cat_file(inner)
     except FileNotFoundError:
         raise _absent(filesystem, inner) from None
@@ -36,7 +44,7 @@ def fetch(path: str) -> bytes:
     data = _decompressed(data)
     if not data or (data[:1].isspace() and not data.strip()):
         raise Unreadable("the file is empty; give one with a header line and rows")
-    return data
+    return pa.BufferReader(data)
 
 
 def _opened(path: str) -> tuple[Any, str]:
@@ -67,11 +75,15 @@ def _absent(filesystem: Any, inner: str) -> Unreadable:
     return Unreadable(f"no such file in {folder or '/'}{did_you_mean(file, beside) or '; check the path'}")
 
 
+def _codec(first: bytes) -> str | None:
+    return next((codec for magic, codec in _COMPRESSIONS.items() if first.startswith(magic)), None)
+
+
 def _decompressed(data: bytes) -> bytes:
-    for first_bytes, codec in _COMPRESSIONS.items():
-        if data.startswith(first_bytes):
-            try:
-                return bytes(pa.CompressedInputStream(pa.BufferReader(data), codec).read())
-            except (OSError, pa.ArrowException) as error:
-                raise Unreadable(f"the {codec} archive is damaged ({error}); fetch or write it again") from None
-    return data
+    codec = _codec(data)
+    if codec is None:
+        return data
+    try:
+        return bytes(pa.CompressedInputStream(pa.BufferReader(data), codec).read())
+    except (OSError, pa.ArrowException) as error:
+        raise Unreadable(f"the {codec} archive is damaged ({error}); fetch or write it again") from None

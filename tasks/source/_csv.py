@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _USUAL = {"csv": ",", "tsv": "\t"}
 _DELIMITERS = (",", "\t", ";", "|")
-_SAMPLE = 1 << 20  # characters for finding the delimiter: the header of 10,000 columns is 100,000 characters
-_BLOCK = 1 << 24  # bytes; no row may be longer than a block, and fewer than 4 MiB are slower
+SAMPLE_BYTES = 1 << 20  # characters for finding the delimiter: the header of 10,000 columns is 100,000 characters
+BLOCK_BYTES = 1 << 24  # bytes; no row may be longer than a block, and fewer than 4 MiB are slower
 # A number only in looks: 00501 is a zip code, and 16 digits and more don't survive as a float.
 _CODE = r"^[+-]?(0[0-9]+|[0-9]{16,})$"
 _DECIMAL_COMMA = r"^[+-]?[0-9]*(,[0-9]+)?$"
@@ -33,7 +33,7 @@ _THOUSANDS = r"^[+-]?[0-9]{1,3},[0-9]{3}$"
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """How the text is cut into fields."""
 
     delimiter: str
@@ -51,26 +51,32 @@ def read(text: bytes, *, kind: str, delimiter: str | None, columns: list[str] | 
         Unreadable: no rows, ragged lines, a column name that occurs twice.
         Refusal: `columns` or `delimiter` that don't fit the file.
     """
-    if delimiter is not None and len(delimiter) != 1:
-        raise Refusal(f"source.delimiter={delimiter!r} must be one character; leave it out to find out.")
-    layout = _Layout(delimiter or _delimiter(text, kind, columns), columns)
-    notes = [] if layout.delimiter in {_USUAL[kind], delimiter} else [f"delimiter {layout.delimiter!r}"]
-    first = next(_records(_sample(text), layout), [])
-    _check_columns(first, columns)
+    layout, notes = layout_of(text, kind, delimiter, columns)
     table, is_quoted = _fields(text, layout)
     if not is_quoted:
         notes.append('quotes (") belong to the values: they do not pair up')
-    names, more = _names(table.column_names, has_header=columns is None)
+    names, more = names_of(table.column_names, has_header=columns is None)
     if table.num_rows == 0:
         raise Unreadable("there is a header line but no rows; give a table with at least one row")
-    typed, said = _typed(dict(zip(names, table.columns, strict=True)), may_have_decimal_comma=layout.delimiter != ",")
-    return typed, notes + more + said
+    typed = [typed_column(raw, may_have_decimal_comma=layout.delimiter != ",") for raw in table.columns]
+    said = notes_on_types(dict(zip(names, typed, strict=True)))
+    return pa.table([one.values for one in typed], names=names), notes + more + said
+
+
+def layout_of(text: bytes, kind: str, delimiter: str | None, columns: list[str] | None) -> tuple[Layout, list[str]]:
+    """How the text, of which a beginning is enough, is cut into fields, and what to say about it."""
+    if delimiter is not None and len(delimiter) != 1:
+        raise Refusal(f"source.delimiter={delimiter!r} must be one character; leave it out to find out.")
+    layout = Layout(delimiter or _delimiter(text, kind, columns), columns)
+    notes = [] if layout.delimiter in {_USUAL[kind], delimiter} else [f"delimiter {layout.delimiter!r}"]
+    _check_columns(next(_records(_sample(text), layout), []), columns)
+    return layout, notes
 
 
 def _sample(text: bytes) -> str:
     """The beginning of the text, whole lines only."""
-    sample = text[:_SAMPLE].decode(errors="ignore")
-    return sample if len(text) <= _SAMPLE else sample[: sample.rfind("\n") + 1] or sample
+    sample = text[:SAMPLE_BYTES].decode(errors="ignore")
+    return sample if len(text) <= SAMPLE_BYTES else sample[: sample.rfind("\n") + 1] or sample
 
 
 @contextmanager
@@ -83,7 +89,7 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _reader(text: str, layout: _Layout, *, is_strict: bool = False) -> Reader:
+def _reader(text: str, layout: Layout, *, is_strict: bool = False) -> Reader:
     return csv.reader(
         io.StringIO(text, newline=""),
         delimiter=layout.delimiter,
@@ -93,7 +99,7 @@ def _reader(text: str, layout: _Layout, *, is_strict: bool = False) -> Reader:
     )
 
 
-def _records(text: str, layout: _Layout) -> Iterator[list[str]]:
+def _records(text: str, layout: Layout) -> Iterator[list[str]]:
     with _long_fields():
         yield from (row for row in _reader(text, layout) if row)
 
@@ -109,7 +115,7 @@ def _delimiter(text: bytes, kind: str, columns: list[str] | None) -> str:
         return usual
     scores: dict[str, tuple[bool, float, int]] = {}
     for delimiter in _DELIMITERS:
-        widths = [len(row) for row in islice(_records(sample, _Layout(delimiter, columns)), 100)]
+        widths = [len(row) for row in islice(_records(sample, Layout(delimiter, columns)), 100)]
         if widths and widths[0] > 1:
             scores[delimiter] = (widths[0] == len(columns or []), widths.count(widths[0]) / len(widths), widths[0])
     return max(scores, key=lambda delimiter: scores[delimiter]) if scores else _unused(sample, usual)
@@ -135,7 +141,7 @@ def _check_columns(first: list[str], columns: list[str] | None) -> None:
         raise Refusal(f"source.columns names {listed(twice)} more than once; give each column a name of its own.")
 
 
-def _fields(text: bytes, layout: _Layout) -> tuple[pa.Table, bool]:
+def _fields(text: bytes, layout: Layout) -> tuple[pa.Table, bool]:
     """All fields as text (n_rows, n_columns), and whether quotes enclose values in this file.
 
     A quote that never closes swallows the lines up to the next one, without an error. So where quoted values run
@@ -155,7 +161,7 @@ def _fields(text: bytes, layout: _Layout) -> tuple[pa.Table, bool]:
     return table, True
 
 
-def _without_spaces_before_quotes(text: bytes, layout: _Layout) -> bytes:
+def _without_spaces_before_quotes(text: bytes, layout: Layout) -> bytes:
     """`1, "a, b"` rewritten as `1,"a, b"`: Arrow takes a quote after a space for a part of the value."""
     if f'{layout.delimiter} "'.encode() not in text:
         return text
@@ -164,26 +170,32 @@ def _without_spaces_before_quotes(text: bytes, layout: _Layout) -> bytes:
     return rewritten.getvalue().encode()
 
 
-def _cut(text: bytes, layout: _Layout) -> pa.Table | None:
+def _cut(text: bytes, layout: Layout) -> pa.Table | None:
     """Arrow's cut of the text, or None where lines are ragged."""
-    for block in (_BLOCK, len(text) + 1)[: 1 if len(text) < _BLOCK else 2]:  # the second for rows beyond a block
+    blocks = [BLOCK_BYTES] if len(text) < BLOCK_BYTES else [BLOCK_BYTES, len(text) + 1]  # for rows beyond a block
+    for block in blocks:
         try:
-            return pyarrow.csv.read_csv(
-                pa.BufferReader(text if text.endswith((b"\n", b"\r")) else text + b"\n"),
-                pyarrow.csv.ReadOptions(block_size=min(block, 2**31 - 1), column_names=layout.columns),
-                pyarrow.csv.ParseOptions(
-                    delimiter=layout.delimiter,
-                    quote_char='"' if layout.is_quoted else False,
-                    newlines_in_values=layout.is_quoted,
-                ),
-                pyarrow.csv.ConvertOptions(default_column_type=pa.string()),
-            )
+            whole = pa.BufferReader(text if text.endswith((b"\n", b"\r")) else text + b"\n")
+            return pyarrow.csv.read_csv(whole, *options(layout, block))
         except pa.ArrowInvalid:
             continue
     return None
 
 
-def _pairs_up(text: str, layout: _Layout) -> bool:
+def options(layout: Layout, block: int) -> tuple[Any, Any, Any]:
+    """For Arrow's readers: every field is text. block: bytes, of which no row may have more."""
+    return (
+        pyarrow.csv.ReadOptions(block_size=min(block, 2**31 - 1), column_names=layout.columns),
+        pyarrow.csv.ParseOptions(
+            delimiter=layout.delimiter,
+            quote_char='"' if layout.is_quoted else False,
+            newlines_in_values=layout.is_quoted,
+        ),
+        pyarrow.csv.ConvertOptions(default_column_type=pa.string()),
+    )
+
+
+def _pairs_up(text: str, layout: Layout) -> bool:
     try:
         with _long_fields():
             return all(True for _ in _reader(text, layout, is_strict=True))
@@ -191,7 +203,7 @@ def _pairs_up(text: str, layout: _Layout) -> bool:
         return False
 
 
-def _ragged(text: str, layout: _Layout) -> Unreadable:
+def _ragged(text: str, layout: Layout) -> Unreadable:
     """Where the first uneven line stands; the line is what an editor counts."""
     expected, uneven = len(layout.columns or []), []
     with _long_fields():
@@ -210,7 +222,7 @@ def _ragged(text: str, layout: _Layout) -> Unreadable:
     )
 
 
-def _names(header: list[str], *, has_header: bool) -> tuple[list[str], list[str]]:
+def names_of(header: list[str], *, has_header: bool) -> tuple[list[str], list[str]]:
     """The names, trimmed, and notes on them; a column without a name is called by its place."""
     if not has_header:
         return header, []
@@ -226,22 +238,35 @@ def _names(header: list[str], *, has_header: bool) -> tuple[list[str], list[str]
     return names, notes
 
 
-def _typed(columns: dict[str, pa.ChunkedArray], *, may_have_decimal_comma: bool) -> tuple[pa.Table, list[str]]:
-    """Columns whose every value is a number as numbers, the others as text, trimmed; and what to say about it."""
-    typed, with_comma, with_blanks = {}, [], []
-    for name, raw in columns.items():
-        text = pc.utf8_trim_whitespace(raw)
-        present = pc.if_else(pc.equal(text, ""), None, text)
-        numbers = _numbers(present)
-        if numbers is None and may_have_decimal_comma:
-            numbers = _numbers_with_comma(present)
-            with_comma += [name] if numbers is not None else []
-        if numbers is not None and pc.any(pc.and_(pc.is_null(present), pc.not_equal(raw, ""))).as_py():
-            with_blanks.append(name)
-        typed[name] = text if numbers is None else numbers
+@dataclass(frozen=True)
+class Typed:
+    """A column (n_rows,) with what is worth saying about it."""
+
+    values: pa.ChunkedArray
+    has_decimal_comma: bool = False
+    has_blanks: bool = False
+
+
+def typed_column(raw: pa.ChunkedArray, *, may_have_decimal_comma: bool) -> Typed:
+    """Numbers where every value is one, else text, trimmed."""
+    text = pc.utf8_trim_whitespace(raw)
+    present = pc.if_else(pc.equal(text, ""), None, text)
+    numbers, has_comma = _numbers(present), False
+    if numbers is None and may_have_decimal_comma:
+        numbers = _numbers_with_comma(present)
+        has_comma = numbers is not None
+    if numbers is None:
+        return Typed(text)
+    return Typed(numbers, has_comma, pc.any(pc.and_(pc.is_null(present), pc.not_equal(raw, ""))).as_py())
+
+
+def notes_on_types(columns: dict[str, Typed]) -> list[str]:
+    with_comma = [name for name, one in columns.items() if one.has_decimal_comma]
+    with_blanks = [name for name, one in columns.items() if one.has_blanks]
     notes = [f"decimal comma in {listed(with_comma)}"] if with_comma else []
-    notes += [f"values of only spaces among the numbers of {listed(with_blanks)} are missing"] if with_blanks else []
-    return pa.table(typed), notes
+    return notes + (
+        [f"values of only spaces among the numbers of {listed(with_blanks)} are missing"] if with_blanks else []
+    )
 
 
 def _numbers(present: pa.ChunkedArray) -> pa.ChunkedArray | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -37,19 +37,23 @@ def refuse_duplicates(names: Iterable[str], remedy: str) -> None:
         raise Unreadable(f"the column name {listed(twice)} occurs more than once; {remedy}")
 
 
-def plain(table: pa.Table) -> pa.Table:
-    """The table with categories, decimals and nested values as plain columns: (n_rows, n_columns), same order.
+def plain(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches with categories, decimals and nested values as plain columns, in the same order.
 
     Raises:
         Unreadable: no columns, no rows, or a column name that occurs twice.
     """
-    refuse_duplicates(table.column_names, "give each column a name of its own")
-    if table.num_columns == 0 or table.num_rows == 0:
+    n_rows = 0
+    for batch in batches:
+        refuse_duplicates(batch.schema.names, "give each column a name of its own")
+        n_rows += batch.num_rows if batch.num_columns else 0
+        if batch.num_rows and batch.num_columns:
+            yield pa.record_batch([_plain_column(one) for one in batch.columns], names=batch.schema.names)
+    if not n_rows:
         raise Unreadable("there are no rows in it; give a table with at least one row")
-    return pa.table([_plain_column(column) for column in table.columns], names=table.column_names)
 
 
-def _plain_column(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def _plain_column(values: pa.Array) -> pa.Array:
     kind = values.type
     if pa.types.is_dictionary(kind):
         return _plain_column(values.cast(kind.value_type))
@@ -57,9 +61,21 @@ def _plain_column(values: pa.ChunkedArray) -> pa.ChunkedArray:
         return values.cast(pa.float64())
     if pa.types.is_string_view(kind):
         return values.cast(pa.large_string())
-    if pa.types.is_nested(kind) or _is_bytes(kind) or isinstance(kind, pa.BaseExtensionType):
-        return pa.chunked_array([column(values.to_pylist())])
+    if isinstance(kind, pa.BaseExtensionType):
+        return column(values.to_pylist()).cast(_of_extension(kind))
+    if pa.types.is_nested(kind) or _is_bytes(kind):
+        return column(values.to_pylist()).cast(pa.string())  # a batch without a value has no type of its own
     return values
+
+
+def _of_extension(kind: pa.BaseExtensionType) -> pa.DataType:
+    """The one plain type for all batches of a column, however few values one of them has."""
+    storage = kind.storage_type
+    if isinstance(kind, pa.Bool8Type):
+        return pa.bool_()
+    if pa.types.is_floating(storage) or pa.types.is_decimal(storage):
+        return pa.float64()
+    return pa.int64() if pa.types.is_integer(storage) else pa.string()
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -48,7 +48,7 @@ class OpenML:
     def _read(self) -> tuple[pa.Table, list[str]]:
         try:
             bunch, said = self._fetched()
-            table = plain(pa.Table.from_pandas(bunch.frame, preserve_index=False))
+            table = pa.Table.from_batches(plain(pa.Table.from_pandas(bunch.frame, preserve_index=False).to_batches()))
         except HTTPError as error:
             fault = f"openml.org answers {error.code} {error.reason}; try again later, or {_INSTEAD}"
             raise refused("id", self.id, fault) from None

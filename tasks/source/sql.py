@@ -55,14 +55,13 @@ class Sql:
         Raises:
             Refusal: a bad URL, a missing driver, no connection, a query that fails or gives no rows, no `@file`.
         """
-        yield from self._read.to_batches()
+        yield from self._read()
 
     def notes(self) -> list[str]:
         """Nothing: a database declares its types."""
         return []
 
-    @cached_property
-    def _read(self) -> pa.Table:
+    def _read(self) -> Iterator[pa.RecordBatch]:
         from sqlalchemy.exc import SQLAlchemyError
 
         query, engine = self._text(), self._engine()
@@ -70,7 +69,7 @@ class Sql:
             with engine.connect() as connection:
                 connection = connection.execution_options(no_parameters=True, yield_per=self.chunk_rows)
                 try:
-                    return _table(connection.exec_driver_sql(query), self.chunk_rows)
+                    yield from _batches(connection.exec_driver_sql(query), self.chunk_rows)
                 except (SQLAlchemyError, Unreadable) as error:
                     raise self._refusal("query", self.query, _reason(error)) from None
         except SQLAlchemyError as error:
@@ -150,7 +149,7 @@ def _nearest(path: Path) -> str:
     return did_you_mean(path.name, [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else [])
 
 
-def _table(result: CursorResult[tuple[object, ...]], chunk_rows: int) -> pa.Table:
+def _batches(result: CursorResult[tuple[object, ...]], chunk_rows: int) -> Iterator[pa.RecordBatch]:
     if not result.returns_rows:
         raise Unreadable("the query gives no table; it must be a SELECT")
     names = list(result.keys())
@@ -158,7 +157,9 @@ def _table(result: CursorResult[tuple[object, ...]], chunk_rows: int) -> pa.Tabl
     chunks = [[column(values) for values in zip(*rows, strict=True)] for rows in result.partitions(chunk_rows)]
     if not chunks:
         raise Unreadable("the query gives no rows; widen its conditions")
-    return plain(pa.table([joined(column_chunks) for column_chunks in zip(*chunks, strict=True)], names=names))
+    table = pa.table([joined(column_chunks) for column_chunks in zip(*chunks, strict=True)], names=names)
+    del chunks
+    yield from plain(table.to_batches())
 
 
 def _reason(error: Exception) -> str:

@@ -87,7 +87,8 @@ class Searched:
     def outcome(self) -> list[tuple[Any, ...]]:
         """The winner, then every trial with its folds, but for the seconds that they took."""
         trials = [
-            (r.proposal, r.error, r.estimate, [(f.fold, f.value, f.cost, f.rounds) for f in r.folds]) for r in self.tuned.results
+            (r.proposal, r.error, r.estimate, [(f.fold, f.value, f.cost, f.rounds) for f in r.folds])
+            for r in self.tuned.results
         ]
         return [(self.tuned.winner.proposal, self.tuned.winner.mean), *trials]
 

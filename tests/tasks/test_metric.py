@@ -1,9 +1,8 @@
-"""Metrics agree with scikit-learn, know which way is better, and bound themselves with a bootstrap."""
+"""Metrics agree with scikit-learn and know which way is better."""
 
 from __future__ import annotations
 
 import math
-import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -110,19 +109,13 @@ UNDEFINED: dict[str, tuple[str, Floats, Floats]] = {
 
 
 @pytest.mark.parametrize("case", UNDEFINED)
-def test_what_is_not_defined_is_nan_and_has_no_interval(case: str) -> None:
+def test_what_is_not_defined_is_nan(case: str) -> None:
     name, y, prediction = UNDEFINED[case]
     assert math.isnan(metric.value(name, y, prediction))
-    assert all(map(math.isnan, metric.interval(name, y, prediction, n_resamples=10, seed=0)))
 
 
 def test_weights_of_zero_throughout_define_nothing() -> None:
     assert math.isnan(metric.value("accuracy", np.zeros(2), np.full((2, 2), 0.5), np.zeros(2)))
-
-
-def test_one_row_or_one_group_has_no_interval() -> None:
-    assert all(map(math.isnan, metric.interval("rmse", np.ones(1), np.zeros(1), seed=0)))
-    assert all(map(math.isnan, metric.interval("rmse", np.ones(9), np.zeros(9), groups=np.zeros(9), seed=0)))
 
 
 @pytest.mark.parametrize("name", metric.METRICS)
@@ -130,68 +123,6 @@ def test_predictions_of_the_wrong_shape_are_an_error_of_the_caller(name: str) ->
     is_regression = metric.METRICS[name].problems == metric.REGRESSION
     with pytest.raises(ValueError, match="predictions"):
         metric.value(name, np.zeros(3), np.zeros((3, 1)) if is_regression else np.zeros(3))
-
-
-@pytest.mark.parametrize(("problem", "name"), CASES)
-def test_the_interval_is_that_of_a_bootstrap_by_hand(problem: str, name: str) -> None:
-    y, prediction = sample(problem, 300, has_ties=True)
-    generator = np.random.default_rng(5)
-    strata = [np.arange(len(y))] if problem == "regression" else [np.flatnonzero(y == code) for code in np.unique(y)]
-    values = []
-    for _ in range(600):
-        rows = np.concatenate([generator.choice(stratum, len(stratum)) for stratum in strata])
-        values.append(metric.value(name, y[rows], prediction[rows]))
-    low, high = metric.interval(name, y, prediction, n_resamples=2000, seed=0)
-    np.testing.assert_allclose([low, high], np.percentile(values, [2.5, 97.5]), atol=0.35 * float(np.std(values)))
-    assert low < metric.value(name, y, prediction) < high
-
-
-def test_the_interval_of_a_mean_is_that_of_the_central_limit_theorem() -> None:
-    error = np.random.default_rng(0).gamma(3.0, size=2000)
-    low, high = metric.interval("mae", error, np.zeros(2000), n_resamples=4000, seed=0)
-    half = 1.96 * error.std() / np.sqrt(len(error))
-    np.testing.assert_allclose([low, high], [error.mean() - half, error.mean() + half], atol=0.1 * half)
-
-
-def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
-    y, prediction = sample("binary")
-    first, again, other = (metric.interval("roc_auc", y, prediction, seed=seed) for seed in (3, 3, 4))
-    assert first == again != other
-
-
-def test_rows_that_repeat_within_groups_widen_the_interval() -> None:
-    y, prediction = sample("regression", 100)
-    y, prediction, groups = (np.repeat(column, 10) for column in (y, prediction, np.arange(100)))
-    once = np.subtract(*metric.interval("rmse", y[::10], prediction[::10], seed=0))
-    by_group = np.subtract(*metric.interval("rmse", y, prediction, groups=groups, seed=0))
-    by_row = np.subtract(*metric.interval("rmse", y, prediction, seed=0))
-    assert by_group == pytest.approx(once)
-    assert abs(by_row) < abs(by_group) / 2
-
-
-def test_groups_may_be_text() -> None:
-    y, prediction = sample("binary", 40)
-    groups = np.array([f"patient {row // 4}" for row in range(40)])
-    by_name = metric.interval("accuracy", y, prediction, groups=groups, seed=0)
-    assert by_name[0] < by_name[1]
-
-
-def test_an_interval_counts_rows_by_their_weight() -> None:
-    y, prediction = sample("regression", 200)
-    weight = np.where(np.arange(200) < 100, 1.0, 0.0)
-    low, high = metric.interval("mae", y, prediction, weight, seed=0)
-    assert low < metric.value("mae", y[:100], prediction[:100]) < high
-    wider = metric.interval("mae", y, prediction, seed=0)
-    assert high - low > wider[1] - wider[0]
-
-
-def test_memory_does_not_grow_with_the_number_of_resamples() -> None:
-    y, prediction = sample("binary", 20_000)
-    tracemalloc.start()
-    metric.interval("roc_auc", y, prediction, n_resamples=300, seed=0)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 300 * 20_000 * 8 / 4  # a quarter of one matrix of all resamples
 
 
 @pytest.mark.parametrize(("problem", "name"), CASES)

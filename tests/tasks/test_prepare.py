@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks import parquet, spool
 from tasks.prepare import prepare
 from tasks.records import Prepared, Roles
 from tasks.refusal import Refusal
@@ -171,3 +172,25 @@ def test_times_with_a_zone_stand_in_the_example_without_it(tmp_path: Path) -> No
     rows = json.loads((folder / "example.json").read_text())
     assert rows["data"][0][rows["columns"].index("day")].startswith("2021-01-01T00:00:00")
     assert not str(rows["data"]).count("Z'")
+
+
+def test_a_table_on_the_disk_is_prepared_as_one_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With rows that have no target, a published split, and features in many groups of rows."""
+    table, test = TABLE.assign(y=[None, *TABLE["y"][1:]]), TABLE.tail(10).assign(number=0.5)
+    asked = {"test": test, "drop_missing_target": True, "weight": "weight", "group": "group", "time": "day"}
+    small = prepared(table, tmp_path / "a", **asked)
+    monkeypatch.setattr(spool, "N_BYTES_IN_MEMORY", 0)
+    monkeypatch.setattr(parquet, "ROWS_IN_GROUP", 7)
+    large = prepared(table, tmp_path / "b", **asked)
+    assert replace(large, folder="") == replace(small, folder="")
+    for file in ("features", "roles", "test_features", "test_roles"):
+        read = [pd.read_parquet(Path(made.folder) / f"{file}.parquet") for made in (small, large)]
+        pd.testing.assert_frame_equal(*read)
+    assert (Path(large.folder) / "example.json").read_text() == (Path(small.folder) / "example.json").read_text()
+
+
+def test_features_take_half_of_the_memory_where_no_digit_is_lost(tmp_path: Path) -> None:
+    made = prepared(TABLE.assign(half=np.arange(N) / 4), tmp_path)
+    features = pd.read_parquet(Path(made.folder) / "features.parquet")
+    assert (features["half"].dtype, features["number"].dtype) == (np.float32, np.float64)
+    assert features["number"].tolist() == TABLE["number"].tolist()

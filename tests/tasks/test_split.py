@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 
+from tasks import parquet
 from tasks.folds import read_folds
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
@@ -97,3 +98,29 @@ def test_a_rare_class_is_said_of_holdout_and_folds(tmp_path: Path) -> None:
 def test_an_empty_side_is_refused(tmp_path: Path, roles: dict[str, Any], fraction: float, said: str) -> None:
     with pytest.raises(Refusal, match=said):
         divided(table(tmp_path / "p", **roles), KFold(2), fraction)
+
+
+def test_features_follow_their_rows_to_either_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "ROWS_IN_GROUP", 64)
+    made, train, held = divided(table(tmp_path / "p"), KFold(2))
+    for name, roles in (("train", train), ("holdout", held)):
+        features = pd.read_parquet(Path(made.folder) / f"{name}_features.parquet")
+        assert row_hashes(features, 0).tolist() == roles["hash"].tolist()
+
+
+def test_a_published_split_is_held_out_as_it_is(tmp_path: Path) -> None:
+    prepared = table(tmp_path / "p", group=[str(n % 9) for n in range(N)])
+    for name in ("features", "roles"):
+        frame = pd.read_parquet(tmp_path / "p" / f"{name}.parquet").head(30)
+        frame.to_parquet(tmp_path / "p" / f"test_{name}.parquet", index=False)
+    made, train, held = divided(prepared, KFold(2))
+    assert (made.n_train, made.n_holdout, len(train), len(held)) == (N, 30, N, 30)
+    assert made.notes[0].startswith("9 groups stand on both sides of the holdout")
+    assert len(pd.read_parquet(Path(made.folder) / "holdout_features.parquet")) == 30
+
+
+def test_a_column_that_gives_the_target_away_is_told(tmp_path: Path) -> None:
+    prepared = table(tmp_path / "p")
+    FEATURES.assign(leak=np.arange(N) % 2 * 2.0).to_parquet(tmp_path / "p" / "features.parquet", index=False)
+    made, _, _ = divided(prepared, KFold(2))
+    assert made.notes[0].startswith("leak alone nearly gives the target away (1.000 rank agreement)")

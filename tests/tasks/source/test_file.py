@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
 from tasks.refusal import Refusal
-from tasks.source import load
+from tasks.source import _large_csv, load
 from tasks.source.file import File
 
 _ROWS = [{"age": 39, "city": "Köln", "share": 0.5}, {"age": 50, "city": "Paris", "share": 2.0}]
@@ -257,6 +257,78 @@ def test_a_late_odd_value_makes_its_column_text_and_loses_nothing(tmp_path: Path
     assert table.schema.types == [pa.string(), pa.float64()]
 
 
+_JUNK = random.Random(0).randbytes(5000)
+_REFUSED: dict[str, tuple[str, bytes, dict[str, Any], list[str]]] = {
+    "empty": ("t.csv", b"", {}, ["empty"]),
+    "blank": ("t.csv", b"\n \n", {}, ["empty"]),
+    "empty gzip": ("t.csv.gz", gzip.compress(b""), {}, ["empty"]),
+    "header only": ("t.csv", b"a,b\n", {}, ["no rows"]),
+    "header only, unended": ("t.csv", b"a,b", {}, ["no rows"]),
+    "no json rows": ("t.json", b"[]", {}, ["no rows"]),
+    "no parquet rows": ("t.parquet", parquet(_TABLE.slice(0, 0)), {}, ["no rows"]),
+    "junk": ("t.csv", _JUNK, {}, ["no text"]),
+    "junk json": ("t.jsonl", _JUNK, {}, ["no text"]),
+    "junk parquet": ("t.parquet", _JUNK, {}, ["parquet", "damaged"]),
+    "junk without suffix": ("t", _JUNK, {}, ["no text"]),
+    "spreadsheet": ("t.xlsx", b"PK\x03\x04" + _JUNK, {}, ["no text", "save the sheet as CSV"]),
+    "cut parquet": ("t.parquet", _CONTENTS["table.parquet"][:-20], {}, ["parquet", "cut short"]),
+    "cut feather": ("t.feather", _CONTENTS["table.feather"][:-20], {}, ["feather", "cut short"]),
+    "cut stream": ("t.arrow", _CONTENTS["stream.arrow"][:-60], {}, ["stream", "cut short"]),
+    "cut gzip": ("t.csv.gz", gzip.compress(_CSV.encode() * 99)[:-9], {}, ["gzip", "damaged"]),
+    "cut zstd": ("t.csv.zst", zstd(_CSV.encode() * 99)[:-9], {}, ["zstd", "damaged"]),
+    "long line": ("t.csv", b'a,b\n"x\ny",2\n1,2,3\n1\n', {}, ["line 4 has 3 fields", "2 are expected", "1 more"]),
+    "short line": ("t.csv", b"a,b,c\n1,2,3\n\n1,2\n", {}, ["line 4 has 2 fields where 3 are expected"]),
+    "long line without header": ("t.csv", b"1,2\n1,2,3\n", {"columns": ["a", "b"]}, ["line 2 has 3"]),
+    "unclosed quote": ("t.csv", b'a,b\n1,2\n"x,3\n4,5,6\n', {}, ["line 4 has 3 fields"]),
+    "double names": ("t.csv", b"a,b, a\n1,2,3\n", {}, ["'a' occurs more than once", "source.columns"]),
+    "double names in parquet": ("t.parquet", parquet(pa.table([[1], [2]], names=["a", "a"])), {}, ["'a' occurs"]),
+    "broken json line": ("t.jsonl", b'{"a": 1}\n{"a": \n', {}, ["line 2 is no JSON"]),
+    "json of numbers": ("t.jsonl", b"1\n2\n", {}, ["line 1 is no JSON object"]),
+    "json array of numbers": ("t.json", b'[{"a": 1}, 2]', {}, ["element 2"]),
+    "broken json array": ("t.json", b'[{"a": 1},', {}, ["no JSON"]),
+    "columns for parquet": ("t.parquet", _CONTENTS["table.parquet"], {"columns": ["a"]}, ["leave source.columns out"]),
+}
+
+
+_LARGE = {
+    "numbers": "a,b\n" + "".join(f"{row},{row / 4}\n" for row in range(3_000)),
+    "a late odd value": "a,b\n" + "".join(f"{row},{row / 4}\n" for row in range(3_000)) + "n/a,1",
+    "quoted names and values": '"a","b"\n' + '"x, y",1\n' * 3_000,
+    "quoted newlines": 'a,b\n"x\ny",1\n' * 1_000,
+    "quotes after spaces": 'a,b\n1, "x, y"\n' * 1_000,
+    "a quote that never closes": "a\tb\n" + 'great\t1\n"so so\t2\n' * 999,
+    "blanks and decimal commas": "a;b; c\n" + "1,5; ;x \n;2;y\n" * 999,
+    "blank lines, no last end": "a,b\r\n\r\n" + "1,2\r\n" * 3_000 + "3,",
+    "a row longer than a block": "a,b\n" + "x" * 9_000 + ",1\n" + "y,2\n" * 999,
+    "late bytes of another code page": "a,b\n" + "x,1\n" * 3_000 + "\xe9,2\n",
+}
+
+
+@pytest.mark.parametrize("case", _LARGE)
+def test_a_large_text_is_the_table_that_it_would_be_if_it_were_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    path = written(tmp_path, _LARGE[case].encode("cp1252"))
+    whole = source(path)
+    expected = load(whole)
+    monkeypatch.setattr(_large_csv, "LARGE_BYTES", 1_000)
+    monkeypatch.setattr(_large_csv, "BLOCK_BYTES", 4_000)
+    parts = source(path)
+    assert load(parts).equals(expected)
+    assert parts.notes() == whole.notes()
+
+
+@pytest.mark.parametrize("case", [case for case in _REFUSED if "line" in case or "names" in case or "quote" in case])
+def test_a_large_text_is_refused_as_a_small_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    name, content, knobs, _ = _REFUSED[case]
+    path = written(tmp_path, content, name)
+    expected = refusal(source(path, **knobs))
+    monkeypatch.setattr(_large_csv, "LARGE_BYTES", 0)
+    assert refusal(source(path, **knobs)) == expected
+
+
 def test_a_row_may_be_longer_than_a_block(tmp_path: Path) -> None:
     document = "word " * 4_000_000
     assert read(tmp_path, f'text,n\n"{document}",1\nb,2\n')["n"].to_pylist() == [1, 2]
@@ -325,45 +397,60 @@ def test_parquet_columns_arrive_plain(tmp_path: Path) -> None:
     assert plain["bytes"].to_pylist() == ["00ff", None, ""]
 
 
+def large(folder: Path, kind: str, n_rows: int = 300_000) -> Path:
+    """A table of several batches, each of which differs from the first in what it lacks."""
+    columns = {
+        "number": [float(row) for row in range(n_rows)],
+        "nested": pa.array([[1, row] if row == 0 else None for row in range(n_rows)], pa.list_(pa.int64())),
+        "category": pa.array(["a" if row < n_rows // 2 else None for row in range(n_rows)]).dictionary_encode(),
+    }
+    table = pa.table(columns)
+    if kind == "parquet":
+        pyarrow.parquet.write_table(table, folder / "t", row_group_size=100_000)
+    elif kind == "feather":
+        pyarrow.feather.write_feather(table, folder / "t", chunksize=50_000)
+    else:
+        with pa.ipc.new_stream(folder / "t", table.schema) as writer:
+            writer.write_table(table, max_chunksize=50_000)
+    return folder / "t"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "stream"])
+def test_large_files_arrive_in_batches_of_one_schema(tmp_path: Path, kind: str) -> None:
+    batches = list(source(large(tmp_path, kind)).batches())
+    assert max(batch.num_rows for batch in batches) <= 1 << 17
+    assert {str(batch.schema) for batch in batches} == {"number: double\nnested: string\ncategory: string"}
+    table = pa.Table.from_batches(batches)
+    assert table["number"].to_pylist() == [float(row) for row in range(300_000)]
+    assert (table["nested"].null_count, table["category"].null_count) == (299_999, 150_000)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "stream"])
+def test_damage_far_down_in_a_file_is_refused_when_it_is_come_to(tmp_path: Path, kind: str) -> None:
+    path = large(tmp_path, kind)
+    content = bytearray(path.read_bytes())
+    content[-len(content) // 3 : -len(content) // 4] = random.Random(0).randbytes(len(content) // 3 - len(content) // 4)
+    path.write_bytes(content)
+    batches = source(path).batches()
+    next(batches)
+    with pytest.raises(Refusal, match="is damaged or cut short"):
+        list(batches)
+
+
+def test_no_table_is_kept_by_its_source(tmp_path: Path) -> None:
+    before = pa.total_allocated_bytes()
+    sources = [source(large(tmp_path, "parquet")), source(written(tmp_path, _CSV * 1_000))]
+    for one in sources:
+        assert sum(batch.num_rows for batch in one.batches()) > 1_000
+    assert pa.total_allocated_bytes() - before < 100_000
+
+
 def test_the_config_makes_the_source_and_holds_its_defaults() -> None:
     node = OmegaConf.to_container(OmegaConf.load(Path(__file__).parents[3] / "conf/source/file.yaml"), resolve=False)
     assert isinstance(node, dict)
     assert node.pop("_target_") == "tasks.source.file.File"
     assert node["path"] == "???"
     assert TypeAdapter(File).validate_python({**node, "path": "x.csv"}) == source("x.csv")
-
-
-_JUNK = random.Random(0).randbytes(5000)
-_REFUSED: dict[str, tuple[str, bytes, dict[str, Any], list[str]]] = {
-    "empty": ("t.csv", b"", {}, ["empty"]),
-    "blank": ("t.csv", b"\n \n", {}, ["empty"]),
-    "empty gzip": ("t.csv.gz", gzip.compress(b""), {}, ["empty"]),
-    "header only": ("t.csv", b"a,b\n", {}, ["no rows"]),
-    "header only, unended": ("t.csv", b"a,b", {}, ["no rows"]),
-    "no json rows": ("t.json", b"[]", {}, ["no rows"]),
-    "no parquet rows": ("t.parquet", parquet(_TABLE.slice(0, 0)), {}, ["no rows"]),
-    "junk": ("t.csv", _JUNK, {}, ["no text"]),
-    "junk json": ("t.jsonl", _JUNK, {}, ["no text"]),
-    "junk parquet": ("t.parquet", _JUNK, {}, ["parquet", "damaged"]),
-    "junk without suffix": ("t", _JUNK, {}, ["no text"]),
-    "spreadsheet": ("t.xlsx", b"PK\x03\x04" + _JUNK, {}, ["no text", "save the sheet as CSV"]),
-    "cut parquet": ("t.parquet", _CONTENTS["table.parquet"][:-20], {}, ["parquet", "cut short"]),
-    "cut feather": ("t.feather", _CONTENTS["table.feather"][:-20], {}, ["feather", "cut short"]),
-    "cut stream": ("t.arrow", _CONTENTS["stream.arrow"][:-60], {}, ["stream", "cut short"]),
-    "cut gzip": ("t.csv.gz", gzip.compress(_CSV.encode() * 99)[:-9], {}, ["gzip", "damaged"]),
-    "cut zstd": ("t.csv.zst", zstd(_CSV.encode() * 99)[:-9], {}, ["zstd", "damaged"]),
-    "long line": ("t.csv", b'a,b\n"x\ny",2\n1,2,3\n1\n', {}, ["line 4 has 3 fields", "2 are expected", "1 more"]),
-    "short line": ("t.csv", b"a,b,c\n1,2,3\n\n1,2\n", {}, ["line 4 has 2 fields where 3 are expected"]),
-    "long line without header": ("t.csv", b"1,2\n1,2,3\n", {"columns": ["a", "b"]}, ["line 2 has 3"]),
-    "unclosed quote": ("t.csv", b'a,b\n1,2\n"x,3\n4,5,6\n', {}, ["line 4 has 3 fields"]),
-    "double names": ("t.csv", b"a,b, a\n1,2,3\n", {}, ["'a' occurs more than once", "source.columns"]),
-    "double names in parquet": ("t.parquet", parquet(pa.table([[1], [2]], names=["a", "a"])), {}, ["'a' occurs"]),
-    "broken json line": ("t.jsonl", b'{"a": 1}\n{"a": \n', {}, ["line 2 is no JSON"]),
-    "json of numbers": ("t.jsonl", b"1\n2\n", {}, ["line 1 is no JSON object"]),
-    "json array of numbers": ("t.json", b'[{"a": 1}, 2]', {}, ["element 2"]),
-    "broken json array": ("t.json", b'[{"a": 1},', {}, ["no JSON"]),
-    "columns for parquet": ("t.parquet", _CONTENTS["table.parquet"], {"columns": ["a"]}, ["leave source.columns out"]),
-}
 
 
 @pytest.mark.parametrize("case", _REFUSED)

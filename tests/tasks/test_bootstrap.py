@@ -1,0 +1,126 @@
+"""A bootstrap interval says how sure a metric is, whatever the sample."""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tasks import metric
+from tasks.bootstrap import intervals, resamples_for
+
+Floats = NDArray[np.float64]
+PROBLEMS = ("binary", "multiclass", "regression")
+CASES = [(problem, name) for problem in PROBLEMS for name in metric.for_problem(problem)]
+
+
+def interval(name: str, *of: Any, n_resamples: int = 1_000, **asked: Any) -> tuple[float, float]:
+    return intervals([name], *of, n_resamples=n_resamples, **asked)[name]
+
+
+
+def sample(problem: str, n: int = 400, *, has_ties: bool = False, seed: int = 0) -> tuple[Floats, Floats]:
+    """y and prediction that go together somewhat; with ties, few distinct predictions."""
+    generator = np.random.default_rng(seed)
+    if problem == "regression":
+        y = 1e3 + generator.normal(size=n)
+        prediction = y + generator.normal(size=n)
+        return y, np.round(prediction) if has_ties else prediction
+    k = 2 if problem == "binary" else 4
+    y = generator.choice(k, size=n, p=np.arange(1, k + 1) / (k * (k + 1) / 2))
+    odds = generator.random((n, k)) + np.eye(k)[y] * 0.4
+    odds = np.ceil(odds * 4) if has_ties else odds
+    return y.astype(np.float64), odds / odds.sum(axis=1, keepdims=True)
+
+
+def test_one_row_or_one_group_has_no_interval() -> None:
+    assert all(map(math.isnan, interval("rmse", np.ones(1), np.zeros(1), seed=0)))
+    assert all(map(math.isnan, interval("rmse", np.ones(9), np.zeros(9), groups=np.zeros(9), seed=0)))
+
+
+@pytest.mark.parametrize(("problem", "name"), CASES)
+def test_the_interval_is_that_of_a_bootstrap_by_hand(problem: str, name: str) -> None:
+    y, prediction = sample(problem, 300, has_ties=True)
+    generator = np.random.default_rng(5)
+    strata = [np.arange(len(y))] if problem == "regression" else [np.flatnonzero(y == code) for code in np.unique(y)]
+    values = []
+    for _ in range(600):
+        rows = np.concatenate([generator.choice(stratum, len(stratum)) for stratum in strata])
+        values.append(metric.value(name, y[rows], prediction[rows]))
+    low, high = interval(name, y, prediction, n_resamples=2000, seed=0)
+    np.testing.assert_allclose([low, high], np.percentile(values, [2.5, 97.5]), atol=0.35 * float(np.std(values)))
+    assert low < metric.value(name, y, prediction) < high
+
+
+def test_the_interval_of_a_mean_is_that_of_the_central_limit_theorem() -> None:
+    error = np.random.default_rng(0).gamma(3.0, size=2000)
+    low, high = interval("mae", error, np.zeros(2000), n_resamples=4000, seed=0)
+    half = 1.96 * error.std() / np.sqrt(len(error))
+    np.testing.assert_allclose([low, high], [error.mean() - half, error.mean() + half], atol=0.1 * half)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
+    y, prediction = sample("binary")
+    first, again, other = (interval("roc_auc", y, prediction, seed=seed) for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_rows_that_repeat_within_groups_widen_the_interval() -> None:
+    y, prediction = sample("regression", 100)
+    y, prediction, groups = (np.repeat(column, 10) for column in (y, prediction, np.arange(100)))
+    once = np.subtract(*interval("rmse", y[::10], prediction[::10], seed=0))
+    by_group = np.subtract(*interval("rmse", y, prediction, groups=groups, seed=0))
+    by_row = np.subtract(*interval("rmse", y, prediction, seed=0))
+    assert by_group == pytest.approx(once)
+    assert abs(by_row) < abs(by_group) / 2
+
+
+def test_groups_may_be_text() -> None:
+    y, prediction = sample("binary", 40)
+    groups = np.array([f"patient {row // 4}" for row in range(40)])
+    by_name = interval("accuracy", y, prediction, groups=groups, seed=0)
+    assert by_name[0] < by_name[1]
+
+
+def test_an_interval_counts_rows_by_their_weight() -> None:
+    y, prediction = sample("regression", 200)
+    weight = np.where(np.arange(200) < 100, 1.0, 0.0)
+    low, high = interval("mae", y, prediction, weight, seed=0)
+    assert low < metric.value("mae", y[:100], prediction[:100]) < high
+    wider = interval("mae", y, prediction, seed=0)
+    assert high - low > wider[1] - wider[0]
+
+
+def test_memory_does_not_grow_with_the_number_of_resamples() -> None:
+    y, prediction = sample("binary", 20_000)
+    tracemalloc.start()
+    interval("roc_auc", y, prediction, n_resamples=300, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 300 * 20_000 * 8 / 4  # a quarter of one matrix of all resamples
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_metrics_that_are_asked_together_have_the_intervals_that_each_has_alone(problem: str) -> None:
+    y, prediction = sample(problem, 80)
+    names = metric.for_problem(problem)
+    together = intervals(names, y, prediction, n_resamples=50, seed=0)
+    assert together == {name: interval(name, y, prediction, n_resamples=50, seed=0) for name in names}
+
+
+def test_a_metric_that_is_not_defined_has_no_interval_and_leaves_the_others_theirs() -> None:
+    y, prediction = np.full(50, 0.1), np.random.default_rng(0).random(50)
+    found = intervals(["r2", "mae"], y, prediction, n_resamples=20, seed=0)
+    assert all(map(math.isnan, found["r2"]))
+    assert found["mae"][0] < metric.value("mae", y, prediction) < found["mae"][1]
+
+
+def test_large_samples_get_fewer_resamples_but_never_few() -> None:
+    assert [resamples_for(n, 1_000) for n in (0, 100, 100_000, 200_000, 1_000_000, 10**9)] == [
+        *[1_000] * 3, 500, 200, 200,
+    ]  # fmt: skip
+    assert resamples_for(10**9, 10) == 10
