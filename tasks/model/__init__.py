@@ -13,15 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow.parquet
 
+from tasks import parquet
 from tasks.records import Problem
 from tasks.refusal import Refusal
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
-BATCH_CELLS = 2**21  # 16 MiB of float64
 N_OF_A_CLASS = 20
 
 
@@ -53,9 +52,7 @@ class Training:
         if isinstance(self.features, pd.DataFrame):
             yield self.features
             return
-        with pyarrow.parquet.ParquetFile(self.features) as file:
-            for batch in file.iter_batches(batch_size=BATCH_CELLS // max(1, file.metadata.num_columns)):
-                yield batch.to_pandas()
+        yield from parquet.frames(self.features)
 
     def fold(self, fold: int, n_rows: int | None = None) -> tuple[Rows, Rows]:
         """Row positions (train, valid) of a fold; or a sample, about `n_rows` to train on and half as many to validate

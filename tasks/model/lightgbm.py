@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from tasks import parquet
 from tasks.model import Floats, OutOfTimeError, Rows, Training, Validated, Watch, unsupported, unwatched
 from tasks.model._encode import Levels, relative
 from tasks.model._kept import Kept
@@ -192,7 +193,9 @@ class LightGBM:
         quiet = {"verbose": -1, "num_threads": n_threads, "feature_pre_filter": False}
         fitted = Fitted.load(base) if base else None
         levels, data = _bin(training, fitted, {**quiet, **binning})
-        return Workspace(training, fitted, n_threads, levels, data.construct(), Kept(lambda fold: fold.n_bytes))
+        data.construct()
+        parquet.give_back_memory()
+        return Workspace(training, fitted, n_threads, levels, data, Kept(lambda fold: fold.n_bytes))
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,

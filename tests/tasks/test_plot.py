@@ -18,6 +18,7 @@ from optuna.samplers import RandomSampler
 
 from tasks import model as models
 from tasks.evaluate import evaluate
+from tasks.folds import write_folds
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
 from tasks.model.lightgbm import LightGBM
@@ -123,9 +124,7 @@ def _write_split(
     X[n_train:].to_parquet(folder / "holdout_features.parquet", index=False)
     table[:n_train].to_parquet(folder / "train_roles.parquet", index=False)
     table[n_train:].to_parquet(folder / "holdout_labels.parquet", index=False)
-    sides: dict[str, Any] = {f"train_{i}": np.flatnonzero(fold != i) for i in range(N_FOLDS)}
-    sides |= {f"valid_{i}": np.flatnonzero(fold == i) for i in range(N_FOLDS)}
-    np.savez(folder / "folds.npz", **sides)
+    write_folds(folder, [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(N_FOLDS)])
     return Split(str(folder), "some", n_train, n_rows - n_train, N_FOLDS, 1.5, ())
 
 

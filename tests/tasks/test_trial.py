@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from tasks import fold_model
+from tasks.folds import write_folds
 from tasks.loss.mse import MSE
 from tasks.model import Curve, Training, Validated, Watch
 from tasks.racing import Race
@@ -77,9 +78,7 @@ def experiment(folder: Path, family: Constant, name: str = "one", shift: float =
     pd.DataFrame({"x": y}).to_parquet(split / "train_features.parquet")
     pd.DataFrame({"target": y}).to_parquet(split / "train_roles.parquet")
     rows = np.arange(N_ROWS)
-    valid = {f"valid_{k}": rows[k::N_FOLDS] for k in range(N_FOLDS)}
-    train = {f"train_{k}": np.setdiff1d(rows, rows[k::N_FOLDS]) for k in range(N_FOLDS)}
-    np.savez(split / "folds.npz", **train, **valid)
+    write_folds(split, [(np.setdiff1d(rows, rows[k::N_FOLDS]), rows[k::N_FOLDS]) for k in range(N_FOLDS)])
     families: dict[str, Any] = {"constant": family}
     return Experiment(
         digest=f"{folder}/{name}", folder=str(folder / f"study-{name}"), split=str(split), problem=REGRESSION,
