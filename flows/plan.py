@@ -204,7 +204,8 @@ def _test_source(composed: Composed) -> Source | None:
 
 
 def _family_space(name: str, family: Model) -> Any:
-    return family_space(name, family.hyperparameters, family.start, family.space, family.grid)
+    it = family
+    return family_space(name, it.hyperparameters, it.start, it.space, it.grid, it.portfolio)
 
 
 def _search(node: dict[str, Any], trials: int, allowed: Sequence[str]) -> Search:

@@ -21,7 +21,7 @@ def leaves(*overrides: str) -> set[int]:
     """The numbers of leaves that the grid tries."""
     planned: Plan = plan(compose(["search=grid", "search.trials=500", *overrides]))
     assert isinstance(planned.search, Grid)
-    return {params["num_leaves"] for params, _ in planned.search._points(planned.space)}
+    return {params["num_leaves"] for _, params in planned.search._points(planned.space)}
 
 
 def test_a_list_is_taken_as_it_is() -> None:
