@@ -38,9 +38,9 @@ class Genetic:
     A child thus learns from every trial that was told before it, not only from the last full generation: with 30
     trials there is no time to wait for one. Generations of `population` children are counted for the eye.
 
-    A mutation is Gaussian in unit coordinates. Its step is `mutation_step` times the spread of the population in that
-    hyperparameter, and so adapts by itself: it shrinks as the parents agree, and stays large where they don't
-    (as in the self-adaptation of Beyer and Deb 2001, whose operators draw their scale from the parents' distance).
+    A mutation is Gaussian in unit coordinates. Its step is the spread of the parents in that hyperparameter, so that it
+    shrinks as they agree (the operators that Beyer and Deb 2001 call self-adaptive do so too), but at first at least
+    `mutation_step`, which shrinks from generation to generation: known good settings agree in what they don't name.
     """
 
     population: Annotated[int, Field(ge=3)] | Literal["auto"]
@@ -50,7 +50,7 @@ class Genetic:
     mutation: Literal["gaussian"]
     mutation_probability: Probability | None
     mutation_step: Positive
-    mutation_least: Positive
+    mutation_shrink: Annotated[float, Field(gt=0, le=1)]
     fitness: Literal["metric"]
 
     def ask(
@@ -60,23 +60,31 @@ class Genetic:
         number, firsts = len(view), space.firsts()
         n_in_first = max(self.population, len(firsts))
         told = _ranked(space, view, is_higher_better)
-        is_first = number < n_in_first or len(told) < 2
-        born = Random("sobol").draws(space, view, seed) if is_first else self._children(space, told, seed, number)
+        generation = 0 if number < n_in_first else 1 + (number - n_in_first) // self.population
+        if generation == 0 or len(told) < 2:
+            born = Random("sobol").draws(space, view, seed)
+        else:
+            least = self.mutation_step * self.mutation_shrink ** (generation - 1)
+            born = self._children(space, told, seed, number, least)
         candidates = chain(firsts[number : number + 1], born, _draw.at_random(space, seed, number))
         params = space.first_new(view, candidates)
-        generation = 0 if number < n_in_first else 1 + (number - n_in_first) // self.population
         return None if params is None else space.trial(params, {GENERATION: generation})
 
     def n_trials(self, space: Space, requested: int) -> int:
         return requested
 
-    def _children(self, space: Space, told: Sequence[Individual], seed: int, number: int) -> Iterator[dict[str, Any]]:
+    def _children(
+        self, space: Space, told: Sequence[Individual], seed: int, number: int, least: float
+    ) -> Iterator[dict[str, Any]]:
         for attempt in range(_draw.N_ATTEMPTS):
             rng = np.random.default_rng([seed, number, attempt])
-            yield self._child(space, told, rng)
+            yield self._child(space, told, least, rng)
 
-    def _child(self, space: Space, told: Sequence[Individual], rng: np.random.Generator) -> dict[str, Any]:
-        """told: best first. The family is a gene too: the first parent's, or by mutation any."""
+    def _child(
+        self, space: Space, told: Sequence[Individual], least: float, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """told: best first. least: the least step of a mutation. The family is a gene too: the first parent's, or by
+        mutation any."""
         assert self.population != "auto"
         family = _tournament(told[: self.population], rng).family
         if rng.random() < self._chance(len(space.families[family].free) + 1):
@@ -86,7 +94,7 @@ class Genetic:
         if len(parents) < 2:
             return space.params(family, _draw.setting(space.families[family], rng, {}))
         genes = self._crossed(parents, free, rng)
-        genes = self._mutated(genes, parents, free, rng)
+        genes = self._mutated(genes, parents, free, least, rng)
         values = {key: from_unit(it, genes[key]) if isinstance(it, Numeric) else genes[key] for key, it in free.items()}
         return space.params(family, {k: v for k, v in values.items() if space.families[family].is_searched(k, values)})
 
@@ -109,6 +117,7 @@ class Genetic:
         genes: Mapping[str, Any],
         parents: Sequence[Individual],
         free: Mapping[str, BaseDistribution],
+        least: float,
         rng: np.random.Generator,
     ) -> dict[str, Any]:
         """At least one gene mutates: a child that is a parent's copy would teach nothing."""
@@ -118,9 +127,8 @@ class Genetic:
         mutated = dict(genes)
         for key in (key for key, is_chosen in zip(free, chosen, strict=True) if is_chosen):
             if isinstance(free[key], Numeric):
-                spread = float(np.std([parent.genes[key] for parent in parents]))
-                step = max(self.mutation_least, self.mutation_step * spread)
-                mutated[key] = min(max(genes[key] + step * rng.standard_normal(), 0.0), 1.0)
+                step = max(least, float(np.std([parent.genes[key] for parent in parents])))
+                mutated[key] = _reflected(genes[key] + step * rng.standard_normal())
             else:
                 mutated[key] = _draw.value(free[key], rng)
         return mutated
@@ -153,6 +161,11 @@ def _individual(space: Space, trial: FrozenTrial) -> Individual:
     values = {**one.start, **values}  # what was not searched beside the others has the gene of its start
     numeric = {key: to_unit(it, inside(it, values[key])) for key, it in one.free.items() if isinstance(it, Numeric)}
     return Individual(family, {**values, **numeric})
+
+
+def _reflected(u: float) -> float:
+    """Within 0..1: what goes beyond an end comes back by as much, so that no end draws more than its share."""
+    return 1 - abs(1 - abs(u) % 2)
 
 
 def _tournament(ranked: Sequence[Individual], rng: np.random.Generator) -> Individual:

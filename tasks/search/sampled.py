@@ -20,19 +20,21 @@ from tasks.search._draw import N_ATTEMPTS, N_RANDOM_ATTEMPTS
 class Sampled:
     """`make(seed)` gives the sampler. Asked for trial n, it sees the view alone: the same view and seed give the
     same proposal, whatever ran before and wherever. `is_flat` proposes all hyperparameters at once, those of the other
-    families and those without an effect too, for samplers whose model needs every dimension in every trial."""
+    families and those without an effect too, for samplers whose model needs every dimension in every trial.
+    `n_attempts` of the sampler's proposals may repeat an earlier trial before one is drawn at random."""
 
     make: Callable[[int], BaseSampler]
     is_flat: bool = False
+    n_attempts: int = N_ATTEMPTS
 
     def ask(
         self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
     ) -> FrozenTrial | None:
         seen = {space.point(trial.params) for trial in view}
         given = dict(enumerate(space.firsts())).get(len(view))
-        for attempt in range(N_ATTEMPTS + N_RANDOM_ATTEMPTS):
+        for attempt in range(self.n_attempts + N_RANDOM_ATTEMPTS):
             trial_seed = int(np.random.SeedSequence([seed, len(view), attempt]).generate_state(1)[0])
-            sampler = self.make(trial_seed) if attempt < N_ATTEMPTS else RandomSampler(trial_seed)
+            sampler = self.make(trial_seed) if attempt < self.n_attempts else RandomSampler(trial_seed)
             trial = self._ask_once(sampler, space, view, is_higher_better, given)
             if space.point(trial.params) not in seen:
                 return trial
