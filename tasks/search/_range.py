@@ -42,7 +42,7 @@ def inside(distribution: BaseDistribution, value: Any) -> Any:
             return value if value in distribution.choices else distribution.choices[0]
         return min(distribution.choices, key=lambda choice: abs(choice - value))
     assert isinstance(distribution, Numeric)
-    return _snapped(distribution, distribution.low if value is None else value)
+    return _snapped(distribution, value if is_number(value) else distribution.low)
 
 
 def to_unit(distribution: Numeric, value: float) -> float:
