@@ -260,13 +260,13 @@ def test_a_grid_larger_than_the_budget_is_refused_with_its_size(overrides: list[
         plan(compose(["search=grid", *overrides]))
 
 
-@pytest.mark.parametrize(("n_trials", "population"), [(1, 4), (20, 5), (30, 7), (64, 16), (1000, 16)])
+@pytest.mark.parametrize(("n_trials", "population"), [(1, 4), (20, 4), (30, 5), (64, 10), (1000, 16)])
 def test_the_population_fits_the_number_of_trials(n_trials: int, population: int) -> None:
     assert fitting_population(n_trials) == population
 
 
 def test_a_genetic_search_counts_generations_after_the_known_good_settings() -> None:
-    asked = built("genetic", "search.trials=24")
+    asked = built("genetic", "search.trials=36")
     assert isinstance(asked.search, Genetic)
     assert asked.search.population == 6
     n = len(asked.space.firsts())
