@@ -50,6 +50,7 @@ class Search:
     seconds: Annotated[float, Field(gt=0)] | None
     window: Annotated[int, Field(ge=1)]
     racing: Annotated[float, Field(gt=0)] | Literal["off"]
+    warm_start: str | None
     sampler: dict[str, Any]
 
 

@@ -27,6 +27,7 @@ from flows.plan import Job, decide, job_of, plan, racing_of, settle
 from flows.progress import Progress
 from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
 from flows.tune import Budget, Rules, Told, Tuned, tune
+from flows.warm_start import FAMILIES
 from tasks import fold_model, registry, tracking
 from tasks.combine import combine
 from tasks.ensemble import Ensemble
@@ -38,6 +39,7 @@ from tasks.records import Combined, Evaluation, Registered, Result, Seconds, Tri
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.search.genetic import fitting_population
+from tasks.search.grid import Grid
 from tasks.source import plain_frame
 from tasks.split import split
 from tasks.store import check_writable, write_frame
@@ -127,6 +129,7 @@ def pipeline(overrides: list[str]) -> Result:
         _tracked(job, study) as tracking_,
     ):
         take_over(study)
+        study.remember(FAMILIES, list(planned.space.families))
         experiment = _experiment(job, study, digest, base)
         budget = Budget(time.time(), config.search.seconds, planned.n_workers)
         tuned, searched = _search(job, experiment, study, tracking_, budget)
@@ -282,6 +285,7 @@ def _identity(job: Job, base: Path | None) -> dict[str, Any]:
         "racing": config.search.racing,
         "evidence": [asdict(rung) for rung in job.ladder.rungs],
         "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},
+        **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
         "base": None if base is None else tracking.digest(base),
         "seed": config.seed,
         "versions": {name: version(name) for name in VERSIONS},
@@ -310,7 +314,7 @@ def _say_what_was_found(job: Job, base: Path | None) -> None:
     prepared, divided, choices = job.prepared, job.split, job.decided.composed.choices
     screen.say_notes(
         f"{prepared.name}: {prepared.n_rows:,} rows, {prepared.n_features:,} features, {prepared.problem.kind}",
-        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base)),
+        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job)),
     )
     screen.say(
         f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
@@ -327,6 +331,13 @@ def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
     if json.loads((base / "origin.json").read_text())["data"] != job.prepared.digest:
         return ()
     return ("the base was trained on these very rows: the folds' scores are far too good; the holdout's is not",)
+
+
+def _search_notes(job: Job) -> tuple[str, ...]:
+    if isinstance(job.plan.search, Grid):
+        return (f"a grid of {job.plan.n_trials:,} points, those that are cheap to train first",)
+    warm, asked = job.plan.space.warm, job.decided.composed.config.search.warm_start
+    return (f"begins with {len(warm)} settings of search.warm_start={asked}",) if warm else ()
 
 
 def _loss_notes(job: Job) -> tuple[str, ...]:

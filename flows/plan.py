@@ -16,6 +16,7 @@ from flows import config as configs
 from flows.build import build, resolve
 from flows.config import Composed
 from flows.runner import Runner
+from flows.warm_start import warm_start
 from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
@@ -27,12 +28,16 @@ from tasks.loss import Loss
 from tasks.model import Model
 from tasks.records import Prepared, Problem, Roles, Split
 from tasks.refusal import Refusal
-from tasks.search import Search, Space, family_space
+from tasks.search import Search, Setting, Space, family_space
+from tasks.search.grid import Grid
+from tasks.search.none import Fixed
 from tasks.search.sampled import Sampled
 from tasks.source import Source
 from tasks.store import check_writable
 
 T = TypeVar("T")
+
+STUDIES = Path("data") / "studies"
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ def plan(composed: Composed) -> Plan:
         name = config.model_name
         attempt(lambda: registry.check_name(name))
     attempt(lambda: check_writable(Path("data")))
+    warm = attempt(lambda: _warm_settings(config.search, list(spaces), search, tracking_uri)) if not faults else ()
     if faults:
         raise Refusal(*faults)
     return Plan(
@@ -145,7 +151,7 @@ def plan(composed: Composed) -> Plan:
         test,
         roles,
         families,
-        Space(spaces),
+        Space(spaces, warm),
         search,
         n_trials,
         ensemble,
@@ -234,7 +240,21 @@ def _test_source(composed: Composed) -> Source | None:
 
 
 def _family_space(name: str, family: Model) -> Any:
-    return family_space(name, family.hyperparameters, family.start, family.space, family.grid)
+    it = family
+    return family_space(name, it.hyperparameters, it.start, it.space, it.grid, it.portfolio)
+
+
+def _warm_settings(
+    asked: configs.Search, families: Sequence[str], search: Search, tracking_uri: str | None
+) -> Sequence[Setting]:
+    if asked.warm_start is None:
+        return ()
+    if isinstance(search, Grid | Fixed):
+        raise Refusal(
+            f"search.warm_start={asked.warm_start}: a search that visits given points alone begins with none of an "
+            "earlier study; choose search=bayesian, genetic or random, or leave search.warm_start out."
+        )
+    return warm_start(asked.warm_start, families, STUDIES, tracking_uri)
 
 
 def _ensemble(node: dict[str, Any], allowed: Sequence[str]) -> Ensemble | None:

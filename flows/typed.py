@@ -14,6 +14,7 @@ NAMES = {
     "source.weight",
     "source.positive",
     "holdout.path",
+    "search.warm_start",  # an MLflow run's id may look like a number
 }
 LISTS_OF_NAMES = {"source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical"}
 SECRET_REFERENCE = "${oc.env:"

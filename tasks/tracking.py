@@ -254,6 +254,24 @@ def _kill(client: MlflowClient, run: Run) -> None:
     client.set_terminated(run.info.run_id, "KILLED")
 
 
+def study_of(run_id: str, uri: str | None) -> str:
+    """The name of the study that a run tracks.
+
+    Raises:
+        Refusal: when there is no such run, or it tracks none.
+    """
+    client, used = connect(uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        study = client.get_run(run_id).data.tags.get(STUDY_TAG)
+    except MlflowException:
+        raise Refusal(f"search.warm_start={run_id}: there is no such run in {without_password(used)}.") from None
+    if study is None:
+        raise Refusal(f"search.warm_start={run_id}: that run tracks no study; name the parent of its trials' runs.")
+    return study
+
+
 class TrialLog:
     """Logs each trial as a nested run, in a thread of its own: 20 ms per trial off the search's path."""
 

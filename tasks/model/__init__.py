@@ -143,13 +143,15 @@ class Model(Protocol):
     """A family: what may be tuned, and how it is fitted.
 
     hyperparameters: fixed values; null means: searched within `space`, else taken from `start`.
-    space: hyperparameter to a range {low, high, log} or a list. grid: hyperparameter to a short list.
+    space: hyperparameter to a range {low, high, log} or a list. grid: hyperparameter to a short list, cheap to dear.
+    portfolio: settings that are known to be good, cheap ones first; every search tries them before any of its own.
     """
 
     hyperparameters: dict[str, Any]
     start: dict[str, Any]
     space: dict[str, Any]
     grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
 
     def check(self, problem: Problem, loss: str) -> list[str]:
         """What this family can't do of what is asked for, as faults; none where all is well."""

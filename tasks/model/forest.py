@@ -95,6 +95,7 @@ class Forest:
     start: dict[str, Any]
     space: dict[str, Any]
     grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
     max_rows: Annotated[int, Field(ge=2)]
     max_leaves: Annotated[int, Field(ge=2)]
 

@@ -163,6 +163,7 @@ class LightGBM:
     start: dict[str, Any]
     space: dict[str, Any]
     grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
     rounds: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
     check_every: Annotated[int, Field(ge=1)]

@@ -113,6 +113,7 @@ class Linear:
     start: dict[str, Any]
     space: dict[str, Any]
     grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
     fence: Annotated[float, Field(gt=0)]
     min_rows: Annotated[int, Field(ge=1)]
     max_levels: Annotated[int, Field(ge=2)]

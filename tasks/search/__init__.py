@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Any, Protocol
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import FrozenTrial
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.records import Proposal
 from tasks.refusal import Refusal, did_you_mean
+from tasks.search import _range
+from tasks.search._range import inside
+from tasks.search._when import Condition, read_conditions
 
 FAMILY = "model"
+Setting = tuple[str, Mapping[str, Any]]  # a family, and values of some of its hyperparameters
 
 
 @dataclass(frozen=True)
 class FamilySpace:
     """What is searched of one family of models: a distribution per free hyperparameter, the values of all others,
-    where the search starts (what it proposes lies inside the space, the start itself need not), and the family's own
-    short grid."""
+    where the search starts (what it proposes lies inside the space, the start itself need not), the family's own
+    short grid, its portfolio (settings that are known to be good, cheap ones first), and which hyperparameters are
+    searched only where others have certain values."""
 
     free: Mapping[str, BaseDistribution]
     fixed: Mapping[str, Any]
     start: Mapping[str, Any]
     grid: Mapping[str, Sequence[Any]]
+    portfolio: Sequence[Mapping[str, Any]] = ()
+    when: Mapping[str, Condition] = field(default_factory=dict)
+
+    def is_searched(self, key: str, values: Mapping[str, Any]) -> bool:
+        """Whether a free hyperparameter has an effect beside these values of the others."""
+        return key not in self.when or self.when[key].holds({**self.start, **self.fixed, **values})
+
+    def complete(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """All hyperparameters: the given values of those that are searched beside them, else fixed, else the start."""
+        searched = {key: value for key, value in values.items() if key in self.free and self.is_searched(key, values)}
+        return {**self.fixed, **self.start, **searched}
+
+    def nearest(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A value inside the space for every hyperparameter that is searched, as near as can be to the given ones."""
+        near = {key: inside(it, values.get(key, self.start.get(key))) for key, it in self.free.items()}
+        return {key: value for key, value in near.items() if self.is_searched(key, near)}
 
 
 @dataclass(frozen=True)
 class Space:
-    """The families side by side. In a study their hyperparameters are named `family.name`; of one family, `name`."""
+    """The families side by side. In a study their hyperparameters are named `family.name`; of one family, `name`.
+    `warm` are settings that an earlier search found good, best first."""
 
     families: Mapping[str, FamilySpace]
+    warm: Sequence[Setting] = ()
 
     def name(self, family: str, hyperparameter: str) -> str:
         return hyperparameter if len(self.families) == 1 else f"{family}.{hyperparameter}"
@@ -44,25 +63,51 @@ class Space:
     def distributions(self, family: str) -> dict[str, BaseDistribution]:
         return {self.name(family, key): value for key, value in self.families[family].free.items()}
 
-    def start(self, number: int) -> dict[str, Any] | None:
-        """The parameters of a study's first trials: each family once, from settings that are known to be good."""
-        names = list(self.families)
-        if number >= len(names):
-            return None
-        family = names[number]
-        space = self.families[family]
-        params = {self.name(family, key): _inside(value, space.start.get(key)) for key, value in space.free.items()}
-        return params if len(names) == 1 else {FAMILY: family, **params}
+    def firsts(self) -> list[dict[str, Any]]:
+        """The parameters of a study's first trials: the start of each family, what an earlier search found, then the
+        portfolios, families in turn; each moved inside the space, and none twice."""
+        starts = [(family, space.start) for family, space in self.families.items()]
+        rows = zip_longest(*([(family, one) for one in space.portfolio] for family, space in self.families.items()))
+        settings = chain(starts, self.warm, (one for row in rows for one in row if one is not None))
+        found: dict[str, dict[str, Any]] = {}
+        for family, values in settings:
+            params = self.params(family, self.families[family].nearest(values))
+            found.setdefault(self.point(params), params)
+        return list(found.values())
+
+    def params(self, family: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """A family's hyperparameters as a study names them."""
+        named = {self.name(family, key): value for key, value in values.items()}
+        return named if len(self.families) == 1 else {FAMILY: family, **named}
+
+    def setting(self, params: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The family that a trial's parameters name, and its free hyperparameters among them."""
+        family = next(iter(self.families)) if len(self.families) == 1 else str(params[FAMILY])
+        names = {key: self.name(family, key) for key in self.families[family].free}
+        return family, {key: params[name] for key, name in names.items() if name in params}
 
     def proposal(self, trial: FrozenTrial) -> Proposal:
         """The family and all its hyperparameters, the free and the fixed, that a study's trial stands for."""
-        names = list(self.families)
-        family = names[0] if len(names) == 1 else str(trial.params[FAMILY])
-        space = self.families[family]
-        free = {
-            key: trial.params[self.name(family, key)] for key in space.free if self.name(family, key) in trial.params
-        }
-        return Proposal(trial.number, family, {**space.fixed, **space.start, **free})
+        family, values = self.setting(trial.params)
+        return Proposal(trial.number, family, self.families[family].complete(values))
+
+    def point(self, params: Mapping[str, Any]) -> str:
+        """What tells proposals apart: parameters without an effect don't."""
+        family, values = self.setting(params)
+        return repr((family, sorted(self.families[family].complete(values).items())))
+
+    def trial(self, params: Mapping[str, Any], attributes: Mapping[str, Any] | None = None) -> FrozenTrial:
+        """A running trial of these parameters; `attributes` are what the search itself notes of it."""
+        family, _ = self.setting(params)
+        known = {FAMILY: CategoricalDistribution(tuple(self.families)), **self.distributions(family)}
+        distributions = {name: known[name] for name in params}
+        state, noted = TrialState.RUNNING, dict(attributes or {})
+        return create_trial(state=state, params=dict(params), distributions=distributions, system_attrs=noted)
+
+    def first_new(self, view: Sequence[FrozenTrial], candidates: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """The first of the candidates' parameters that no earlier trial stands for; None where there is none."""
+        seen = {self.point(trial.params) for trial in view}
+        return next((dict(params) for params in candidates if self.point(params) not in seen), None)
 
 
 class Search(Protocol):
@@ -92,21 +137,21 @@ def family_space(
     start: Mapping[str, Any],
     space: Mapping[str, Any],
     grid: Mapping[str, Any],
+    portfolio: Sequence[Mapping[str, Any]] = (),
 ) -> FamilySpace:
     """The space of a family from its YAML, as overridden by the user.
 
     Raises:
         Refusal: for a hyperparameter the family doesn't have, or a range that is none; all faults at once.
     """
-    faults, free = [], {}
+    space, conditions, faults = read_conditions(f"model.{name}.space", space, hyperparameters)
+    free = {}
     for key, entry in space.items():
         if key not in hyperparameters:
-            faults.append(
-                f"model.{name}.space.{key}: {name} has no such hyperparameter{did_you_mean(key, hyperparameters)}"
-            )
+            faults.append(f"model.{name}.space.{key}: {_no_such(name, key, hyperparameters)}")
         elif entry is not None and hyperparameters[key] is None:
             try:
-                free[key] = _distribution(entry, start.get(key))
+                free[key] = _range.read(entry, start.get(key))
             except (TypeError, ValueError, KeyError) as error:
                 faults.append(
                     f"model.{name}.space.{key}={entry}: {error}; write {{low: 1, high: 100, log: true}} or a list."
@@ -114,7 +159,11 @@ def family_space(
     faults += [
         f"model.{name}.hyperparameters.{key} must be a number, got {value!r}."
         for key, value in hyperparameters.items()
-        if _is_number(start.get(key)) and value is not None and not _is_number(value)
+        if _range.is_number(start.get(key)) and value is not None and not _range.is_number(value)
+    ]
+    faults += [
+        f"model.{name}.portfolio: {_no_such(name, key, hyperparameters)}"
+        for key in dict.fromkeys(key for one in portfolio for key in one if key not in hyperparameters)
     ]
     lacking = [key for key, value in hyperparameters.items() if value is None and key not in free and key not in start]
     faults += [f"model.{name}.hyperparameters.{key} has neither a value, nor a space, nor a start." for key in lacking]
@@ -124,37 +173,12 @@ def family_space(
     return FamilySpace(
         free,
         fixed,
-        {key: start.get(key, _inside(value, None)) for key, value in free.items()},
+        {key: start.get(key, inside(value, None)) for key, value in free.items()},
         {key: values for key, values in grid.items() if key in free},
+        portfolio,
+        {key: condition for key, condition in conditions.items() if key in free},
     )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _distribution(entry: Any, start: Any) -> BaseDistribution:
-    if isinstance(entry, list):
-        if not entry:
-            raise ValueError("an empty list")
-        return CategoricalDistribution(entry)
-    unknown = set(entry) - {"low", "high", "log", "step"}
-    if unknown:
-        raise ValueError(f"unknown {', '.join(sorted(unknown))}")
-    low, high, log, step = entry["low"], entry["high"], bool(entry.get("log", False)), entry.get("step")
-    if not low < high:
-        raise ValueError("low must be below high")
-    if log and low <= 0:
-        raise ValueError("a logarithmic range must begin above 0")
-    if isinstance(low, int) and isinstance(high, int) and not isinstance(start, float):
-        return IntDistribution(low, high, log=log, step=step or 1)
-    return FloatDistribution(float(low), float(high), log=log, step=step)
-
-
-def _inside(distribution: BaseDistribution, value: Any) -> Any:
-    """The value, or what lies nearest to it in the distribution."""
-    if isinstance(distribution, CategoricalDistribution):
-        return value if value in distribution.choices else distribution.choices[0]
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    nearest = distribution.low if value is None else min(max(value, distribution.low), distribution.high)
-    return int(nearest) if isinstance(distribution, IntDistribution) else float(nearest)
+def _no_such(name: str, key: str, hyperparameters: Mapping[str, Any]) -> str:
+    return f"{name} has no hyperparameter {key!r}{did_you_mean(key, hyperparameters)}"

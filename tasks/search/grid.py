@@ -1,25 +1,32 @@
-"""Grid search: every point of a product of lists, once."""
+"""Grid search: every point of a product of lists, once, those that are cheap to train first."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Annotated, Any
 
-import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import Field
 
 from tasks.refusal import Refusal
 from tasks.search import FAMILY, Space
+from tasks.search._range import Numeric, spread
+
+LARGEST = 10_000  # the most points that are looked at one by one, for those that differ in nothing that counts
 
 
 @dataclass(frozen=True)
 class Grid:
     """A list in a space is taken as it is. Of a range, `points` values at even (or evenly logarithmic) distances;
-    with `points` null the family's own short grid, and the start value of what that leaves out."""
+    with `points` null the family's own short grid, and the start value of what that leaves out.
+
+    Every list runs from cheap to dear (a spread range in the direction of the family's own list), and the points in
+    the order of their positions' sum: the cheapest corner first, the dearest last; families in turn.
+    """
 
     points: Annotated[int, Field(ge=1)] | None
 
@@ -29,11 +36,15 @@ class Grid:
         points = self._points(space)
         if len(view) >= len(points):
             return None
-        params, distributions = points[len(view)]
+        family, params = points[len(view)]
+        lists = {space.name(family, key): values for key, values in self._values(space, family).items()}
+        known: dict[str, BaseDistribution] = {name: CategoricalDistribution(tuple(it)) for name, it in lists.items()}
+        known[FAMILY] = CategoricalDistribution(tuple(space.families))
+        distributions = {name: known[name] for name in params}
         return create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
 
     def n_trials(self, space: Space, requested: int) -> int:
-        size = len(self._points(space)) if self._size(space) <= 100_000 else self._size(space)
+        size = self.size(space)
         if size > requested:
             raise Refusal(
                 f"search.trials={requested}: the grid has {size:,} points; raise search.trials, lower "
@@ -42,47 +53,43 @@ class Grid:
             )
         return size
 
-    def _size(self, space: Space) -> int:
-        sizes = [
-            int(np.prod([float(len(values)) for values in self._values(space, family).values()]))
-            for family in space.families
-        ]
-        return sum(sizes)
+    def size(self, space: Space) -> int:
+        """How many points there are."""
+        most = sum(prod(len(it) for it in self._values(space, family).values()) for family in space.families)
+        return most if most > LARGEST else len(self._points(space))
 
-    def _points(self, space: Space) -> list[tuple[dict[str, Any], dict[str, BaseDistribution]]]:
-        found = []
-        for family in space.families:
-            lists = self._values(space, family)
-            for combination in itertools.product(*lists.values()):
-                params = {space.name(family, key): value for key, value in zip(lists, combination, strict=True)}
-                distributions: dict[str, BaseDistribution] = {
-                    space.name(family, key): CategoricalDistribution(tuple(values)) for key, values in lists.items()
-                }
-                if len(space.families) > 1:
-                    params[FAMILY] = family
-                    distributions[FAMILY] = CategoricalDistribution(tuple(space.families))
-                found.append((params, distributions))
-        return found
+    def _points(self, space: Space) -> list[tuple[str, dict[str, Any]]]:
+        rows = itertools.zip_longest(*(self._points_of(space, family) for family in space.families))
+        return [point for row in rows for point in row if point is not None]
+
+    def _points_of(self, space: Space, family: str) -> list[tuple[str, dict[str, Any]]]:
+        lists, one = self._values(space, family), space.families[family]
+        positions = itertools.product(*(range(len(values)) for values in lists.values()))
+        found: dict[str, dict[str, Any]] = {}
+        for position in sorted(positions, key=sum):
+            values = {key: it[k] for (key, it), k in zip(lists.items(), position, strict=True)}
+            searched = {key: value for key, value in values.items() if one.is_searched(key, values)}
+            params = space.params(family, searched)
+            found.setdefault(space.point(params), params)
+        return [(family, params) for params in found.values()]
 
     def _values(self, space: Space, family: str) -> dict[str, Sequence[Any]]:
         one = space.families[family]
         lists: dict[str, Sequence[Any]] = {}
         for key, distribution in one.free.items():
+            own = one.grid.get(key, [])
             if isinstance(distribution, CategoricalDistribution):
-                lists[key] = distribution.choices
-            elif self.points is not None:
-                lists[key] = _spread(distribution, self.points)
-            elif key in one.grid:
-                assert isinstance(distribution, IntDistribution | FloatDistribution)
-                inside = [value for value in one.grid[key] if distribution.low <= value <= distribution.high]
-                lists[key] = inside or _spread(distribution, len(one.grid[key]))  # the user's range lies elsewhere
+                # The user's list is taken in the user's order; the family's own where it holds the same values.
+                lists[key] = own if set(own) == set(distribution.choices) else distribution.choices
+            elif self.points is not None or own:
+                assert isinstance(distribution, Numeric)
+                within = [value for value in own if distribution.low <= value <= distribution.high]
+                is_own = self.points is None and within  # else the user's range lies elsewhere
+                lists[key] = within if is_own else _spread_as(own, distribution, self.points or len(own))
         return lists
 
 
-def _spread(distribution: BaseDistribution, n: int) -> list[Any]:
-    assert isinstance(distribution, IntDistribution | FloatDistribution)
-    low, high = distribution.low, distribution.high
-    values = np.geomspace(low, high, n) if distribution.log else np.linspace(low, high, n)
-    if isinstance(distribution, IntDistribution):
-        return sorted({round(value) for value in values.tolist()})
-    return [float(value) for value in values.clip(low, high)]
+def _spread_as(own: Sequence[Any], distribution: Numeric, n: int) -> list[Any]:
+    """n values over the range, falling where the family's own list falls."""
+    values = spread(distribution, n)
+    return values[::-1] if len(own) > 1 and own[0] > own[-1] else values

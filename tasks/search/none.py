@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from optuna.distributions import CategoricalDistribution
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial
 
-from tasks.search import FAMILY, Space
+from tasks.search import Space
 
 
 @dataclass(frozen=True)
@@ -21,13 +20,7 @@ class Fixed:
         names = list(space.families)
         if len(view) >= len(names):
             return None
-        if len(names) == 1:
-            return create_trial(state=TrialState.RUNNING)
-        return create_trial(
-            state=TrialState.RUNNING,
-            params={FAMILY: names[len(view)]},
-            distributions={FAMILY: CategoricalDistribution(tuple(names))},
-        )
+        return space.trial(space.params(names[len(view)], {}))
 
     def n_trials(self, space: Space, requested: int) -> int:
         return len(space.families)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from optuna.trial import FrozenTrial
 
 from flows.config import compose
 from flows.plan import Plan, plan
@@ -21,7 +23,7 @@ def leaves(*overrides: str) -> set[int]:
     """The numbers of leaves that the grid tries."""
     planned: Plan = plan(compose(["search=grid", "search.trials=500", *overrides]))
     assert isinstance(planned.search, Grid)
-    return {params["num_leaves"] for params, _ in planned.search._points(planned.space)}
+    return {params["num_leaves"] for _, params in planned.search._points(planned.space)}
 
 
 def test_a_list_is_taken_as_it_is() -> None:
@@ -44,3 +46,34 @@ def test_points_spread_over_every_range() -> None:
 def test_a_too_large_grid_is_refused_with_its_size() -> None:
     with pytest.raises(Refusal, match="the grid has 16,384 points"):
         plan(compose(["search=grid", "search.sampler.points=4"]))
+
+
+def visited(*overrides: str) -> list[dict[str, Any]]:
+    """The hyperparameters of all points in the order in which they are visited."""
+    planned: Plan = plan(compose(["search=grid", "search.trials=500", *overrides]))
+    told: list[FrozenTrial] = []
+    while (trial := planned.search.ask(planned.space, told, 0, is_higher_better=True)) is not None:
+        told.append(trial)
+    return [planned.space.proposal(trial).hyperparameters for trial in told]
+
+
+OTHERS = [
+    f"model.lightgbm.space.{key}=null" for key in ("bagging_fraction", "feature_fraction", "lambda_l1", "lambda_l2")
+]
+
+
+@pytest.mark.parametrize("points", [(), ("search.sampler.points=3", *OTHERS)], ids=["own", "spread"])
+def test_points_that_are_cheap_to_train_come_first(points: tuple[str, ...]) -> None:
+    found = [(p["num_leaves"], -p["learning_rate"], -p["min_data_in_leaf"]) for p in visited(*points)]
+    assert found[0] == tuple(min(column) for column in zip(*found, strict=True))
+    assert found[-1] == tuple(max(column) for column in zip(*found, strict=True))
+
+
+def test_families_take_turns_in_a_grid() -> None:
+    planned: Plan = plan(compose(["search=grid", "model=[linear,forest]", "search.trials=100"]))
+    told: list[FrozenTrial] = []
+    for _ in range(4):
+        trial = planned.search.ask(planned.space, told, 0, is_higher_better=True)
+        assert trial is not None
+        told.append(trial)
+    assert [trial.params["model"] for trial in told] == ["linear", "forest", "linear", "forest"]

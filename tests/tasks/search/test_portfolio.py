@@ -1,0 +1,90 @@
+"""A study's first trials: the starts, then the families' portfolios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.distributions import IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from flows.config import compose
+from flows.plan import plan, settle
+from tasks.refusal import Refusal
+from tasks.search import FamilySpace, Space
+
+SEARCHES = ("bayesian", "genetic", "random")
+PORTFOLIO = "model.lightgbm.portfolio=[{num_leaves: 7}, {num_leaves: 63, learning_rate: 0.1}]"
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def first(search: str, n: int, *overrides: str) -> list[tuple[str, dict[str, Any]]]:
+    """The family and hyperparameters of the first n trials, each told before the next is asked."""
+    planned = plan(compose([f"search={search}", *overrides]))
+    told: list[FrozenTrial] = []
+    while len(told) < n:
+        trial = settle(planned.search, 4).ask(planned.space, told, 0, is_higher_better=True)
+        assert trial is not None
+        told.append(create_trial(state=TrialState.COMPLETE, params=trial.params, distributions=trial.distributions,
+                                 system_attrs=trial.system_attrs, value=-float(len(told))))  # fmt: skip
+    return [(found.family, found.hyperparameters) for found in map(planned.space.proposal, told)]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_portfolio_follows_the_start_in_its_order(search: str) -> None:
+    found = [(p["num_leaves"], p["learning_rate"], p["min_data_in_leaf"]) for _, p in first(search, 3, PORTFOLIO)]
+    assert found == [(31, 0.05, 20), (7, 0.05, 20), (63, 0.1, 20)]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_the_portfolio_is_moved_inside_the_users_space_and_what_is_then_equal_is_tried_once(search: str) -> None:
+    narrow = "model.lightgbm.space.num_leaves={low: 31, high: 40}"
+    found = [(p["num_leaves"], p["learning_rate"]) for _, p in first(search, 3, PORTFOLIO, narrow)]
+    assert found[:2] == [(31, 0.05), (40, 0.1)]
+    assert found[2] not in found[:2]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_what_the_user_fixed_wins_over_the_portfolio(search: str) -> None:
+    fixed = "model.lightgbm.hyperparameters.learning_rate=0.3"
+    assert {p["learning_rate"] for _, p in first(search, 5, PORTFOLIO, fixed)} == {0.3}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_families_begin_from_their_starts_and_then_take_turns(search: str) -> None:
+    linear = "model.linear.portfolio=[{penalty: 10.0}]"
+    found = first(search, 5, "model=[lightgbm,linear]", PORTFOLIO, linear)
+    assert [family for family, _ in found] == ["lightgbm", "linear", "lightgbm", "linear", "lightgbm"]
+    assert [p["num_leaves"] for family, p in found if family == "lightgbm"] == [31, 7, 63]
+    assert [p["penalty"] for family, p in found if family == "linear"] == [1.0, 10.0]
+
+
+def test_an_empty_portfolio_leaves_the_start_alone() -> None:
+    assert len(plan(compose(["model.lightgbm.portfolio=[]"])).space.firsts()) == 1
+
+
+def test_a_misspelt_hyperparameter_of_a_portfolio_is_refused_with_a_suggestion() -> None:
+    with pytest.raises(Refusal, match=r"model\.lightgbm\.portfolio: .* no hyperparameter 'num_leafs'; did you mean"):
+        plan(compose(["model.lightgbm.portfolio=[{num_leafs: 7}]"]))
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "linear", "forest"])
+def test_a_shipped_portfolio_lies_inside_its_space_and_repeats_nothing(family: str) -> None:
+    planned = plan(compose([f"model={family}"]))
+    space, portfolio = planned.space.families[family], planned.families[family].portfolio
+    assert len(planned.space.firsts()) == 1 + len(portfolio) <= 10
+    lambdas = ("lambda_l1", "lambda_l2")  # published ones go beyond 10, where a range of more decades found nothing
+    for one in portfolio:
+        moved = {key: value for key, value in one.items() if space.nearest(one).get(key, value) != value}
+        assert not set(moved) - set(lambdas)
+
+
+def test_what_an_earlier_search_found_comes_before_the_portfolio() -> None:
+    family = FamilySpace({"n": IntDistribution(1, 9)}, {}, {"n": 1}, {}, [{"n": 2}, {"n": 3}])
+    space = Space({"some": family}, warm=[("some", {"n": 3}), ("some", {"n": 90})])
+    assert space.firsts() == [{"n": 1}, {"n": 3}, {"n": 9}, {"n": 2}]
