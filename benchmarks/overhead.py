@@ -50,7 +50,8 @@ def compare(root: Path, case: Case, shared: Place, repeats: int) -> list[str]:
     full, bare = [], []
     for k in range(repeats):
         where = place.fresh(root, f"{case.name.partition(',')[0]}-{k}", shared.home, shared.port)
-        overrides = [*case.overrides, f"search.trials={case.n_trials}", f"runner.workers={WORKERS}", "search.racing=off"]
+        budget = [f"search.trials={case.n_trials}", f"runner.workers={WORKERS}", "search.racing=off"]
+        overrides = [*case.overrides, *budget]
         result = where.run(overrides)
         assert result["trials"]["finished"] == case.n_trials
         full.append(result["seconds"]["search"] / case.n_trials * 1000)
