@@ -35,7 +35,7 @@ from tasks.evaluate import evaluate
 from tasks.finetune import finetune
 from tasks.metric import METRICS
 from tasks.prepare import prepare
-from tasks.records import Combined, Evaluation, Registered, Result, Seconds, TrialResult
+from tasks.records import Combined, Evaluation, Registered, Result, Seconds, Trained, TrialResult
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.search.genetic import fitting_population
@@ -138,8 +138,7 @@ def pipeline(overrides: list[str]) -> Result:
         trained = (combined and combined.trained) or finetune(
             experiment, prepared, tuned.winner, budget.n_threads, tuned.until
         )
-        if trained.note:
-            screen.say(trained.note, "yellow")
+        _say_what_was_fitted(trained)
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
@@ -357,6 +356,14 @@ def _say_what_won(job: Job, tuned: Tuned) -> None:
         f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
         "bold",
     )
+
+
+def _say_what_was_fitted(trained: Trained) -> None:
+    if trained.changed and trained.rounds is not None:
+        changed = ", ".join(f"{key} {screen.short(value)}" for key, value in trained.changed.items())
+        screen.say(f"final fit on all training rows: {changed}, {trained.rounds:,} rounds")
+    if trained.note:
+        screen.say(trained.note, "yellow")
 
 
 def _result(

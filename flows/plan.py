@@ -22,7 +22,7 @@ from tasks import loss as losses
 from tasks import metric as metrics
 from tasks import registry, tracking
 from tasks.ensemble import Ensemble
-from tasks.evidence import Ladder, affordable, ladder
+from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
 from tasks.folds import Splitter
 from tasks.loss import Loss
 from tasks.model import Model
@@ -193,7 +193,9 @@ def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, 
     seconds = decided.composed.config.search.seconds
     n_columns, n_classes = prepared.n_features, len(prepared.problem.classes)
     families = {
-        name: affordable(family, divided.n_train, n_columns, n_classes, seconds)
+        name: family
+        if seconds is None
+        else family.affordable(SHARE_OF_THE_FIT * seconds, divided.n_train, n_columns, n_classes)
         for name, family in planned.families.items()
     }
     rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)

@@ -131,6 +131,7 @@ def log_what_came_out(
             for key, value in {"model": winner.proposal.family, **winner.proposal.hyperparameters}.items()
         }
     )
+    tracker.params({f"final.{key}": value for key, value in trained.changed.items()})
     tracker.metrics(
         {
             f"cv_{metric}": winner.mean,

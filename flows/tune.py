@@ -171,9 +171,11 @@ class _Loop:
         if best is None:
             return 0.0
         fold = fmean(fold.seconds for fold in best.folds)
+        _, rounds = self.experiment.families[best.proposal.family].final(best.proposal.hyperparameters, 100)
+        steps = (rounds or 100) / 100
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
         more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal.n_rows)
-        return fold * more_rows * self.experiment.growth
+        return fold * more_rows * self.experiment.growth * steps
 
 
 def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:

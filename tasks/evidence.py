@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TypeVar
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -22,9 +21,6 @@ N_TRIALS = 6  # of the first rung that the budget shall pay for, on one core and
 SHARE_OF_A_TRIAL = 1 / 2  # of the budget: what a trial on all folds may take, on one core
 SHARE_OF_THE_FIT = 1 / 4  # of the budget: what the final fit on all rows may take, on one core
 LEAST_ROWS = 2_000  # of a sample: fewer say too little
-LEAST_ROUNDS = 50
-
-M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -100,16 +96,6 @@ def on_rung(trial: FrozenTrial, rung: Rung) -> FrozenTrial:
         user_attrs=evidence,
         system_attrs=dict(trial.system_attrs),
     )
-
-
-def affordable(family: M, n_rows: int, n_columns: int, n_classes: int, seconds: float | None) -> M:
-    """The family, with no more rounds than a final fit on all rows can be paid for; seconds: the budget, or None."""
-    rounds = getattr(family, "rounds", None)
-    if seconds is None or rounds is None:
-        return family
-    share = SHARE_OF_THE_FIT * seconds / family.seconds(n_rows, n_columns, n_classes)
-    most = max(LEAST_ROUNDS, round(share * family.usual_rounds))  # type: ignore[attr-defined]
-    return replace(family, rounds=min(rounds, most)) if share < 1 else family  # type: ignore[type-var]
 
 
 def ladder(

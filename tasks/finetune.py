@@ -33,17 +33,18 @@ def finetune(
     median cost takes its place. The folder is named by what was fitted: the same fit has the same folder.
     """
     proposal, watch = winner.proposal, _Until(until)
-    fitted: Fitted = experiment.families[proposal.family].fit(
-        workspace_of(experiment, proposal.family), proposal.hyperparameters, winner.rounds, experiment.seed, watch,
-        n_threads,
-    )
-    rounds = winner.rounds and min(watch.n_rounds, winner.rounds)
-    note = "" if rounds == winner.rounds else f"search.seconds ended the final fit after {rounds} rounds"
-    identity = {"family": proposal.family, "rounds": rounds, **proposal.hyperparameters}
+    family = experiment.families[proposal.family]
+    hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
+    workspace = workspace_of(experiment, proposal.family)
+    fitted: Fitted = family.fit(workspace, hyperparameters, planned, experiment.seed, watch, n_threads)
+    rounds = planned and min(watch.n_rounds, planned)
+    note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
+    changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
+    identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
     if experiment.base is None and (fault := _fault(experiment, fitted, winner)):
         fold = sorted(winner.folds, key=lambda score: score.cost)[len(winner.folds) // 2]
         fitted = models.load(fold_model.of_fold(experiment, proposal, fold.fold))
-        rounds, identity["fold"] = fold.rounds, fold.fold
+        rounds, identity["fold"], changed = fold.rounds, fold.fold, {}
         note = f"{fault}; the model of fold {fold.fold}, trained without that fold's rows, takes its place"
 
     def fill(folder: Path) -> None:
@@ -51,7 +52,7 @@ def finetune(
         (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
-    return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, note)
+    return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, changed, note)
 
 
 @dataclass

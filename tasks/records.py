@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
 
@@ -141,12 +141,14 @@ class Winner:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted model on disk: `folder` is what is logged, registered and served; `note`: what is to be said of it."""
+    """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
+    final fit that are not the search's; `note`: what else is to be said of it."""
 
     folder: str
     family: str
     n_parameters: int
     rounds: int | None
+    changed: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
 

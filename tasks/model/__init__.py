@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -160,6 +160,14 @@ class Model(Protocol):
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
         """What a usual fit costs on one core of some 3 GHz, by a rule of thumb that never looks at a clock: it decides
         how much evidence a search begins with, and the same table and budget must begin alike everywhere."""
+        ...
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        """The family, so changed that its final fit takes no more than about so many seconds by the same rule."""
+        ...
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        """Hyperparameters and rounds of the final fit, from those that the search chose."""
         ...
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Any:

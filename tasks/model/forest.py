@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +108,12 @@ class Forest:
         """From 200 trees that choose from a third of the columns: 18 s at 20,000 x 10, 67 s at 20,000 x 40."""
         n_drawn = min(n_rows, self.max_rows)
         return 2e-5 * n_drawn * math.log2(max(2, n_drawn)) * n_columns / 3 + 4e-5 * n_rows
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        return self
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return dict(hyperparameters), rounds
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "forest")

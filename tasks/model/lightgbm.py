@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -45,6 +45,7 @@ SILENT.propagate = False
 # Parameters that decide how a Dataset is binned; all others may vary between trials on one Dataset.
 DATASET_PARAMETERS = ("max_bin", "min_data_in_bin")
 USUAL_ROUNDS = 300  # until a fold stops by itself
+LEAST_ROUNDS = 50  # whatever a budget pays for
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class LightGBM:
     portfolio: list[dict[str, Any]]
     rounds: Annotated[int, Field(ge=1)]
     patience: Annotated[int, Field(ge=1)]
+    final_step: Annotated[float, Field(gt=0, le=1)]
     check_every: Annotated[int, Field(ge=1)]
 
     def check(self, problem: Problem, loss: str) -> list[str]:
@@ -186,6 +188,25 @@ class LightGBM:
         """From 5 x 100 rounds of 31 leaves on 20 columns: 1.0 s at 2,000 rows, 3.7 s at 50,000 (4/5 of them a fold)."""
         n_outputs = n_classes if n_classes > 2 else 1
         return self.usual_rounds * n_columns * n_outputs * (9.2e-9 * n_rows + 8.4e-5)
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        """With larger steps in the final fit, and where these don't do, with fewer rounds in every fit."""
+        share = self.seconds(n_rows, n_columns, n_classes) / seconds
+        if share <= self._step:
+            return self
+        rounds = min(self.rounds, max(LEAST_ROUNDS, round(self.usual_rounds / share))) if share > 1 else self.rounds
+        return replace(self, final_step=min(1.0, share), rounds=rounds)
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        """A smaller learning rate, unless the user fixed it, with as many more rounds. At .3 of it the holdout's RMSE
+        on housing fell from 45,298 to 44,309 and from 47,221 to 46,570 (two draws); telco's AUC stayed (.8668 to
+        .8681, .8558 to .8554)."""
+        slower = float(hyperparameters["learning_rate"]) * self._step
+        return {**hyperparameters, "learning_rate": slower}, rounds and round(rounds / self._step)
+
+    @property
+    def _step(self) -> float:
+        return self.final_step if self.hyperparameters.get("learning_rate") is None else 1.0
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         binning = {name: self.hyperparameters[name] for name in DATASET_PARAMETERS if name in self.hyperparameters}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -126,6 +126,12 @@ class Linear:
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
         """From 100 passes over the rows, each of two products of a matrix and a vector per output."""
         return 100 * 2e-9 * n_rows * n_columns * max(1, n_classes - 1) + 0.01
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        return self
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return dict(hyperparameters), rounds
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "linear")

@@ -22,7 +22,7 @@ def draw(material: Material) -> Figure | None:
         9,
         4.4,
         f"Learning curve of the winner, trial {winner.proposal.number}",
-        "● the round that each fold chose; the dashed line: rounds of the final fit on all training rows",
+        "● the round that each fold chose; the dashed line: what all training rows ask for",
     )
     axes = drawn.subplots()
     are_named = len(records) <= len(SERIES)
@@ -31,7 +31,7 @@ def draw(material: Material) -> Figure | None:
         _show(axes, record, colour, name)
     if winner.rounds is not None:
         axes.axvline(
-            winner.rounds, color=INK, linestyle="--", linewidth=1.3, label=f"final fit: {winner.rounds:,} rounds"
+            winner.rounds, color=INK, linestyle="--", linewidth=1.3, label=f"for all training rows: {winner.rounds:,}"
         )
     _fit(axes, records)
     axes.set_xlabel("round")

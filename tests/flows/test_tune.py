@@ -50,6 +50,9 @@ class Uneven:
     def workspace(self, *arguments: Any) -> Any:
         return self.inner.workspace(*arguments)
 
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return self.inner.final(hyperparameters, rounds)
+
     def validate(
         self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int, **more: Any
     ) -> Validated:

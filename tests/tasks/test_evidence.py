@@ -6,7 +6,7 @@ from typing import Any
 
 from flows.build import build
 from flows.config import compose
-from tasks.evidence import ETA, Ladder, Rung, affordable, ladder
+from tasks.evidence import ETA, SHARE_OF_THE_FIT, Ladder, Rung, ladder
 from tasks.model.lightgbm import LightGBM
 from tasks.records import FoldScore, Proposal, TrialResult
 
@@ -20,6 +20,11 @@ def result(number: int, score: float, n_rows: int | None = 2_000, estimate: floa
     proposal = Proposal(number, "lightgbm", {"num_leaves": number + 2}, n_rows, 1 if n_rows else None)
     n_folds = 1 if n_rows else 5
     return TrialResult(proposal, tuple(FoldScore(k, score, 0.0, 1, 0.0) for k in range(n_folds)), estimate=estimate)
+
+
+def affordable(family: LightGBM, n_rows: int, n_columns: int, n_classes: int, seconds: float | None) -> LightGBM:
+    """As the plan has it."""
+    return family if seconds is None else family.affordable(SHARE_OF_THE_FIT * seconds, n_rows, n_columns, n_classes)
 
 
 def rungs(n_rows: int, n_columns: int, n_classes: int, seconds: float | None) -> Ladder:
@@ -53,10 +58,15 @@ def test_a_larger_budget_buys_more_evidence() -> None:
 
 
 def test_a_final_fit_that_the_budget_can_not_pay_for_gets_fewer_rounds() -> None:
-    few = affordable(lightgbm(), 74_000, 54, 7, 60).rounds
-    assert 50 <= few < 300
+    few = affordable(lightgbm(), 74_000, 54, 7, 60)
+    assert 50 <= few.rounds < 300
+    assert few.final_step == 1
+    assert few.seconds(74_000, 54, 7) * few.rounds / 300 < 60
     assert affordable(lightgbm(), 5_600, 19, 2, 60).rounds == lightgbm().rounds
     assert affordable(lightgbm(), 74_000, 54, 7, None).rounds == lightgbm().rounds
+    between = affordable(lightgbm(), 200_000, 14, 2, 60)
+    assert lightgbm().final_step < between.final_step < 1
+    assert between.rounds == lightgbm().rounds
 
 
 LADDER = Ladder((Rung(2_000, 1), Rung()), n_rows=8_000)

@@ -215,3 +215,10 @@ def test_what_decides_the_bins_can_not_be_searched() -> None:
     (fault,) = it.check(Problem("binary", "y", ("a", "b")), "cross_entropy")
     assert "model.lightgbm.space.max_bin" in fault
     assert "model.lightgbm.hyperparameters.max_bin=VALUE" in fault
+
+
+def test_the_final_fit_takes_smaller_steps_and_as_many_more_unless_the_user_fixed_them() -> None:
+    it = lightgbm("model.lightgbm.final_step=0.25")
+    assert it.final({**PLAIN, "learning_rate": 0.2}, 100) == ({**PLAIN, "learning_rate": 0.05}, 400)
+    fixed = lightgbm("model.lightgbm.final_step=0.25", "model.lightgbm.hyperparameters.learning_rate=0.2")
+    assert fixed.final({**PLAIN, "learning_rate": 0.2}, 100) == ({**PLAIN, "learning_rate": 0.2}, 100)

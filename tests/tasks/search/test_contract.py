@@ -180,7 +180,7 @@ def test_a_search_goes_on_after_trials_that_failed(choice: str) -> None:
 def test_the_first_trial_is_where_the_family_starts(choice: str) -> None:
     asked = built(choice)
     _, hyperparameters = asked.proposals(asked.walk(1))[0]
-    assert (hyperparameters["num_leaves"], hyperparameters["learning_rate"]) == (31, 0.05)
+    assert (hyperparameters["num_leaves"], hyperparameters["learning_rate"]) == (31, 0.1)
     assert hyperparameters["lambda_l1"] == pytest.approx(0, abs=1e-6)  # LightGBM's 0 lies below a logarithmic range
 
 
@@ -222,14 +222,14 @@ def test_each_family_is_tried_first_from_its_own_start(choice: str, two_families
     asked = built(choice, two_families)
     first = asked.proposals(asked.walk(2))
     assert [family for family, _ in first] == ["lightgbm", "second"]
-    assert all(hyperparameters["learning_rate"] == 0.05 for _, hyperparameters in first)
+    assert all(hyperparameters["learning_rate"] == 0.1 for _, hyperparameters in first)
 
 
 def test_a_grid_visits_every_point_once_and_ends() -> None:
     asked = built("grid")
     told = asked.walk(100)
-    points = [(p["num_leaves"], p["learning_rate"], p["min_data_in_leaf"]) for _, p in asked.proposals(told)]
-    assert sorted(points) == list(itertools.product((15, 31, 63), (0.05, 0.1), (5, 20)))
+    points = [(p["num_leaves"], p["feature_fraction"], p["min_data_in_leaf"]) for _, p in asked.proposals(told)]
+    assert sorted(points) == list(itertools.product((15, 31, 63), (0.6, 1.0), (5, 20)))
     assert asked.n_trials == 12
     assert asked.ask(told) is None
 
@@ -238,7 +238,8 @@ def test_a_grid_visits_every_point_once_and_ends() -> None:
 def test_a_grid_of_points_spans_every_range(points: int) -> None:
     small = [f"model.lightgbm.hyperparameters.{key}=0" for key in ("lambda_l1", "lambda_l2", "feature_fraction")]
     asked = built(
-        "grid", *small, "model.lightgbm.hyperparameters.bagging_fraction=1", f"search.sampler.points={points}"
+        "grid", *small, "model.lightgbm.hyperparameters.bagging_fraction=1", f"search.sampler.points={points}",
+        "model.lightgbm.space.learning_rate={low: 0.02, high: 0.2, log: true}",
     )
     proposals = [p for _, p in asked.proposals(asked.walk(100))]
     assert len(proposals) == asked.n_trials == points**3
@@ -253,7 +254,7 @@ def test_a_list_is_taken_into_the_grid_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "size"), [(["search.trials=11"], "12"), (["search.sampler.points=40"], "121,241,600,000")]
+    ("overrides", "size"), [(["search.trials=11"], "12"), (["search.sampler.points=40"], "3,031,040,000")]
 )
 def test_a_grid_larger_than_the_budget_is_refused_with_its_size(overrides: list[str], size: str) -> None:
     with pytest.raises(Refusal, match=rf"search\.trials=\d+: the grid has {size} points"):

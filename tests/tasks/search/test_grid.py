@@ -40,11 +40,11 @@ def test_a_range_that_none_of_them_lies_in_is_spread_over() -> None:
 
 def test_points_spread_over_every_range() -> None:
     planned = plan(compose(["search=grid", "search.trials=300", "search.sampler.points=2"]))
-    assert planned.n_trials == 2**7
+    assert planned.n_trials == 2**6
 
 
 def test_a_too_large_grid_is_refused_with_its_size() -> None:
-    with pytest.raises(Refusal, match="the grid has 16,384 points"):
+    with pytest.raises(Refusal, match="the grid has 4,096 points"):
         plan(compose(["search=grid", "search.sampler.points=4"]))
 
 
@@ -58,13 +58,13 @@ def visited(*overrides: str) -> list[dict[str, Any]]:
 
 
 OTHERS = [
-    f"model.lightgbm.space.{key}=null" for key in ("bagging_fraction", "feature_fraction", "lambda_l1", "lambda_l2")
+    f"model.lightgbm.space.{key}=null" for key in ("bagging_fraction", "lambda_l1", "lambda_l2")
 ]
 
 
 @pytest.mark.parametrize("points", [(), ("search.sampler.points=3", *OTHERS)], ids=["own", "spread"])
 def test_points_that_are_cheap_to_train_come_first(points: tuple[str, ...]) -> None:
-    found = [(p["num_leaves"], -p["learning_rate"], -p["min_data_in_leaf"]) for p in visited(*points)]
+    found = [(p["num_leaves"], p["feature_fraction"], -p["min_data_in_leaf"]) for p in visited(*points)]
     assert found[0] == tuple(min(column) for column in zip(*found, strict=True))
     assert found[-1] == tuple(max(column) for column in zip(*found, strict=True))
 

@@ -15,7 +15,7 @@ from tasks.refusal import Refusal
 from tasks.search import FamilySpace, Space
 
 SEARCHES = ("bayesian", "genetic", "random")
-PORTFOLIO = "model.lightgbm.portfolio=[{num_leaves: 7}, {num_leaves: 63, learning_rate: 0.1}]"
+PORTFOLIO = "model.lightgbm.portfolio=[{num_leaves: 7}, {num_leaves: 63, feature_fraction: 0.5}]"
 
 
 @pytest.fixture(autouse=True)
@@ -37,15 +37,15 @@ def first(search: str, n: int, *overrides: str) -> list[tuple[str, dict[str, Any
 
 @pytest.mark.parametrize("search", SEARCHES)
 def test_the_portfolio_follows_the_start_in_its_order(search: str) -> None:
-    found = [(p["num_leaves"], p["learning_rate"], p["min_data_in_leaf"]) for _, p in first(search, 3, PORTFOLIO)]
-    assert found == [(31, 0.05, 20), (7, 0.05, 20), (63, 0.1, 20)]
+    found = [(p["num_leaves"], p["feature_fraction"], p["min_data_in_leaf"]) for _, p in first(search, 3, PORTFOLIO)]
+    assert found == [(31, 1.0, 20), (7, 1.0, 20), (63, 0.5, 20)]
 
 
 @pytest.mark.parametrize("search", SEARCHES)
 def test_the_portfolio_is_moved_inside_the_users_space_and_what_is_then_equal_is_tried_once(search: str) -> None:
     narrow = "model.lightgbm.space.num_leaves={low: 31, high: 40}"
-    found = [(p["num_leaves"], p["learning_rate"]) for _, p in first(search, 3, PORTFOLIO, narrow)]
-    assert found[:2] == [(31, 0.05), (40, 0.1)]
+    found = [(p["num_leaves"], p["feature_fraction"]) for _, p in first(search, 3, PORTFOLIO, narrow)]
+    assert found[:2] == [(31, 1.0), (40, 0.5)]
     assert found[2] not in found[:2]
 
 
