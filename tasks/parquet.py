@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -109,5 +111,8 @@ def take(path: Path, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
 
 
 def give_back_memory() -> None:
-    """To the operating system: what Arrow's pool keeps of a table of 120 MB that nobody holds any more is 150 MB."""
+    """To the operating system: what Arrow's pool keeps of a table of 120 MB that nobody holds any more is 150 MB, and
+    the C library keeps as much again (77 MB after 1.2 million rows were binned)."""
     pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):  # other systems than Linux with glibc have no such function
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -235,6 +235,8 @@ class LightGBM:
         watch: Watch = unwatched, n_threads: int | None = None,
     ) -> Fitted:
         """The base's trees stand first in the result, the new ones after them."""
+        workspace.folds.clear()
+        parquet.give_back_memory()
         parameters = self._parameters(workspace, hyperparameters, seed)
         data, base = workspace.data, None
         if workspace.base is not None:  # init_model wants raw data, and adds the base's raw scores itself
