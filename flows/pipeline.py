@@ -21,7 +21,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
 from flows import config as configs
-from flows import screen, server
+from flows import narrate, screen, server
 from flows.build import resolve
 from flows.plan import Job, decide, job_of, plan, racing_of, settle
 from flows.progress import Progress
@@ -35,11 +35,10 @@ from tasks.evaluate import evaluate
 from tasks.finetune import finetune
 from tasks.metric import METRICS
 from tasks.prepare import prepare
-from tasks.records import Combined, Evaluation, Registered, Result, Seconds, Trained, TrialResult
+from tasks.records import Combined, Evaluation, Registered, Result, Seconds, TrialResult
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.search.genetic import fitting_population
-from tasks.search.grid import Grid
 from tasks.source import plain_frame
 from tasks.split import split
 from tasks.store import check_writable, write_frame
@@ -120,7 +119,7 @@ def pipeline(overrides: list[str]) -> Result:
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)
-    _say_what_was_found(job, base)
+    narrate.say_what_was_found(job, base)
 
     digest = digest_of(_identity(job, base))
     higher, anew = METRICS[decided.metric].is_higher_better, config.resume == "never"
@@ -133,12 +132,13 @@ def pipeline(overrides: list[str]) -> Result:
         experiment = _experiment(job, study, digest, base)
         budget = Budget(time.time(), config.search.seconds, planned.n_workers)
         tuned, searched = _search(job, experiment, study, tracking_, budget)
-        _say_what_won(job, tuned)
+        narrate.say_what_won(job, tuned)
+        narrate.say_what_more_would_buy(job, tuned, searched)
         combined = _combined(job, experiment, tuned)
         trained = (combined and combined.trained) or finetune(
             experiment, prepared, tuned.winner, budget.n_threads, tuned.until
         )
-        _say_what_was_fitted(trained)
+        narrate.say_what_was_fitted(trained)
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
@@ -307,63 +307,6 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
         n_threads=1,
         keep_models=job.plan.ensemble is not None,
     )
-
-
-def _say_what_was_found(job: Job, base: Path | None) -> None:
-    prepared, divided, choices = job.prepared, job.split, job.decided.composed.choices
-    screen.say_notes(
-        f"{prepared.name}: {prepared.n_rows:,} rows, {prepared.n_features:,} features, {prepared.problem.kind}",
-        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job)),
-    )
-    screen.say(
-        f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
-        f"as the holdout; {', '.join(job.plan.families)} trained on {job.decided.loss.name}, selected on "
-        f"{job.decided.metric}"
-    )
-    if evidence := job.ladder.described(divided.n_folds):
-        screen.say(evidence)
-
-
-def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
-    if base is None or not (base / "origin.json").exists():
-        return ()
-    if json.loads((base / "origin.json").read_text())["data"] != job.prepared.digest:
-        return ()
-    return ("the base was trained on these very rows: the folds' scores are far too good; the holdout's is not",)
-
-
-def _search_notes(job: Job) -> tuple[str, ...]:
-    if isinstance(job.plan.search, Grid):
-        return (f"a grid of {job.plan.n_trials:,} points, those that are cheap to train first",)
-    warm, asked = job.plan.space.warm, job.decided.composed.config.search.warm_start
-    return (f"begins with {len(warm)} settings of search.warm_start={asked}",) if warm else ()
-
-
-def _loss_notes(job: Job) -> tuple[str, ...]:
-    if job.decided.loss.name == "rmse" and "lightgbm" in job.plan.families:
-        return ("loss=rmse: lightgbm trains it exactly as mse, whose gradient points the same way",)
-    return ()
-
-
-def _say_what_won(job: Job, tuned: Tuned) -> None:
-    proposal, counts = tuned.winner.proposal, tuned.counts
-    searched = job.plan.space.families[proposal.family].free
-    chosen = ", ".join(
-        f"{key} {screen.short(value)}" for key, value in proposal.hyperparameters.items() if key in searched
-    )
-    also = f", {counts.reused} reused" * bool(counts.reused) + f", {counts.failed} failed" * bool(counts.failed)
-    screen.say(
-        f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
-        "bold",
-    )
-
-
-def _say_what_was_fitted(trained: Trained) -> None:
-    if trained.changed and trained.rounds is not None:
-        changed = ", ".join(f"{key} {screen.short(value)}" for key, value in trained.changed.items())
-        screen.say(f"final fit on all training rows: {changed}, {trained.rounds:,} rounds")
-    if trained.note:
-        screen.say(trained.note, "yellow")
 
 
 def _result(

@@ -25,6 +25,7 @@ N_OTHERS = 2  # complete trials beside the best that must be known before their 
 # 1/k - 1/K = DOUBT. Without it a replay lost the winner in more than half of all orders.
 DOUBT = 0.1
 SLACK = 1.3  # a forecast lets each doubling of the rounds gain that many times what the pace so far promises
+LEAST_TOLD = 8  # trials, before anything is said of what more would bring
 FIRST_ROUND = 40  # of which a quarter must have been seen
 
 
@@ -88,6 +89,18 @@ def best_of(complete: Sequence[TrialResult], metric: str) -> TrialResult | None:
         if best is None or better(metric, result.score, best.score):
             best = result
     return best
+
+
+def likely_gain(complete: Sequence[TrialResult], n_told: int, metric: str) -> float | None:
+    """By how much as many trials again would likely improve the best score: what the second half of the `n_told` trials
+    did, since the best of n draws grows about as log n. None for too few trials to tell."""
+    early = [result for result in complete if result.proposal.number < n_told // 2]
+    if n_told < LEAST_TOLD or not early:
+        return None
+    best, before = best_of(complete, metric), best_of(early, metric)
+    assert best is not None
+    assert before is not None
+    return abs(best.score - before.score)
 
 
 def race(told: Sequence[TrialResult], n_folds: int, *, is_higher_better: bool, z: float | None) -> Race | None:

@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from tasks.racing import Race, outlook, race
+from tasks.racing import Race, likely_gain, outlook, race
 from tasks.records import FoldScore, Proposal, TrialResult
 
 BEST = {0: 0.80, 1: 0.90, 2: 0.85, 3: 0.95}
@@ -74,3 +74,12 @@ def test_the_outlook_of_a_flat_curve_is_what_it_has_reached() -> None:
 def test_a_curve_that_still_steepens_has_no_outlook_yet() -> None:
     assert outlook([(n, n**2) for n in range(10, 100, 10)], 2000) is None
     assert outlook([(10, 0.5), (20, 0.6), (30, 0.65)], 2000) is None
+
+
+def test_as_many_trials_again_are_expected_to_bring_what_the_second_half_did() -> None:
+    told = [result(n, {0: value}) for n, value in enumerate((0.70, 0.80, 0.75, 0.72, 0.83, 0.79, 0.81, 0.60))]
+    assert likely_gain(told, 8, "roc_auc") == pytest.approx(0.03)
+    assert likely_gain(told, 8, "rmse") == pytest.approx(0.10)
+    assert likely_gain(told[:4], 8, "roc_auc") == 0
+    assert likely_gain(told[:6], 6, "roc_auc") is None
+    assert likely_gain(told[5:], 8, "roc_auc") is None

@@ -1,0 +1,81 @@
+"""What a run says of itself as it goes: what was found, what won, what more would buy, what was fitted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from flows import screen
+from flows.plan import Job
+from flows.tune import Tuned
+from tasks.racing import likely_gain
+from tasks.records import Trained
+from tasks.search.grid import Grid
+
+
+def say_what_was_found(job: Job, base: Path | None) -> None:
+    prepared, divided, choices = job.prepared, job.split, job.decided.composed.choices
+    screen.say_notes(
+        f"{prepared.name}: {prepared.n_rows:,} rows, {prepared.n_features:,} features, {prepared.problem.kind}",
+        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job)),
+    )
+    screen.say(
+        f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
+        f"as the holdout; {', '.join(job.plan.families)} trained on {job.decided.loss.name}, selected on "
+        f"{job.decided.metric}"
+    )
+    if evidence := job.ladder.described(divided.n_folds):
+        screen.say(evidence)
+
+
+def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
+    if base is None or not (base / "origin.json").exists():
+        return ()
+    if json.loads((base / "origin.json").read_text())["data"] != job.prepared.digest:
+        return ()
+    return ("the base was trained on these very rows: the folds' scores are far too good; the holdout's is not",)
+
+
+def _search_notes(job: Job) -> tuple[str, ...]:
+    if isinstance(job.plan.search, Grid):
+        return (f"a grid of {job.plan.n_trials:,} points, those that are cheap to train first",)
+    warm, asked = job.plan.space.warm, job.decided.composed.config.search.warm_start
+    return (f"begins with {len(warm)} settings of search.warm_start={asked}",) if warm else ()
+
+
+def _loss_notes(job: Job) -> tuple[str, ...]:
+    if job.decided.loss.name == "rmse" and "lightgbm" in job.plan.families:
+        return ("loss=rmse: lightgbm trains it exactly as mse, whose gradient points the same way",)
+    return ()
+
+
+def say_what_won(job: Job, tuned: Tuned) -> None:
+    proposal, counts = tuned.winner.proposal, tuned.counts
+    searched = job.plan.space.families[proposal.family].free
+    chosen = ", ".join(
+        f"{key} {screen.short(value)}" for key, value in proposal.hyperparameters.items() if key in searched
+    )
+    also = f", {counts.reused} reused" * bool(counts.reused) + f", {counts.failed} failed" * bool(counts.failed)
+    screen.say(
+        f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
+        "bold",
+    )
+
+
+def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float]) -> None:
+    """From the curve of the best score so far; silent where nothing can be told, or where all trials were reused."""
+    n_told, metric = len(tuned.results), job.decided.metric
+    gain = likely_gain(job.ladder.top(tuned.results, job.split.n_folds), n_told, metric)
+    if gain is None or tuned.counts.reused == n_told:
+        return
+    minutes = max(1, round((searched[1] - searched[0]) / 60 * n_told / (n_told - tuned.counts.reused)))
+    what = f"about {screen.short(gain)} of {metric}" if gain > 0 else "next to nothing"
+    screen.say(f"an estimate: as many trials again (some {minutes} min) would buy {what}, as the second half did here")
+
+
+def say_what_was_fitted(trained: Trained) -> None:
+    if trained.changed and trained.rounds is not None:
+        changed = ", ".join(f"{key} {screen.short(value)}" for key, value in trained.changed.items())
+        screen.say(f"final fit on all training rows: {changed}, {trained.rounds:,} rounds")
+    if trained.note:
+        screen.say(trained.note, "yellow")
