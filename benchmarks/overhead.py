@@ -50,7 +50,7 @@ def compare(root: Path, case: Case, shared: Place, repeats: int) -> list[str]:
     full, bare = [], []
     for k in range(repeats):
         where = place.fresh(root, f"{case.name.partition(',')[0]}-{k}", shared.home, shared.port)
-        budget = [f"search.trials={case.n_trials}", f"runner.workers={WORKERS}", "search.racing=off"]
+        budget = [f"search.trials={case.n_trials}", f"runner.workers={WORKERS}", "search.racing=null"]
         overrides = [*case.overrides, *budget]
         result = where.run(overrides)
         assert result["trials"]["finished"] == case.n_trials

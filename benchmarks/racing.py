@@ -44,7 +44,7 @@ def compare(root: Path, name: str, folder: Path, shared: Place, n_trials: int) -
     budget = ["search=random", f"search.trials={n_trials}", "runner.workers=2"]
     results: list[dict[str, Any]] = []
     n_folds: list[int] = []
-    for racing in ("off", "2.5"):
+    for racing in ("null", "2.5"):
         where = place.fresh(root, f"{name}-{racing}", shared.home, shared.port)
         results.append(where.run([*overrides, *budget, f"search.racing={racing}"]))
         n_folds.append(len(list(where.folder.glob("data/studies/*/*/folds/*/*.npz"))))

@@ -109,7 +109,7 @@ def without_racing() -> list[str]:
     from flows.config import compose
 
     search: dict[str, Any] = compose([]).recorded["search"]
-    return ["search.racing=off"] if "racing" in search else []
+    return ["search.racing=null"] if "racing" in search else []
 
 
 def run_way(way: str, train: Path, rounds: int, n_settings: int) -> Measured:

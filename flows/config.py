@@ -49,7 +49,7 @@ class Search:
     trials: Annotated[int, Field(ge=1)]
     seconds: Annotated[float, Field(gt=0)] | None
     window: Annotated[int, Field(ge=1)]
-    racing: Annotated[float, Field(gt=0)] | Literal["off"]
+    racing: Annotated[float, Field(gt=0)] | None
     warm_start: str | None
     sampler: dict[str, Any]
 

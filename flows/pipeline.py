@@ -23,7 +23,7 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen, server
 from flows.build import resolve
-from flows.plan import Job, decide, job_of, plan, racing_of, settle
+from flows.plan import Job, decide, job_of, plan, settle
 from flows.progress import Progress
 from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
 from flows.tune import Budget, Rules, Told, Tuned, tune
@@ -189,7 +189,7 @@ def _search(
             settle(planned.search, population),
             planned.space,
             planned.runner,
-            Rules(planned.n_trials, config.search.window, budget, job.ladder, racing_of(config.search)),
+            Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing),
             n_workers=planned.n_workers,
             told=_pruning(planned.ensemble, experiment, progress.told),
         )

@@ -202,11 +202,6 @@ def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, 
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 
 
-def racing_of(search: configs.Search) -> float | None:
-    """How clearly worse a trial must be to lose its race, or None where none shall."""
-    return None if search.racing == "off" else search.racing
-
-
 def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> None:
     faults: list[str] = []
     checks: tuple[Callable[[], None], ...] = (
