@@ -32,7 +32,10 @@ class Writer:
         without dictionaries 1.6 / 0.22, zstd 2.3 / 0.52, LZ4 1.3 / 0.10, bare 1.0 / 0.07. LZ4 makes a table of few
         values small, too. Text keeps its dictionaries."""
         text = [one.name for one in schema if pa.types.is_string(one.type) or pa.types.is_large_string(one.type)]
-        self._file = pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=text, write_statistics=False)
+        self._sink = pa.OSFile(str(path), "wb")  # of its own: a writer that fails to close leaves its file open
+        self._file = pq.ParquetWriter(
+            self._sink, schema, compression="lz4", use_dictionary=text, write_statistics=False
+        )
         self._schema, self._size = schema, rows_in_group(len(schema))
         self._waiting: list[pa.RecordBatch] = []
         self._n_waiting = 0
@@ -53,9 +56,15 @@ class Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._n_waiting:
-            self._write(self._n_waiting)
-        self._file.close()
+        try:
+            if kind is None and self._n_waiting:
+                self._write(self._n_waiting)
+            self._file.close()
+        except BaseException:
+            self._file.is_open = False  # or it would try once more when it is collected
+            raise
+        finally:
+            self._sink.close()
 
 
 def write(path: Path, batches: Iterable[pa.RecordBatch]) -> None:

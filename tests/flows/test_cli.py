@@ -52,7 +52,7 @@ def test_help_shows_the_choices_of_the_users_folder(
 def test_cfg_job_prints_the_configuration_as_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     printed = yaml.safe_load(Exit(["run", "--cfg", "job", "seed=7", "search=random"], capsys).out)
     assert printed["seed"] == 7
-    assert printed["search"]["sampler"]["_target_"] == "optuna.samplers.RandomSampler"
+    assert printed["search"]["sampler"]["_target_"] == "tasks.search.random.Random"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ FAST = (
     "source.name=iris", "folds.n_splits=3", "model.lightgbm.rounds=10", "model.lightgbm.check_every=5",
     "model.lightgbm.space.num_leaves=[4,6,8,12]", "model.lightgbm.space.learning_rate=[0.1,0.2,0.3]",
     *(f"model.lightgbm.hyperparameters.{key}=0" for key in ("lambda_l1", "lambda_l2")),
+    "model.lightgbm.hyperparameters.feature_fraction=0.9",
 )  # fmt: skip
 
 
@@ -125,7 +126,7 @@ def _experiment(folder: Path) -> Experiment:
     return Experiment(
         digest="", folder="", split=str(folder / divided.folder), problem=prepared.problem, families=planned.families,
         loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds,
-        growth=divided.growth, n_threads=1,
+        growth=divided.growth, n_threads=1, keep_models=False,
     )  # fmt: skip
 
 

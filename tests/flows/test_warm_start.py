@@ -37,7 +37,7 @@ def earlier(
             trial = study.add(space.trial(params))
             folds = tuple(FoldScore(k, value or 0.0, 0.0, None, 0.1) for k in range(n_folds))
             result = TrialResult(space.proposal(trial), folds, None if value is not None else "failed", False)
-            assert study.tell(result, value).state in (TrialState.COMPLETE, TrialState.FAIL)
+            assert study.tell(result).state in (TrialState.COMPLETE, TrialState.FAIL)
 
 
 def linear(*overrides: str) -> Plan:
