@@ -12,12 +12,14 @@ from tasks.racing import likely_gain
 from tasks.records import Trained
 from tasks.search.grid import Grid
 
+LONG_MINUTES = 2
+
 
 def say_what_was_found(job: Job, base: Path | None) -> None:
     prepared, divided, choices = job.prepared, job.split, job.decided.composed.choices
     screen.say_notes(
         f"{prepared.name}: {prepared.n_rows:,} rows, {prepared.n_features:,} features, {prepared.problem.kind}",
-        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job)),
+        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job), *_cost_notes(job)),
     )
     screen.say(
         f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
@@ -41,6 +43,19 @@ def _search_notes(job: Job) -> tuple[str, ...]:
         return (f"a grid of {job.plan.n_trials:,} points, those that are cheap to train first",)
     warm, asked = job.plan.space.warm, job.decided.composed.config.search.warm_start
     return (f"begins with {len(warm)} settings of search.warm_start={asked}",) if warm else ()
+
+
+def _cost_notes(job: Job) -> tuple[str, ...]:
+    """Where a single trial takes minutes and nothing bounds the search."""
+    n_rows, n_classes = round(job.split.n_train / job.split.growth), len(job.prepared.problem.classes)
+    dearest = max(family.seconds(n_rows, job.prepared.n_features, n_classes) for family in job.families.values())
+    minutes = round(job.split.n_folds * dearest / 60)
+    if job.decided.composed.config.search.seconds is not None or minutes < LONG_MINUTES:
+        return ()
+    return (
+        f"a trial takes some {minutes} min of a core, by a rule of thumb; search.seconds=600 would bound the whole and "
+        "begin with cheaper evidence",
+    )
 
 
 def _loss_notes(job: Job) -> tuple[str, ...]:

@@ -342,5 +342,6 @@ def test_every_hyperparameter_is_fixed_or_searched_from_a_start_inside_its_space
     assert set(it.space) <= set(it.start) == {key for key, value in it.hyperparameters.items() if value is None}
     assert set(space.free) == set(it.space)
     for key, value in it.start.items():
-        inside = space.start.get(key, value)  # a logarithmic range can't begin at 0, where such a start is as good as its low end
+        # A logarithmic range can't begin at 0, where such a start is as good as its low end.
+        inside = space.start.get(key, value)
         assert inside == value if isinstance(value, str) else abs(inside - value) <= 1e-6
