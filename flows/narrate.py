@@ -19,7 +19,8 @@ def say_what_was_found(job: Job, base: Path | None) -> None:
     prepared, divided, choices = job.prepared, job.split, job.decided.composed.choices
     screen.say_notes(
         f"{prepared.name}: {prepared.n_rows:,} rows, {prepared.n_features:,} features, {prepared.problem.kind}",
-        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job), *_cost_notes(job)),
+        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job))
+        + _cost_notes(job),
     )
     screen.say(
         f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
