@@ -19,8 +19,7 @@ def say_what_was_found(job: Job, base: Path | None) -> None:
     prepared, divided, choices = job.prepared, job.split, job.decided.composed.choices
     screen.say_notes(
         f"{prepared.name}: {prepared.n_rows:,} rows, {prepared.n_features:,} features, {prepared.problem.kind}",
-        (*prepared.notes, *divided.notes, *_loss_notes(job), *_base_notes(job, base), *_search_notes(job))
-        + _cost_notes(job),
+        (*prepared.notes, *divided.notes, *_notes_of_the_run(job, base)),
     )
     screen.say(
         f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
@@ -29,6 +28,10 @@ def say_what_was_found(job: Job, base: Path | None) -> None:
     )
     if evidence := job.ladder.described(divided.n_folds):
         screen.say(evidence)
+
+
+def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:
+    return (*_loss_notes(job), *_base_notes(job, base), *_search_notes(job), *_cost_notes(job))
 
 
 def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
