@@ -117,7 +117,9 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         pytest.skip("mounting a small tmpfs needs root and the right to mount")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    if subprocess.run(["umount", str(folder)], capture_output=True).returncode != 0:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)  # or every later run would stumble over it
+        pytest.fail(f"a file in {folder} is still open")
 
 
 def test_a_read_only_data_folder_is_refused(capsys: pytest.CaptureFixture[str], mounted: Path) -> None:
