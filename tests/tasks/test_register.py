@@ -49,7 +49,7 @@ def test_mlflow_serves_an_ensemble_as_one_model(
     frame = numbers.assign(town=rng.choice(["x", "y"], 600))
     frame["price"] = 2 * frame["a"] + 3 * np.abs(frame["b"]) * (frame["town"] == "x") + rng.normal(size=600) / 2
     overrides = ["source.target=price", "model_name=served", "search=none", "folds.n_splits=3", "ensemble=greedy"]
-    made = run([*overrides, "model=[lightgbm,linear]", "model.lightgbm.rounds=20"], frame=frame)
+    made = run([*overrides, "model=[lightgbm,linear]", "model.lightgbm.rounds=10"], frame=frame)
     assert made.ensemble is not None
     assert made.ensemble["is_used"]
     raw = frame.drop(columns="price").head(60)
