@@ -75,6 +75,7 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         f"{key} {screen.short(value)}" for key, value in proposal.hyperparameters.items() if key in searched
     )
     also = f", {counts.reused} reused" * bool(counts.reused) + f", {counts.failed} failed" * bool(counts.failed)
+    also += f", {counts.stopped_early} ended early" * bool(counts.stopped_early)
     screen.say(
         f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
         "bold",
