@@ -8,6 +8,7 @@ from pathlib import Path
 from flows import screen
 from flows.plan import Job
 from flows.tune import Tuned
+from tasks.evidence import Rung, rung_of
 from tasks.racing import likely_gain
 from tasks.records import Trained
 from tasks.search.grid import Grid
@@ -80,6 +81,10 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
         "bold",
     )
+    rung = rung_of(proposal)
+    if rung != Rung():
+        judged = job.ladder.in_words(rung, job.split.n_folds)
+        screen.say(f"it was judged on {judged}: search.seconds did not pay for more", "yellow")
 
 
 def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float]) -> None:

@@ -64,8 +64,12 @@ class Ladder:
         """The ladder in words; nothing where every trial is judged on all rows and folds."""
         if self.rungs == (Rung(),):
             return ""
-        steps = [f"{rung.n_folds or n_folds} folds of {rung.n_rows or self.n_rows:,} rows" for rung in self.rungs]
-        return f"evidence, cheapest first, for this table and search.seconds: {', then '.join(steps)}"
+        steps = ", then ".join(self.in_words(rung, n_folds) for rung in self.rungs)
+        return f"evidence, cheapest first, for this table and search.seconds: {steps}"
+
+    def in_words(self, rung: Rung, n_folds: int) -> str:
+        n = rung.n_folds or n_folds
+        return f"{n} fold{'s' * (n != 1)} of {rung.n_rows or self.n_rows:,} rows"
 
     def top(self, results: Sequence[TrialResult], n_folds: int) -> list[TrialResult]:
         """The complete trials on the highest rung that has any: among them is the winner."""
