@@ -54,7 +54,7 @@ def main() -> None:
     )
     generator = random.Random(seed)
     moments = [Moment(PHASES[k % len(PHASES)], generator.random()) for k in range(n_kills)]
-    overrides = [f"search.trials={n_trials}"]
+    overrides = ["search.racing=null", f"search.trials={n_trials}"]
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     rows: list[list[str]] = []
     with place.temporary() as root:
