@@ -111,7 +111,7 @@ class Submitted(Generic[T]):
                 return self.future.result()
             except self.runner.lost as error:
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-                _record_crash(self.future, reason)
+                _record_crash(self.future, str(self.task.task_run_name), reason)
                 self.runner.task_run_ids.remove(str(self.future.task_run_id))
                 self.future = self.runner._submit(self.task, self.parameters)
             except self.runner.gone as error:
@@ -212,13 +212,17 @@ def _small_context() -> AbstractContextManager[Any]:
     return context.model_copy(update={"flow": _of_worker, "parameters": {}})
 
 
-def _record_crash(future: PrefectFuture[Any], reason: str) -> None:
-    """Ends a lost task run in the server's database, once it stands there; one that no worker had begun never does."""
+def _record_crash(future: PrefectFuture[Any], name: str, reason: str) -> None:
+    """Ends a lost task run in the server's database, once it stands there; one that no worker had begun never does.
+
+    Its name may have died with its worker, unsent.
+    """
     deadline = time.monotonic() + CRASH_SECONDS
     with get_client(sync_client=True) as client:
         while time.monotonic() < deadline:
             try:
                 client.set_task_run_state(future.task_run_id, Crashed(message=reason), force=True)
+                client.set_task_run_name(future.task_run_id, name)
                 return
             except PrefectHTTPStatusError as error:
                 if error.response.status_code != HTTPStatus.NOT_FOUND:
