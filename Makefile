@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# A process per core, whole files each, those of `flows`, which take longest, first.
+SUITE = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-all install lint constraints clean
 
@@ -10,10 +12,10 @@ run: $(VENV)/installed
 	$(BIN)/finefold run
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(SUITE)
 
 test-all: $(VENV)/installed-all
-	$(BIN)/python -m pytest
+	$(SUITE)
 
 install: $(VENV)/installed
 

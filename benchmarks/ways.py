@@ -70,26 +70,29 @@ def scikit(X: np.ndarray, y: np.ndarray, rounds: int, settings: Settings) -> tup
 def optuna(X: np.ndarray, y: np.ndarray, rounds: int, settings: Settings) -> tuple[float, float]:
     """Optuna over `lgb.cv`, the settings enqueued, AUC once a fold: one trial at a time on two threads, or two on one
     each, whichever is faster on the first settings. A ready-made Dataset is lent to each trial."""
-    folds, ready = _folds(X, y), SimpleQueue[lgb.Dataset]()
-    unfiltered = {"verbose": -1, "feature_pre_filter": False}
-    for _ in range(N_CORES):
-        ready.put(lgb.Dataset(X, y, params=unfiltered).construct())
-
-    def objective(trial: Any, n_threads: int) -> float:
-        asked = {"objective": "binary", "metric": "None", "seed": SEED, "num_threads": n_threads}
-        data = ready.get()
-        ended = lgb.cv({**unfiltered, **asked, **_suggested(trial)}, data, rounds, folds=folds, return_cvbooster=True)
-        ready.put(data)
-        boosters = ended["cvbooster"].boosters
-        return fmean(
-            float(roc_auc_score(y[valid], booster.predict(X[valid], num_threads=n_threads)))
-            for booster, (_, valid) in zip(boosters, folds, strict=True)
-        )
+    folds = _folds(X, y)
 
     def run(n_jobs: int, tried: Settings) -> tuple[float, float]:
+        # The number of threads is LightGBM's for the whole process: another one set anywhere, be it in a Dataset, while
+        # a booster grows in another thread ends in a segmentation fault.
+        fixed = {"verbose": -1, "feature_pre_filter": False, "num_threads": N_CORES // n_jobs}
+        ready = SimpleQueue[lgb.Dataset]()
+        for _ in range(n_jobs):
+            ready.put(lgb.Dataset(X, y, params=fixed).construct())
+
+        def objective(trial: Any) -> float:
+            asked = {**fixed, "objective": "binary", "metric": "None", "seed": SEED, **_suggested(trial)}
+            data = ready.get()
+            boosters = lgb.cv(asked, data, rounds, folds=folds, return_cvbooster=True)["cvbooster"].boosters
+            ready.put(data)
+            return fmean(
+                float(roc_auc_score(y[valid], booster.predict(X[valid], num_threads=fixed["num_threads"])))
+                for booster, (_, valid) in zip(boosters, folds, strict=True)
+            )
+
         study = _study(tried)
         begun = time.perf_counter()
-        study.optimize(lambda trial: objective(trial, N_CORES // n_jobs), n_trials=len(tried), n_jobs=n_jobs)
+        study.optimize(objective, n_trials=len(tried), n_jobs=n_jobs)
         return time.perf_counter() - begun, study.best_value
 
     best = min((1, N_CORES), key=lambda n_jobs: run(n_jobs, settings[:N_TRIED])[0])

@@ -56,7 +56,7 @@ def wait_for(task_run_ids: list[str], seconds: float, flow_run_ids: list[str] | 
     missing, problem = task_run_ids, ""
     while True:
         try:
-            missing, unfinished = _unrecorded(missing, flow_run_ids or [])
+            missing, unfinished = unrecorded(missing), _unfinished(flow_run_ids or [])
             if not missing and not unfinished:
                 return ""
             problem = f"{len(missing)} are missing, not ended there: {', '.join((missing + unfinished)[:5])}"
@@ -86,19 +86,19 @@ def flush(seconds: float) -> None:
     thread.join(2 * seconds)
 
 
-def _unrecorded(task_run_ids: list[str], flow_run_ids: list[str]) -> tuple[list[str], list[str]]:
-    """Of these task runs those whose end the server has not recorded, and all of these flow runs' unfinished ones."""
+def unrecorded(task_run_ids: list[str]) -> list[str]:
+    """Of these task runs those whose end the server has not recorded."""
     from prefect.client.orchestration import get_client
 
+    missing = list(task_run_ids)
     with get_client(sync_client=True) as client:
-        missing = list(task_run_ids)
         for start_of_page in range(0, len(task_run_ids), PAGE):
             page = task_run_ids[start_of_page : start_of_page + PAGE]
             ended = _ended(client, page)
             missing = [task_run_id for task_run_id in missing if task_run_id not in ended]
             if len(ended) < len(page):  # recorded in the order they ended: what comes later is not there yet either
                 break
-        return missing, _unfinished(client, flow_run_ids) if flow_run_ids else []
+    return missing
 
 
 def _ended(client: SyncPrefectClient, task_run_ids: list[str]) -> set[str]:
@@ -109,10 +109,15 @@ def _ended(client: SyncPrefectClient, task_run_ids: list[str]) -> set[str]:
     return {str(row.id) for row in rows if row.state and row.state.is_final()}
 
 
-def _unfinished(client: SyncPrefectClient, flow_run_ids: list[str]) -> list[str]:
+def _unfinished(flow_run_ids: list[str]) -> list[str]:
+    """All of these flow runs' task runs that the server knows and that have not ended there."""
+    from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 
+    if not flow_run_ids:
+        return []
     flows = FlowRunFilter.model_validate({"id": {"any_": flow_run_ids}})
     states = TaskRunFilter.model_validate({"state": {"type": {"any_": STATES_UNFINISHED}}})
-    rows = client.read_task_runs(flow_run_filter=flows, task_run_filter=states, limit=PAGE)
+    with get_client(sync_client=True) as client:
+        rows = client.read_task_runs(flow_run_filter=flows, task_run_filter=states, limit=PAGE)
     return [str(row.id) for row in rows]

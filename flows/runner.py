@@ -10,24 +10,26 @@ import os
 import re
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
+from uuid import UUID
 
+import httpx
 from prefect import Task, flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import CrashedRun, PrefectHTTPStatusError
 from prefect.futures import PrefectFuture
-from prefect.states import Crashed
+from prefect.states import Completed, Crashed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import screen
-from flows.drain import wait_for
+from flows.drain import unrecorded, wait_for
 from tasks.refusal import Refusal
 
 T = TypeVar("T")
@@ -35,8 +37,7 @@ T = TypeVar("T")
 SHARE = 0.025   # of a trial's time that a task run's own cost may take before trials share one
 N_LOST = 3      # workers that one batch of trials may lose, beyond the retries of Dask (3) and Ray (3) themselves
 ANSWER_SECONDS = 3
-RECORD_SECONDS = 30
-CRASH_SECONDS = 2
+REPORT_SECONDS = 15
 GUARD = "Worker processes import the script that starts them: call run() under `if __name__ == '__main__':` there."
 QUIET_RAY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
@@ -57,7 +58,7 @@ class Runner:
     lost: tuple[type[BaseException], ...] = ()
     gone: tuple[type[BaseException], ...] = ()
     options: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
-    task_run_ids: list[str] = field(default_factory=list)
+    begun: dict[str, Task[Any, Any]] = field(default_factory=dict)
 
     @property
     def short_seconds(self) -> float:
@@ -74,7 +75,7 @@ class Runner:
                 future: PrefectFuture[T] = self.task_runner.submit(task, parameters=parameters)
             except RuntimeError as error:  # Dask's local cluster begins here
                 raise Refusal(f"the workers can't be started: {error}. {GUARD}") from error
-        self.task_run_ids.append(str(future.task_run_id))
+        self.begun[str(future.task_run_id)] = task
         return future
 
     def __enter__(self) -> Self:
@@ -84,10 +85,15 @@ class Runner:
     def __exit__(self, *error: Any) -> None:
         """Other processes report the ends of their task runs themselves, so they live until all are recorded."""
         if self.is_elsewhere and error == (None, None, None):
-            problem = wait_for(self.task_run_ids, RECORD_SECONDS)
+            problem = wait_for(list(self.begun), REPORT_SECONDS)
+            if problem:     # a process that died had not reported all that it had ended
+                with contextlib.suppress(httpx.HTTPError, PrefectHTTPStatusError):
+                    for task_run_id in unrecorded(list(self.begun)):
+                        _record(task_run_id, self.begun[task_run_id], Completed())
+                problem = wait_for(list(self.begun), REPORT_SECONDS)
             if problem:
                 screen.say(f"Prefect's server did not record all task runs; {problem}", "yellow")
-        self.task_run_ids.clear()
+        self.begun.clear()
         self.task_runner.__exit__(*error)
 
 
@@ -111,8 +117,8 @@ class Submitted(Generic[T]):
                 return self.future.result()
             except self.runner.lost as error:
                 reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-                _record_crash(self.future, str(self.task.task_run_name), reason)
-                self.runner.task_run_ids.remove(str(self.future.task_run_id))
+                _record(str(self.future.task_run_id), self.task, Crashed(message=reason))
+                del self.runner.begun[str(self.future.task_run_id)]
                 self.future = self.runner._submit(self.task, self.parameters)
             except self.runner.gone as error:
                 raise Refusal(f"the cluster went away ({error}). Nothing is lost: the same command goes on.") from error
@@ -212,22 +218,19 @@ def _small_context() -> AbstractContextManager[Any]:
     return context.model_copy(update={"flow": _of_worker, "parameters": {}})
 
 
-def _record_crash(future: PrefectFuture[Any], name: str, reason: str) -> None:
-    """Ends a lost task run in the server's database, once it stands there; one that no worker had begun never does.
-
-    Its name may have died with its worker, unsent.
-    """
-    deadline = time.monotonic() + CRASH_SECONDS
+def _record(task_run_id: str, task: Task[Any, Any], state: State[Any]) -> None:
+    """Ends a task run in the server's database, where its name, or all of it, may have died with its worker."""
+    context = FlowRunContext.get()
+    flow_run_id = None if context is None or context.flow_run is None else context.flow_run.id
+    name, id_ = str(task.task_run_name), UUID(task_run_id)
     with get_client(sync_client=True) as client:
-        while time.monotonic() < deadline:
-            try:
-                client.set_task_run_state(future.task_run_id, Crashed(message=reason), force=True)
-                client.set_task_run_name(future.task_run_id, name)
-                return
-            except PrefectHTTPStatusError as error:
-                if error.response.status_code != HTTPStatus.NOT_FOUND:
-                    raise
-            time.sleep(0.2)
+        try:
+            client.set_task_run_state(id_, state, force=True)
+            client.set_task_run_name(id_, name)
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != HTTPStatus.NOT_FOUND:
+                raise
+            client.create_task_run(task, flow_run_id, dynamic_key=task_run_id, id=id_, name=name, state=state)
 
 
 @contextlib.contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,11 +33,29 @@ def test_a_choice_completes_after_the_equals_sign() -> None:
     assert complete(["--whole", "finefold run model=li"], COMMANDS) == ["model=lightgbm", "model=linear"]
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_script_is_valid_in_its_shell(shell: str) -> None:
+ASKED = {
+    "bash": """source <(finefold --shell-completion bash)
+        COMP_LINE="finefold run model=lin"; COMP_POINT=${#COMP_LINE}; COMP_WORDS=(finefold run model = lin)
+        COMP_CWORD=4; _finefold; echo "${COMP_WORDS[2]}=${COMPREPLY[0]}" """,
+    "fish": """finefold --shell-completion fish | source; complete -C "finefold run model=lin" """,
+    "zsh": """zmodload zsh/zpty; zpty typed zsh -f -i
+        zpty -w typed 'autoload -Uz compinit; compinit -u -D; source <(finefold --shell-completion zsh); print READY'
+        zpty -r typed seen $'*\nREADY*'
+        zpty -w -n typed $'finefold run model=lin\t'; zpty -r typed seen '*model=linear*'; echo $seen; zpty -d typed""",
+}
+
+
+@pytest.mark.parametrize("shell", ASKED)
+def test_a_shell_completes_a_choice(shell: str) -> None:
     if not shutil.which(shell):
         pytest.skip(f"needs the package {shell}")
-    assert subprocess.run([shell, "-n"], input=script(shell), text=True, check=False).returncode == 0
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    asked = [shell, *(["-f"] if shell == "zsh" else []), "-c", ASKED[shell]]
+    done = subprocess.run(
+        asked, env={**os.environ, "PATH": path}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert "model=linear" in done.stdout
 
 
 def test_another_shell_is_refused() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import optuna
 import pytest
@@ -20,9 +21,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.runtime import flow_run
 
+from flows import runner as runners
 from flows.config import compose
 from flows.pipeline import run
 from flows.plan import decide, plan, settle
+from flows.runner import threads
 from flows.server import Server
 from flows.tune import Budget, Rules, Tuned, tune
 from tasks.evidence import Ladder
@@ -31,6 +34,7 @@ from tasks.records import TrialResult
 from tasks.refusal import Refusal
 from tasks.split import split
 from tasks.study import opened
+from tasks.trial import run_trials
 from tasks.workspace import Experiment
 
 SEARCHES = ("bayesian", "genetic", "grid", "random")
@@ -212,6 +216,25 @@ def test_a_batch_that_the_scheduler_gave_up_on_is_begun_anew_a_few_times(
         assert there.task_runs() == (set(range(N)), {"Completed", "Crashed"})
         with pytest.raises(Refusal, match=r"trial-\d: its worker died 3 times \(KilledWorker"):
             on_iris.run("bayesian", "hopeless", *local, dies_at=10, deaths=100)
+
+
+def test_what_a_worker_that_died_had_not_reported_is_recorded_at_the_end(
+    prefect_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners, "REPORT_SECONDS", 0.5)
+    lost = str(uuid4())
+
+    @flow
+    def searching() -> UUID:
+        runner = replace(threads(1), is_elsewhere=True)
+        with runner:
+            runner.begun[lost] = run_trials.with_options(task_run_name="trial-7")
+        return UUID(flow_run.id)
+
+    flow_run_id = searching()
+    with get_client(sync_client=True) as client:
+        found = client.read_task_run(UUID(lost))
+    assert (found.name, found.state_name, found.flow_run_id) == ("trial-7", "Completed", flow_run_id)
 
 
 def test_a_scheduler_without_workers_is_refused() -> None:

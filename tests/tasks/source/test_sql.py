@@ -168,8 +168,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     programs, folder = _postgres_folder(), tmp_path_factory.mktemp("postgres")
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-        for parent in list(folder.parents)[:2]:  # pytest's folders are closed to others
-            parent.chmod(0o711)
+        for parent in folder.parents:
+            if not parent.stat().st_mode & 0o001:  # pytest's folders are closed to others
+                parent.chmod(0o711)
     (folder / "password").write_text(_PASSWORD)
     (folder / "password").chmod(0o644)
     with closing(socket.socket()) as free:
