@@ -228,7 +228,10 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public."""
+    """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public.
+
+    split: the digest of the folds and the holdout. study: the folder of the search's trials.
+    """
 
     run_id: str
     flow_run_id: str
@@ -238,6 +241,8 @@ class Result:
     holdout: dict[str, HoldoutScore]
     best: dict[str, Any]
     trials: TrialCounts
+    split: str
+    study: str
     ensemble: dict[str, Any] | None
     model_uri: str
     model_name: str
