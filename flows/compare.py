@@ -26,6 +26,8 @@ from tasks.metric import METRICS
 from tasks.prepare import prepare
 from tasks.records import Prepared, Result, Split, TrialResult
 from tasks.refusal import Refusal
+from tasks.search.grid import Grid
+from tasks.search.none import Fixed
 from tasks.split import split
 from tasks.store import locked
 from tasks.study import FoldRecord, Study, digest_of, fold_file, loaded, read_fold
@@ -121,17 +123,35 @@ def _say(
     n_folds = ground.split.n_folds
     trials = {name: plan.n_trials for name, (_, plan) in plans.items()}
     most = max(trials.values())
-    budget = f"{most} trials, {most * n_folds} fold fits" if seconds is None else f"{seconds:g} s"
-    screen.say(
+    budget = _fold_fits(most, n_folds) if seconds is None else f"{seconds:g} s"
+    notes = []
+    if most > 1 and all("search.racing=null" in texts for texts in combinations.values()):
+        notes.append("racing is off, so that all spend the same fold fits; search.racing=2.5 turns it on")
+    if seconds is None:
+        fewer = {name: n for name, n in trials.items() if n < most}
+        notes += [f"{name} has fewer to spend: {_fold_fits(n, n_folds)}" for name, n in fewer.items()]
+    if most > 1 and (known := _known_to_all(plans)) >= most:
+        notes.append(
+            f"every search begins with the same {known} known good settings, so {most} trials tell no searches apart: "
+            "raise search.trials, or leave them out (model.lightgbm.portfolio=[])"
+        )
+    screen.say_notes(
         f"{len(plans)} choices on the same {ground.split.n_train:,} rows in the same {n_folds} folds, each with a "
         f"budget of {budget}",
-        "bold",
+        tuple(notes),
     )
-    if most > 1 and all("search.racing=null" in texts for texts in combinations.values()):
-        screen.say("  - racing is off, so that all spend the same fold fits; search.racing=2.5 turns it on")
-    for name, n in trials.items():
-        if n < most and seconds is None:
-            screen.say(f"  - {name} has fewer to spend: {n} trials, {n * n_folds} fold fits")
+
+
+def _known_to_all(plans: Mapping[str, tuple[Composed, Plan]]) -> int:
+    """How many settings all searches try before any of their own, where it is searches that are compared."""
+    samplers = {repr(composed.config.search.sampler) for composed, _ in plans.values()}
+    if len(samplers) < 2 or any(isinstance(plan.search, Grid | Fixed) for _, plan in plans.values()):
+        return 0
+    return min(len(plan.space.firsts()) for _, plan in plans.values())
+
+
+def _fold_fits(n_trials: int, n_folds: int) -> str:
+    return f"{n_trials:,} trial{'s' * (n_trials != 1)}, {n_trials * n_folds:,} fold fits"
 
 
 @contextmanager

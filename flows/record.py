@@ -24,7 +24,7 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.plan import Job
-from flows.screen import verdict, with_ends
+from flows.screen import cells, headings, verdict
 from flows.tune import Tuned
 from tasks import tracking
 from tasks.comparison import Comparison, Interval
@@ -237,15 +237,7 @@ def _ends(name: str, given: Interval | HoldoutScore) -> dict[str, float]:
 
 def _table_of(made: Comparison) -> str:
     """The comparison in Markdown, as the description of its run."""
-    rows = []
-    for one in made.choices:
-        if one.cv is None or one.holdout is None:
-            rows.append(f"| {one.choice} | failed: {one.error} | | | | |")
-            continue
-        less = "best" if one.choice == made.best else "" if one.difference is None else with_ends(one.difference)
-        rows.append(
-            f"| {one.choice} | {with_ends(one.cv)} | {less} | {with_ends(one.holdout)} | {one.fold_fits} | "
-            f"{one.seconds:.1f} |"
-        )
-    heading = f"| choice | {made.metric} of the folds | less the best's | holdout | fold fits | seconds |"
-    return "\n".join([heading, "|---|---|---|---|---|---|", *rows, "", *([verdict(made)] if made.best else [])])
+    names = headings(made)
+    rows = [names, ["---"] * len(names), *(cells(made, one) for one in made.choices)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", *([verdict(made)] if made.best else [])])

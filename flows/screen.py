@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.comparison import Comparison, Interval
+from tasks.comparison import Comparison, Interval, Standing
 from tasks.records import Combined, HoldoutScore, Result, TrialResult, Winner
 
 PLAIN_WIDTH = 160  # no wrapping by a terminal's width where there is no terminal
@@ -175,15 +175,14 @@ def comparison(made: Comparison, page_hint: str) -> None:
     """One line per choice, which of them can't be told from the best, and where to look."""
     out = console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("choice")
-    for heading in (f"{made.metric} of the folds", "less the best's", "holdout", "fold fits", "seconds"):
+    choice, *others = headings(made)
+    table.add_column(choice)
+    for heading in others:
         table.add_column(heading, justify="right")
     for one in made.choices:
-        if one.cv is None or one.holdout is None:
+        if one.error:
             continue
-        less = "best" if one.choice == made.best else "" if one.difference is None else with_ends(one.difference)
-        cells = (with_ends(one.cv), less, with_ends(one.holdout), str(one.fold_fits), f"{one.seconds:.1f}")
-        table.add_row(escape(one.choice), *cells)
+        table.add_row(*(escape(cell) for cell in cells(made, one)))
     out.print(table)
     say(f"in brackets 95 % intervals; of the folds ({made.n_folds}), with what they share taken into account")
     for failed in made.failed:
@@ -196,6 +195,19 @@ def comparison(made: Comparison, page_hint: str) -> None:
         say(page_hint, "dim")
 
 
+def headings(made: Comparison) -> list[str]:
+    """Of the table of a comparison."""
+    return ["choice", f"{made.metric} of the folds", "less the best's", "holdout", "fold fits", "seconds"]
+
+
+def cells(made: Comparison, one: Standing) -> list[str]:
+    """The line of one choice in that table; of one that failed, why."""
+    if one.cv is None or one.holdout is None:
+        return [one.choice, f"failed: {one.error}"]
+    less = "best" if one.choice == made.best else "" if one.difference is None else _with_ends(one.difference)
+    return [one.choice, _with_ends(one.cv), less, _with_ends(one.holdout), f"{one.fold_fits:,}", f"{one.seconds:.1f}"]
+
+
 def verdict(made: Comparison) -> str:
     """Which choice is the best, and which others may be as good."""
     same = ", ".join(made.indistinguishable)
@@ -203,7 +215,7 @@ def verdict(made: Comparison) -> str:
     return f"best: {made.best}; {others}"
 
 
-def with_ends(given: Interval | HoldoutScore) -> str:
+def _with_ends(given: Interval | HoldoutScore) -> str:
     """A number with the ends of its interval, where it has one."""
     if given.low != given.low:
         return _number(given.value)

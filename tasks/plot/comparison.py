@@ -59,7 +59,7 @@ def draw(compared: Compared) -> Figure:
     axes.set_xlabel(compared.budget)
     axes.set_ylabel(f"{compared.score}, mean of the folds")
     grid(axes)
-    drawn.legend(loc="outside right upper", frameon=False, title="at the end", alignment="left")
+    drawn.legend(loc="outside right center", frameon=False, title="at the end", alignment="left")
     return drawn
 
 
