@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import sys
 import time
 import warnings
@@ -189,10 +188,11 @@ def _page_hint(overrides: list[str]) -> str:
 def _print_json(result: Result | dict[str, Any], overrides: list[str]) -> None:
     """With output=json one JSON object as the last line; of a multirun one that holds them all."""
     from flows import config
+    from tasks.records import without_nan
 
     if config.compose(overrides).config.output == "json":
         content = result if isinstance(result, dict) else asdict(result)
-        print(json.dumps(_without_nan(content), ensure_ascii=False), flush=True)
+        print(json.dumps(without_nan(content), ensure_ascii=False), flush=True)
 
 
 def _show_configuration(overrides: list[str]) -> int:
@@ -233,15 +233,6 @@ def _choices() -> dict[str, list[str]]:
         for path in folder.glob("*/*.yaml"):
             found.setdefault(path.parent.name, set()).add(path.stem)
     return {group: sorted(names) for group, names in sorted(found.items())}
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: a metric that isn't defined is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _explain(error: OSError) -> str:

@@ -96,7 +96,8 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
             outcomes = list(run_each(running, combinations, begun, tags))
             finished, errors = _sorted(outcomes, plans, ground)
             made = _judged(finished, errors, combinations, ground, folder, tracker)
-            _draw(Path(made.plot), finished, ground)
+            if finished:
+                _draw(Path(made.plot), finished, ground)
             log_comparison(tracker, made, overrides)
     return made
 
@@ -219,7 +220,7 @@ def _judged(
         best=best,
         indistinguishable=same,
         choices=tuple(standings),
-        plot=str(folder / "comparison.png"),
+        plot=str(folder / "comparison.png") if finished else "",
         run_id=tracker.run_id,
         mlflow_url=tracker.url,
     )
@@ -243,8 +244,6 @@ def _standing(one: Finished, best: TrialResult | None, ground: Ground) -> Standi
 
 
 def _draw(path: Path, finished: Sequence[Finished], ground: Ground) -> None:
-    if not finished:
-        return
     from tasks.plot import draw_comparison  # matplotlib takes a second to import
 
     draw_comparison(path, _fits(finished, ground) or _searches(finished, ground))

@@ -28,7 +28,7 @@ from flows.screen import cells, headings, verdict
 from flows.tune import Tuned
 from tasks import tracking
 from tasks.comparison import Comparison, Interval
-from tasks.records import Combined, Evaluation, HoldoutScore, Trained
+from tasks.records import Combined, Evaluation, HoldoutScore, Trained, without_nan
 from tasks.study import Study
 from tasks.tracking import Tracker
 
@@ -214,8 +214,9 @@ def log_comparison(tracker: Tracker, made: Comparison, overrides: Sequence[str])
         }
     )
     tracker.tags({"mlflow.note.content": _table_of(made)})
-    tracker.json(asdict(made), "comparison.json")
-    tracker.artifacts(Path(made.plot).parent, "plots", only=(Path(made.plot).name,))
+    tracker.json(without_nan(asdict(made)), "comparison.json")
+    if made.plot:
+        tracker.artifacts(Path(made.plot).parent, "plots", only=(Path(made.plot).name,))
     for one in made.choices:
         if one.cv is None or one.holdout is None:
             continue

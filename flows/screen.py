@@ -189,7 +189,8 @@ def comparison(made: Comparison, page_hint: str) -> None:
         say(f"{failed.choice} failed: {failed.error}", "red")
     if made.best is not None:
         say(verdict(made), "bold")
-    say(f"plot     {made.plot}")
+    if made.plot:
+        say(f"plot     {made.plot}")
     say(f"MLflow   {made.mlflow_url}")
     if page_hint:
         say(page_hint, "dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
@@ -250,3 +251,12 @@ class Result:
     mlflow_url: str
     prefect_url: str
     seconds: Seconds
+
+
+def without_nan(value: Any) -> Any:
+    """A value as JSON can hold it, which has no NaN: a number that isn't defined is null."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
