@@ -205,7 +205,8 @@ def cells(made: Comparison, one: Standing) -> list[str]:
     """The line of one choice in that table; of one that failed, why."""
     if one.cv is None or one.holdout is None:
         return [one.choice, f"failed: {one.error}"]
-    less = "best" if one.choice == made.best else "" if one.difference is None else _with_ends(one.difference)
+    less = "best" if one.choice == made.best else "" if one.difference is None else _with_ends(one.difference, 2)
+    less = "the same" if less == "0 (0 to 0)" else less
     return [one.choice, _with_ends(one.cv), less, _with_ends(one.holdout), f"{one.fold_fits:,}", f"{one.seconds:.1f}"]
 
 
@@ -216,11 +217,11 @@ def verdict(made: Comparison) -> str:
     return f"best: {made.best}; {others}"
 
 
-def _with_ends(given: Interval | HoldoutScore) -> str:
+def _with_ends(given: Interval | HoldoutScore, digits: int = 4) -> str:
     """A number with the ends of its interval, where it has one."""
     if given.low != given.low:
-        return _number(given.value)
-    return f"{_number(given.value)} ({_number(given.low)} to {_number(given.high)})"
+        return _number(given.value, digits)
+    return f"{_number(given.value, digits)} ({_number(given.low, digits)} to {_number(given.high, digits)})"
 
 
 def _with_error(result: TrialResult) -> str:

@@ -5,8 +5,8 @@
 Folds train on largely the same rows, so their scores depend on each other and s / sqrt(k) is too small an error of
 their mean: with 5 folds drawn 3 times over, a test with it told equals apart in 32 % of samples, where 5 % were meant.
 The variance of the mean is taken for (1/k + rho) s^2 instead, and k - 1 degrees of freedom (Nadeau and Bengio 2003,
-Inference for the Generalization Error, the corrected resampled t-test; for repeated folds Bouckaert and Frank 2004): 4 %
-there, and 2 % with 5 folds, so it is cautious on few folds.
+Inference for the Generalization Error, the corrected resampled t-test; for repeated folds Bouckaert and Frank 2004).
+That told them apart in 4 %, and in 2 % with 5 folds alone: it is cautious on few folds.
 """
 
 from __future__ import annotations
