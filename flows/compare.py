@@ -132,9 +132,10 @@ def _say(
         fewer = {name: n for name, n in trials.items() if n < most}
         notes += [f"{name} has fewer to spend: {_fold_fits(n, n_folds)}" for name, n in fewer.items()]
     if most > 1 and (known := _known_to_all(plans)) >= most:
+        families = next(iter(plans.values()))[1].families
         notes.append(
             f"every search begins with the same {known} known good settings, so {most} trials tell no searches apart: "
-            "raise search.trials, or leave them out (model.lightgbm.portfolio=[])"
+            f"raise search.trials, or leave them out ({' '.join(f'model.{name}.portfolio=[]' for name in families)})"
         )
     screen.say_notes(
         f"{len(plans)} choices on the same {ground.split.n_train:,} rows in the same {n_folds} folds, each with a "
