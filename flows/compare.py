@@ -131,7 +131,7 @@ def _say(
     if seconds is None:
         fewer = {name: n for name, n in trials.items() if n < most}
         notes += [f"{name} has fewer to spend: {_fold_fits(n, n_folds)}" for name, n in fewer.items()]
-    if most > 1 and (known := _known_to_all(plans)) >= most:
+    if most > 1 and (known := known_to_all(plans)) >= most:
         families = next(iter(plans.values()))[1].families
         notes.append(
             f"every search begins with the same {known} known good settings, so {most} trials tell no searches apart: "
@@ -144,7 +144,7 @@ def _say(
     )
 
 
-def _known_to_all(plans: Mapping[str, tuple[Composed, Plan]]) -> int:
+def known_to_all(plans: Mapping[str, tuple[Composed, Plan]]) -> int:
     """How many settings all searches try before any of their own, where it is searches that are compared."""
     samplers = {repr(composed.config.search.sampler) for composed, _ in plans.values()}
     if len(samplers) < 2 or any(isinstance(plan.search, Grid | Fixed) for _, plan in plans.values()):

@@ -14,7 +14,9 @@ import pytest
 from matplotlib.image import imread
 
 from flows.cli import main
-from flows.compare import compare
+from flows.comparable import choices
+from flows.compare import compare, known_to_all
+from flows.multirun import planned
 from flows.server import Server
 from tasks.comparison import Comparison, Standing
 from tasks.folds import read_folds
@@ -141,6 +143,19 @@ def test_a_choice_that_fails_is_told_and_loses_none_of_the_others(
     assert failed["cv"] is None
     assert all(one["cv"]["value"] > 0.9 and not one["error"] for one in others)
     assert client.get_run(made["run_id"]).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "n_known"),
+    [
+        (["search=random,genetic"], 9),
+        (["search=random,genetic", "model.lightgbm.portfolio=[]"], 1),
+        (["search=random,grid", "search.trials=12"], 0),
+        (["model=linear,lightgbm"], 0),
+    ],
+)
+def test_it_is_known_which_settings_all_searches_begin_with(overrides: list[str], n_known: int, place: Path) -> None:
+    assert known_to_all(planned(choices(overrides))) == n_known
 
 
 def test_choices_that_do_not_fit_the_problem_are_refused_all_at_once_before_any_runs(
