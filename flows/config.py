@@ -162,22 +162,22 @@ def fitted(combinations: Mapping[str, list[str]]) -> dict[str, list[str]]:
     Raises:
         Refusal: for a choice that there isn't, or groups that can't be composed.
     """
-    unknown = {name: _without_a_place(overrides) for name, overrides in combinations.items()}
+    unknown = {name: _keys_without_a_place(overrides) for name, overrides in combinations.items()}
     nowhere = set.intersection(*unknown.values())
     return {
-        name: [text for text in overrides if text not in unknown[name] - nowhere]
+        name: [text for text in overrides if _key(text) not in unknown[name] - nowhere]
         for name, overrides in combinations.items()
     }
 
 
-def _without_a_place(overrides: Sequence[str]) -> set[str]:
-    """The overrides for whose keys the chosen groups have no place."""
+def _keys_without_a_place(overrides: Sequence[str]) -> set[str]:
+    """The keys of values for which the chosen groups have no place."""
     with _hydra():
         by_group, by_value, _ = _sort(overrides)
         if any(_unknown_choice(text) for text in by_group):
             return set()  # told by `compose`, with all other faults
         node, _ = _compose_groups(by_group)
-        return {text for text in by_value if not _is_known(node, _key(text))}
+        return {key for key in map(_key, by_value) if not _is_known(node, key)}
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -271,6 +271,8 @@ def _key(override: str) -> str:
 
 def _unknown_choice(text: str) -> str | None:
     group, options = _key(text), _options(_key(text))
+    if len(_sweep_values(text)) > 1:
+        return f"{text}: several values need `finefold compare` or `finefold run --multirun`."
     for choice in _chosen(text):
         if choice not in options and choice != "null":
             return f"{group}={choice}: no such choice{did_you_mean(choice, options)} Choices: {', '.join(options)}."

@@ -60,6 +60,8 @@ def test_all_faults_of_type_show_at_once_with_key_and_value() -> None:
 
 def test_several_values_need_multirun() -> None:
     assert "--multirun" in faults("search.trials=3,4")[0]
+    assert faults("search=random,grid") == ("search=random,grid: several values need `finefold compare` or "
+                                            "`finefold run --multirun`.",)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,10 @@ def test_a_key_that_one_choice_alone_has_is_left_out_of_the_others() -> None:
         "model=lightgbm": ["model=lightgbm", "model.lightgbm.rounds=9", "model.linear.rownds=9"],
         "model=linear": ["model=linear", "model.linear.rownds=9"],
     }
+
+
+def test_a_key_that_is_misspelt_stays_to_be_refused_whatever_its_values() -> None:
+    assert list(fitted(sweep(["modl=linear,forest"])).values()) == [["modl=linear"], ["modl=forest"]]
 
 
 def test_several_values_are_told_as_they_were_typed() -> None:
