@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import sys
 import time
 import warnings
@@ -20,7 +19,10 @@ if TYPE_CHECKING:
     from tasks.records import Result
 
 BEGUN = time.time()
-COMMANDS = {"run": "from a table to a tuned, tracked and registered model"}
+COMMANDS = {
+    "run": "from a table to a tuned, tracked and registered model",
+    "compare": "`KEY=A,B`: each choice on the same folds and budget, in one table with intervals",
+}
 FLAGS = {
     "--help": "this text",
     "--cfg": "print the configuration (`--cfg job`) and end",
@@ -76,17 +78,21 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if command not in COMMANDS:
         raise Refusal(f"no command {command!r}{did_you_mean(command, COMMANDS)} Commands: {', '.join(COMMANDS)}.")
-    return _run(rest)
+    return _run(command, rest)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(command: str, arguments: list[str]) -> int:
     flags, overrides = _split(arguments)
     if "--help" in flags:
-        print(_help_of_run())
+        print(_help_of(command))
         return 0
     if "--cfg" in flags:
         return _show_configuration(overrides)
     warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
+    if command == "compare":
+        if "--multirun" in flags:
+            raise Refusal("compare --multirun: compare runs every choice as it is; leave --multirun out.")
+        return _compare(overrides)
     if "--multirun" in flags:
         return _multirun(overrides)
     result = _run_once(overrides, BEGUN)
@@ -135,45 +141,58 @@ def _no_collection() -> Iterator[None]:
 
 
 def _multirun(overrides: list[str]) -> int:
+    from flows import config, screen, server
+
+    combinations = config.fitted(config.sweep(overrides))
+    with _no_collection():
+        from flows.multirun import planned, run_each
+    planned(combinations)
+    outcomes = []
+    with server.start() as running:
+        for outcome in run_each(running, combinations, BEGUN):
+            outcomes.append(outcome)
+            if outcome.result is not None:
+                _summarize(outcome.result, outcome.overrides)
+    screen.runs([(outcome.name, outcome.result, outcome.error) for outcome in outcomes])
+    told = [asdict(one.result) if one.result else {"run": one.name, "error": one.error} for one in outcomes]
+    _print_json({"runs": told}, outcomes[-1].overrides)
+    return FAILED if any(outcome.result is None for outcome in outcomes) else 0
+
+
+def _compare(overrides: list[str]) -> int:
     from flows import config, screen
 
-    rows: list[tuple[str, Any]] = []
-    combinations = config.sweep(overrides)
-    _refuse_all_at_once(combinations)
-    for number, combination in enumerate(combinations, start=1):
-        varied = [text for text in combination if text not in overrides]
-        screen.say(f"run {number} of {len(combinations)}: {' '.join(varied)}", "bold")
-        result = _run_once(combination, time.time() if rows else BEGUN)
-        _summarize(result, combination)
-        rows.append((" ".join(varied), result))
-    screen.compare(rows)
-    _print_json({"runs": [asdict(result) for _, result in rows]}, combinations[-1])
-    return 0
-
-
-def _refuse_all_at_once(combinations: Sequence[list[str]]) -> None:
-    """A fault of the last combination shows before the first one runs."""
-    from flows import config
-    from flows.plan import plan
-
-    for combination in combinations:
-        plan(config.compose(combination))
+    with _no_collection():
+        from flows.compare import compare
+    comparison = compare(overrides, begun=BEGUN)
+    first = next(iter(config.fitted(config.sweep(overrides)).values()))
+    screen.comparison(comparison, _page_hint(first))
+    _print_json(asdict(comparison), first)
+    return FAILED if comparison.failed else 0
 
 
 def _summarize(result: Result, overrides: list[str]) -> None:
-    from flows import config, screen
+    from flows import screen
+
+    screen.summary(result, _page_hint(overrides))
+
+
+def _page_hint(overrides: list[str]) -> str:
+    """How to see the pages that were named, where they are on no server of the user's."""
+    from flows import config
 
     hint = "To open these pages: mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db; prefect server start"
-    screen.summary(result, "" if config.compose(overrides).config.tracking.uri else hint)
+    return "" if config.compose(overrides).config.tracking.uri else hint
 
 
 def _print_json(result: Result | dict[str, Any], overrides: list[str]) -> None:
     """With output=json one JSON object as the last line; of a multirun one that holds them all."""
     from flows import config
+    from tasks.records import without_nan
 
     if config.compose(overrides).config.output == "json":
         content = result if isinstance(result, dict) else asdict(result)
-        print(json.dumps(_without_nan(content), ensure_ascii=False), flush=True)
+        print(json.dumps(without_nan(content), ensure_ascii=False), flush=True)
 
 
 def _show_configuration(overrides: list[str]) -> int:
@@ -193,12 +212,13 @@ def _help() -> str:
     )
 
 
-def _help_of_run() -> str:
-    flags = "\n".join(f"  {flag:<20}{what}" for flag, what in FLAGS.items())
+def _help_of(command: str) -> str:
+    shown = {flag: what for flag, what in FLAGS.items() if command == "run" or flag != "--multirun"}
+    flags = "\n".join(f"  {flag:<20}{what}" for flag, what in shown.items())
     choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())
     root = (CONF / "config.yaml").read_text().partition("\n\n")[2]
     return (
-        f"finefold run [flags] [KEY=VALUE ...]: {COMMANDS['run']}\n\n{flags}\n\nChoices of each group "
+        f"finefold {command} [flags] [KEY=VALUE ...]: {COMMANDS[command]}\n\n{flags}\n\nChoices of each group "
         f"(conf/GROUP/CHOICE.yaml says what its keys do):\n{choices}\n\nKeys:\n{root}"
     )
 
@@ -213,15 +233,6 @@ def _choices() -> dict[str, list[str]]:
         for path in folder.glob("*/*.yaml"):
             found.setdefault(path.parent.name, set()).add(path.stem)
     return {group: sorted(names) for group, names in sorted(found.items())}
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: a metric that isn't defined is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _explain(error: OSError) -> str:

@@ -55,7 +55,9 @@ def complete(arguments: Sequence[str], commands: Iterable[str]) -> list[str]:
 
     if not equals:
         return [name for name in _keys(typed[2:-1]) if name.startswith(word)]
-    found = [choice for choice in config.groups().get(key, []) if choice.startswith(value)]
+    *before, last = value.split(",")  # several values: each may be completed, and none comes twice
+    options = [choice for choice in config.groups().get(key, []) if choice.startswith(last) and choice not in before]
+    found = [",".join([*before, choice]) for choice in options]
     return [f"{key}={choice}" for choice in found] if is_whole else found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -34,6 +35,7 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 PASSWORD_IN_URL = re.compile(
     r"://[^/?#:@\s]*:[^@\s]+@|[?&;](pass\w*|pwd|\w*token|\w*secret\w*|\w*key\w*|sig\w*)=[^&;\s]+", re.IGNORECASE
 )
+SPACE = re.compile(r"model\.[^.]+\.space(\..+)?")
 REFERENCE = re.compile(r"\$\{oc\.env:[^}]*\}")
 
 
@@ -128,16 +130,54 @@ def groups() -> dict[str, list[str]]:
         return {group: _options(group) for group in _group_names()}
 
 
-def sweep(overrides: Sequence[str]) -> list[list[str]]:
-    """The override lists that a multirun stands for: `seed=1,2 model=linear,forest` are four.
+def sweep(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """The override lists that several values stand for, by what tells them apart: `seed=1,2 model=linear,forest` are
+    four, the first one `seed=1 model=linear`. Without several values there is one, whose name is empty.
 
     Raises:
-        Refusal: for an override that can't be parsed.
+        Refusal: for an override that can't be parsed, or that names a value twice.
     """
-    combinations: list[list[str]] = [[]]
+    combinations: list[tuple[list[str], list[str]]] = [([], [])]
     for text in overrides:
-        combinations = [[*before, value] for before in combinations for value in _sweep_values(text)]
-    return combinations
+        values = _sweep_values(text)
+        if twice := [value for value, n in Counter(values).items() if n > 1]:
+            raise Refusal(f"{text} names {', '.join(twice)} twice; name each once.")
+        combinations = [
+            ([*name, value] if len(values) > 1 else name, [*before, value])
+            for name, before in combinations
+            for value in values
+        ]
+    return {" ".join(name): made for name, made in combinations}
+
+
+def varied(overrides: Sequence[str]) -> list[str]:
+    """The overrides that give several values, as they were typed."""
+    return [text for text in overrides if len(_sweep_values(text)) > 1]
+
+
+def fitted(combinations: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Each without the values of keys that it has not and another one has: with `model=lightgbm,linear` linear does
+    without `model.lightgbm.rounds=500`. A key that none has stays, to be refused.
+
+    Raises:
+        Refusal: for a choice that there isn't, or groups that can't be composed.
+    """
+    unknown = {name: _keys_without_a_place(overrides) for name, overrides in combinations.items()}
+    nowhere = set.intersection(*unknown.values())
+    return {
+        name: [text for text in overrides if _key(text) not in unknown[name] - nowhere]
+        for name, overrides in combinations.items()
+    }
+
+
+def _keys_without_a_place(overrides: Sequence[str]) -> set[str]:
+    """The keys of values for which the chosen groups have no place."""
+    with _hydra():
+        by_group, by_value, _ = _sort(overrides)
+        if any(_unknown_choice(text) for text in by_group):
+            return set()  # told by `compose`, with all other faults
+        node, _ = _compose_groups(by_group)
+        return {key for key in map(_key, by_value) if not _is_known(node, key)}
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -231,6 +271,8 @@ def _key(override: str) -> str:
 
 def _unknown_choice(text: str) -> str | None:
     group, options = _key(text), _options(_key(text))
+    if len(_sweep_values(text)) > 1:
+        return f"{text}: several values need `finefold compare` or `finefold run --multirun`."
     for choice in _chosen(text):
         if choice not in options and choice != "null":
             return f"{group}={choice}: no such choice{did_you_mean(choice, options)} Choices: {', '.join(options)}."
@@ -263,8 +305,8 @@ def _apply(node: DictConfig, text: str) -> str | None:
     whole instead, so that `space.num_leaves=[15,31]` takes the place of a range.
     """
     key = _key(text)
-    is_space = bool(re.fullmatch(r"model\.[^.]+\.space(\..+)?", key))
-    if not _exists(node, key) and not (is_space and _exists(node, key.rpartition(".")[0])):
+    is_space = bool(SPACE.fullmatch(key))
+    if not _is_known(node, key):
         known = _known_keys(node)
         return f"there is no key {key!r}{did_you_mean(key, known)} `finefold run --cfg job` shows all keys."
     try:
@@ -278,8 +320,15 @@ def _apply(node: DictConfig, text: str) -> str | None:
 def _parsed(text: str) -> Override:
     override = OverridesParser.create().parse_override(text)
     if override.is_sweep_override():
-        raise HydraException(f"several values for {override.key_or_group} need --multirun")
+        raise HydraException(
+            f"several values for {override.key_or_group} need `finefold compare` or `finefold run --multirun`"
+        )
     return override
+
+
+def _is_known(node: DictConfig, key: str) -> bool:
+    """Whether a value may be put there; a hyperparameter that its family searches nowhere may be added to its space."""
+    return _exists(node, key) or (bool(SPACE.fullmatch(key)) and _exists(node, key.rpartition(".")[0]))
 
 
 def _exists(node: DictConfig, key: str) -> bool:

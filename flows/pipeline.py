@@ -23,7 +23,7 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen, server
 from flows.build import resolve
-from flows.plan import Job, decide, job_of, plan, settle
+from flows.plan import Job, Plan, decide, job_of, plan, settle
 from flows.progress import Progress
 from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
 from flows.tune import Budget, Rules, Told, Tuned, tune
@@ -71,30 +71,44 @@ def run(
         Refusal: for whatever the user can mend; all faults of the configuration at once, before anything starts.
     """
     begun = time.time() if begun is None else begun
-    overrides = list(overrides)
-    if frame is not None:
-        check_writable(DATA)
-        path = write_frame(plain_frame(frame), DATA / "frames")
-        overrides = ["source=file", f"source.path={path}", *overrides]
+    overrides = with_frame(overrides, frame)
     plan(configs.compose(overrides))
     with running or server.start() as running:
         if not server.is_healthy(running.api_url):
             # Importing MLflow takes two to three seconds, which pass while a cold server starts. Beside a warm one
             # it would only compete with the first trials' preparation (2.2 s became 5.2).
             threading.Thread(target=tracking.preload, name="finefold-import", daemon=True).start()
-        running.wait()
-        token = COMMAND_GIVEN.set(begun)
-        try:
-            result: Result = pipeline(overrides)
-        except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-            raise Refusal(
-                f"Prefect's server at {running.ui_url} went away ({error}). Nothing is lost: the same command goes on."
-            ) from error
-        finally:
-            COMMAND_GIVEN.reset(token)
-        warning = running.drain([result.flow_run_id])
-        if warning:
-            screen.say(warning, "yellow")
+        return run_on(running, overrides, begun)
+
+
+def with_frame(overrides: Sequence[str], frame: pd.DataFrame | None) -> list[str]:
+    """The overrides, before them those that read the frame, which is written to `data/frames/` by its content."""
+    if frame is None:
+        return list(overrides)
+    check_writable(DATA)
+    path = write_frame(plain_frame(frame), DATA / "frames")
+    return ["source=file", f"source.path={path}", *overrides]
+
+
+def run_on(running: server.Server, overrides: list[str], begun: float) -> Result:
+    """Runs the pipeline on a server that stays the caller's. begun: when the command was given, Unix time in seconds.
+
+    Raises:
+        Refusal: for whatever the user can mend; when the server went away.
+    """
+    running.wait()
+    token = COMMAND_GIVEN.set(begun)
+    try:
+        result: Result = pipeline(overrides)
+    except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        raise Refusal(
+            f"Prefect's server at {running.ui_url} went away ({error}). Nothing is lost: the same command goes on."
+        ) from error
+    finally:
+        COMMAND_GIVEN.reset(token)
+    warning = running.drain([result.flow_run_id])
+    if warning:
+        screen.say(warning, "yellow")
     seconds = replace(result.seconds, total=time.time() - begun)
     return replace(result, prefect_url=f"{running.ui_url}/runs/flow-run/{result.flow_run_id}", seconds=seconds)
 
@@ -113,7 +127,7 @@ def pipeline(overrides: list[str]) -> Result:
     composed = configs.compose(overrides)
     planned = plan(composed)
     config = composed.config
-    base = None if config.base is None else _base(resolve(config.base, "base"), planned.tracking_uri)
+    base = base_of(composed, planned)
 
     prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
     decided = decide(composed, prepared)
@@ -149,12 +163,19 @@ def pipeline(overrides: list[str]) -> Result:
             config.model_name or registry.possible_name(prepared.name),
             {"finefold.data": prepared.digest},
         )
-    return _result(job, tracker, tuned, combined, evaluation, registered, searched)
+    return _result(job, study, tracker, tuned, combined, evaluation, registered, searched)
 
 
-def _base(uri: str, tracking_uri: str | None) -> Path:
-    """The folder of the model to go on from, which must be one that can be gone on from."""
-    folder = registry.download(uri, tracking_uri)
+def base_of(composed: configs.Composed, planned: Plan) -> Path | None:
+    """The folder of the model to go on from, or None.
+
+    Raises:
+        Refusal: when there is no such model, or it is none that can be gone on from.
+    """
+    if composed.config.base is None:
+        return None
+    uri = resolve(composed.config.base, "base")
+    folder = registry.download(uri, planned.tracking_uri)
     family = json.loads((folder / "family.json").read_text())["module"].rpartition(".")[2]
     if family != "lightgbm":
         raise Refusal(f"base={uri} is a {family} model; only a lightgbm model can be gone on from.")
@@ -311,6 +332,7 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
 
 def _result(
     job: Job,
+    study: Study,
     tracker: Tracker,
     tuned: Tuned,
     combined: Combined | None,
@@ -331,6 +353,8 @@ def _result(
             "hyperparameters": {"model": winner.proposal.family, **winner.proposal.hyperparameters},
         },
         trials=tuned.counts,
+        split=job.split.digest,
+        study=str(study.folder),
         ensemble=None if combined is None else described(combined),
         model_uri=registered.model_uri,
         model_name=registered.model_name,

@@ -18,7 +18,8 @@ from tasks.metric import better
 from tasks.racing import best_of
 from tasks.records import TrialResult
 from tasks.search.genetic import generation
-from tasks.tracking import Tracker, TrialLog
+from tasks.tracking import Tracker
+from tasks.trial_log import TrialLog
 
 SECONDS_BETWEEN_UPDATES = 2.0
 N_SHOWN = 10

@@ -5,11 +5,15 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -20,14 +24,18 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.plan import Job
+from flows.screen import cells, headings, verdict
 from flows.tune import Tuned
 from tasks import tracking
-from tasks.records import Combined, Evaluation, Trained
+from tasks.comparison import Comparison, Interval
+from tasks.records import Combined, Evaluation, HoldoutScore, Trained, without_nan
 from tasks.study import Study
 from tasks.tracking import Tracker
 
 # A study goes on only with the versions that it began with: they decide its numbers too.
 VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
+# What else a run is tagged with by the command that started it: a comparison names the run that holds it.
+TAGS: ContextVar[Mapping[str, str]] = ContextVar("TAGS", default=MappingProxyType({}))
 
 
 def tags_of(job: Job) -> dict[str, str]:
@@ -38,11 +46,12 @@ def tags_of(job: Job) -> dict[str, str]:
         "finefold.source": job.prepared.name,
         "mlflow.source.name": "finefold run",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
+        "mlflow.user": user(),
+        **TAGS.get(),
     }
 
 
-def _user() -> str:
+def user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name
@@ -191,3 +200,45 @@ def _description(job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluatio
         *(f"- {note}" for note in (*job.prepared.notes, *job.split.notes, *filter(None, [trained.note]))),
     ]
     return "\n".join(lines)
+
+
+def log_comparison(tracker: Tracker, made: Comparison, overrides: Sequence[str]) -> None:
+    """Puts the table of a comparison, its picture and its numbers into the run that holds those of the choices."""
+    tracker.params(
+        {
+            "overrides": " ".join(overrides),
+            "metric": made.metric,
+            "problem": made.problem,
+            "split": made.split,
+            "best": made.best or "",
+        }
+    )
+    tracker.tags({"mlflow.note.content": _table_of(made)})
+    tracker.json(without_nan(asdict(made)), "comparison.json")
+    if made.plot:
+        tracker.artifacts(Path(made.plot).parent, "plots", only=(Path(made.plot).name,))
+    for one in made.choices:
+        if one.cv is None or one.holdout is None:
+            continue
+        numbers = {
+            **_ends(f"cv_{made.metric}", one.cv),
+            **_ends(f"holdout_{made.metric}", one.holdout),
+            **({} if one.difference is None else _ends("difference", one.difference)),
+            "fold_fits": one.fold_fits,
+            "seconds": one.seconds,
+        }
+        # A metric's name may hold no `=` and no brackets.
+        choice = re.sub(r"[^\w\-. :/]", ":", one.choice)
+        tracker.metrics({f"{choice}/{name}": value for name, value in numbers.items()})
+
+
+def _ends(name: str, given: Interval | HoldoutScore) -> dict[str, float]:
+    return {name: given.value, f"{name}_low": given.low, f"{name}_high": given.high}
+
+
+def _table_of(made: Comparison) -> str:
+    """The comparison in Markdown, as the description of its run."""
+    names = headings(made)
+    rows = [names, ["---"] * len(names), *(cells(made, one) for one in made.choices)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", *([verdict(made)] if made.best else [])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from statistics import stdev
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.records import Combined, Result, TrialResult, Winner
+from tasks.comparison import Comparison, Interval, Standing
+from tasks.records import Combined, HoldoutScore, Result, TrialResult, Winner
 
 PLAIN_WIDTH = 160  # no wrapping by a terminal's width where there is no terminal
 SECONDS_BETWEEN_LINES = 10.0
@@ -147,12 +149,15 @@ def summary(result: Result, page_hint: str) -> None:
         say(page_hint, "dim")
 
 
-def compare(rows: list[tuple[str, Result]]) -> None:
-    """One line per run of a multirun."""
+def runs(rows: Sequence[tuple[str, Result | None, str]]) -> None:
+    """One line per run of a multirun; of one that failed, why."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("run", "metric", "folds", "holdout", "95 % interval", "seconds", "model"):
         table.add_column(heading)
-    for name, result in rows:
+    for name, result, error in rows:
+        if result is None:
+            table.add_row(name, f"failed: {escape(error)}", style="red")
+            continue
         score = result.holdout[result.metric]
         table.add_row(
             name,
@@ -164,6 +169,59 @@ def compare(rows: list[tuple[str, Result]]) -> None:
             f"{result.model_name} {result.model_version}",
         )
     console().print(table)
+
+
+def comparison(made: Comparison, page_hint: str) -> None:
+    """One line per choice, which of them can't be told from the best, and where to look."""
+    out = console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    choice, *others = headings(made)
+    table.add_column(choice)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    for one in made.choices:
+        if one.error:
+            continue
+        table.add_row(*(escape(cell) for cell in cells(made, one)))
+    out.print(table)
+    say(f"in brackets 95 % intervals; of the folds ({made.n_folds}), with what they share taken into account")
+    for failed in made.failed:
+        say(f"{failed.choice} failed: {failed.error}", "red")
+    if made.best is not None:
+        say(verdict(made), "bold")
+    if made.plot:
+        say(f"plot     {made.plot}")
+    say(f"MLflow   {made.mlflow_url}")
+    if page_hint:
+        say(page_hint, "dim")
+
+
+def headings(made: Comparison) -> list[str]:
+    """Of the table of a comparison."""
+    return ["choice", f"{made.metric} of the folds", "less the best's", "holdout", "fold fits", "seconds"]
+
+
+def cells(made: Comparison, one: Standing) -> list[str]:
+    """The line of one choice in that table; of one that failed, why."""
+    if one.cv is None or one.holdout is None:
+        return [one.choice, f"failed: {one.error}"]
+    less = "best" if one.choice == made.best else "" if one.difference is None else _with_ends(one.difference, 2)
+    less = "the same" if less == "0 (0 to 0)" else less
+    return [one.choice, _with_ends(one.cv), less, _with_ends(one.holdout), f"{one.fold_fits:,}", f"{one.seconds:.1f}"]
+
+
+def verdict(made: Comparison) -> str:
+    """Which choice is the best, and which others may be as good."""
+    same = ", ".join(made.indistinguishable)
+    others = f"not distinguishable from it: {same}" if same else "it is better than every other that it was paired with"
+    return f"best: {made.best}; {others}"
+
+
+def _with_ends(given: Interval | HoldoutScore, digits: int = 4) -> str:
+    """A number with the ends of its interval, where it has one."""
+    if given.low != given.low:
+        return _number(given.value, digits)
+    return f"{_number(given.value, digits)} ({_number(given.low, digits)} to {_number(given.high, digits)})"
 
 
 def _with_error(result: TrialResult) -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from tasks import tracking
 from tasks.refusal import Refusal
 from tasks.search import FAMILY, Setting
-from tasks.study import JOURNAL
+from tasks.study import JOURNAL, loaded
 
 N_BEST = 5  # as many as a small portfolio holds: more would spend a small budget on what is known
 FAMILIES = "families"  # what a study remembers of its families' names
@@ -58,7 +57,6 @@ def _folder(asked: str, studies: Path, tracking_uri: str | None) -> Path:
 
 
 def _read(asked: str, folder: Path) -> optuna.Study:
-    """Read beside whatever run may be writing it: a journal is only ever appended to."""
     journal = folder / JOURNAL
     if not journal.is_file():
         raise Refusal(
@@ -66,7 +64,7 @@ def _read(asked: str, folder: Path) -> optuna.Study:
             "a study as DIGEST-1, or the id of its MLflow run."
         )
     try:
-        return optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(journal))))
+        return loaded(folder)
     except (KeyError, ValueError) as error:
         raise Refusal(f"search.warm_start={asked}: {journal} holds no study that can be read: {error}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
@@ -228,7 +229,10 @@ class Seconds:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public."""
+    """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public.
+
+    split: the digest of the folds and the holdout. study: the folder of the search's trials.
+    """
 
     run_id: str
     flow_run_id: str
@@ -238,6 +242,8 @@ class Result:
     holdout: dict[str, HoldoutScore]
     best: dict[str, Any]
     trials: TrialCounts
+    split: str
+    study: str
     ensemble: dict[str, Any] | None
     model_uri: str
     model_name: str
@@ -245,3 +251,12 @@ class Result:
     mlflow_url: str
     prefect_url: str
     seconds: Seconds
+
+
+def without_nan(value: Any) -> Any:
+    """A value as JSON can hold it, which has no NaN: a number that isn't defined is null."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

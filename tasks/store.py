@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,22 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         remedy = "make it writable, or run in another folder"
         raise Refusal(f"{folder}/ can't be written: {error.strerror}; {remedy}.") from error
+
+
+@contextmanager
+def locked(folder: Path, fault: str) -> Iterator[None]:
+    """Holds the lock of a folder, which is made where it isn't there; a kill lets go of it.
+
+    Raises:
+        Refusal: with this fault, when another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(fault) from None
+        yield
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> Path:

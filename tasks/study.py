@@ -21,8 +21,7 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from tasks.records import FoldScore, Proposal, TrialResult
-from tasks.refusal import Refusal
-from tasks.store import write_file
+from tasks.store import locked, write_file
 
 JOURNAL = "journal.log"
 
@@ -81,7 +80,8 @@ class Study:
             self._study.tell(number, result.score)
         return self.trials()[number]
 
-    def told(self, trial: FrozenTrial, proposal: Proposal) -> TrialResult:
+    @staticmethod
+    def told(trial: FrozenTrial, proposal: Proposal) -> TrialResult:
         """The result that a finished trial was told with."""
         kept = trial.user_attrs
         folds = tuple(FoldScore(**fold) for fold in kept["folds"])
@@ -102,6 +102,15 @@ class Study:
         return self._study.user_attrs.get(key)
 
 
+def loaded(folder: Path) -> optuna.Study:
+    """The study in a folder, read beside whatever run may be writing it: a journal is only ever appended to.
+
+    Raises:
+        KeyError, ValueError: when its journal holds no study that can be read.
+    """
+    return optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))))
+
+
 @contextmanager
 def opened(root: Path, digest: str, *, is_higher_better: bool, anew: bool = False) -> Iterator[Study]:
     """The study of a digest, locked against other processes, mended if a kill left it torn.
@@ -113,14 +122,8 @@ def opened(root: Path, digest: str, *, is_higher_better: bool, anew: bool = Fals
     """
     number = _latest(root, digest) + (1 if anew or not _latest(root, digest) else 0)
     folder = root / digest / str(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refusal(
-                f"another run is working on this very search ({folder}); wait for it, or add resume=never."
-            ) from None
+    busy = f"another run is working on this very search ({folder}); wait for it, or add resume=never."
+    with locked(folder, busy):
         _mend(folder / JOURNAL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

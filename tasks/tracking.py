@@ -6,21 +6,17 @@ import contextlib
 import hashlib
 import json
 import os
-import queue
 import re
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.records import TrialResult
 from tasks.refusal import Refusal
 from tasks.store import check_writable
 
@@ -38,7 +34,7 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
 }
 STUDY_TAG, BUDGET_TAG = "finefold.study", "finefold.trials"
-TRIAL_TAG, PARENT_TAG = "finefold.trial", "mlflow.parentRunId"
+PARENT_TAG = "mlflow.parentRunId"
 LOCAL_UI = "http://127.0.0.1:5000"
 MAX_PARAM = 5_900  # MLflow refuses a parameter's value of more than 6,000 characters
 
@@ -222,7 +218,7 @@ def begin(
 
     To be called with the study's lock held: then no run of it that isn't finished has a living process.
     """
-    experiment_id = _experiment(client, uri, experiment, root)
+    experiment_id = experiment_of(client, uri, experiment, root)
     resumed = None
     for run in _unfinished(client, experiment_id, [study, *abandoned]):
         is_same = run.data.tags[STUDY_TAG] == study and run.data.tags.get(BUDGET_TAG) == str(trials)
@@ -272,70 +268,6 @@ def study_of(run_id: str, uri: str | None) -> str:
     return study
 
 
-class TrialLog:
-    """Logs each trial as a nested run, in a thread of its own: 20 ms per trial off the search's path."""
-
-    def __init__(self, tracker: Future[Tracker], metric: str) -> None:
-        self._future = tracker
-        self._metric = metric
-        self._queue: queue.Queue[tuple[TrialResult, Mapping[str, str]] | None] = queue.Queue()
-        self._logged: dict[str, Run] | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="finefold-trial-log", daemon=True)
-        self._thread.start()
-
-    def put(self, result: TrialResult, tags: Mapping[str, str]) -> None:
-        self._queue.put((result, tags))
-
-    def close(self) -> None:
-        """Waits until all is logged.
-
-        Raises:
-            Exception: what the tracking server raised, if it did.
-        """
-        self.stop()
-        if self._error is not None:
-            raise self._error
-
-    def stop(self) -> None:
-        """Waits until the trials told so far are logged, whatever came of it; a second call does nothing."""
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
-
-    def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if self._error is not None:
-                continue
-            try:
-                self._log(self._future.result(), *item)
-            except Exception as error:  # kept for close(): a thread has nobody to raise to
-                self._error = error
-
-    def _log(self, tracker: Tracker, result: TrialResult, tags: Mapping[str, str]) -> None:
-        number = str(result.proposal.number)
-        if self._logged is None:
-            self._logged = _children(tracker)
-        earlier = self._logged.get(number)
-        if earlier is not None and earlier.info.status in ("FINISHED", "FAILED"):
-            return
-        client = tracker.client
-        run_id = (
-            earlier.info.run_id
-            if earlier is not None
-            else client.create_run(
-                tracker.experiment_id,
-                run_name=f"trial-{number}",
-                tags={PARENT_TAG: tracker.run_id, TRIAL_TAG: number, **tags},
-            ).info.run_id
-        )
-        params, metrics = _trial_content(result, self._metric)
-        client.log_batch(run_id, metrics=metrics, params=params)
-        if result.error:
-            client.log_text(run_id, result.error, "error.txt")
-        client.set_terminated(run_id, "FAILED" if result.error else "FINISHED")
-
-
 def digest(folder: Path) -> str:
     """The digest of a downloaded model's files."""
     content = hashlib.sha256()
@@ -353,40 +285,12 @@ def git_commit() -> str | None:
     return commit
 
 
-def _trial_content(result: TrialResult, metric: str) -> tuple[list[Any], list[Any]]:
-    from mlflow.entities import Metric, Param
+def experiment_of(client: MlflowClient, uri: str, name: str, root: Path) -> str:
+    """The id of an experiment, which is made where it isn't there.
 
-    now = int(time.time() * 1000)
-    evidence = {key: n for key in ("n_rows", "n_folds") if (n := getattr(result.proposal, key)) is not None}
-    chosen = {"model": result.proposal.family, **result.proposal.hyperparameters, **evidence}
-    params = [Param(key, str(value)[:MAX_PARAM]) for key, value in chosen.items()]
-    metrics = [Metric(f"fold_{metric}", fold.value, now, fold.fold) for fold in result.folds]
-    metrics += [Metric("fold_cost", fold.cost, now, fold.fold) for fold in result.folds]
-    metrics += [Metric("fold_rounds", fold.rounds, now, fold.fold) for fold in result.folds if fold.rounds is not None]
-    if result.error is None:
-        kind = "cv" if result.estimate is None else "estimated"
-        metrics.append(Metric(f"{kind}_{metric}", result.score, now, 0))
-        metrics.append(Metric("seconds", result.seconds, now, 0))
-        metrics.append(Metric("folds", len(result.folds), now, 0))
-    return params, metrics
-
-
-def _children(tracker: Tracker) -> dict[str, Run]:
-    if not tracker.is_resumed:
-        return {}
-    found: dict[str, Run] = {}
-    token = None
-    while True:
-        page = tracker.client.search_runs(
-            [tracker.experiment_id], f"tags.`{PARENT_TAG}` = '{tracker.run_id}'", page_token=token
-        )
-        found |= {run.data.tags.get(TRIAL_TAG, ""): run for run in page}
-        token = page.token
-        if not token:
-            return found
-
-
-def _experiment(client: MlflowClient, uri: str, name: str, root: Path) -> str:
+    Raises:
+        Refusal: when it was deleted, or can't be made.
+    """
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)

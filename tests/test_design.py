@@ -14,7 +14,9 @@ VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "regist
 ALLOWED_HOME = {
     "hydra": {"flows/config.py"},
     "omegaconf": {"flows/config.py", "flows/build.py", "flows/cli.py"},
-    "mlflow": {"tasks/tracking.py", "tasks/registry.py", "tasks/pyfunc.py", "tasks/register.py"},
+    "mlflow": {
+        f"tasks/{name}.py" for name in ("tracking", "trial_log", "parent_run", "registry", "pyfunc", "register")
+    },
     "torch": set(),
 }
 

@@ -49,7 +49,7 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path, prefect_serv
         "age,plan,churned\n"
         + "".join(f"{20 + i % 40},{'ABC'[i % 3]},{'yes' if i % 40 > 15 + i % 3 else 'no'}\n" for i in range(300))
     )
-    budget = SMALL if " run" in command and "--" not in command else ""
+    budget = SMALL if command.split()[1] in ("run", "compare") and "--" not in command else ""
     ended = shell(command + budget, tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
 

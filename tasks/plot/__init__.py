@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from tasks.plot import (
     _canvas,
+    comparison,
     confusion_matrix,
     feature_importance,
     fold_scheme,
@@ -19,8 +20,9 @@ from tasks.plot import (
     search_history,
 )
 from tasks.plot._material import Material
+from tasks.plot.comparison import Compared
 
-__all__ = ["Material", "draw_all"]
+__all__ = ["Compared", "Material", "draw_all", "draw_comparison"]
 
 # Each gives its figure, or None where the run has nothing to show of it.
 PICTURES: dict[str, Callable[[Material], Figure | None]] = {
@@ -48,3 +50,9 @@ def draw_all(folder: Path, material: Material) -> list[Path]:
             if figure is not None:
                 paths.append(_canvas.write(figure, folder / f"{name}.png"))
     return paths
+
+
+def draw_comparison(path: Path, compared: Compared) -> Path:
+    """Draws the picture of a comparison into a PNG file, in the same look; gives its path."""
+    with _canvas.styled():
+        return _canvas.write(comparison.draw(compared), path)

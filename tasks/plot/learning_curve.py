@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tasks.course import watched_by
 from tasks.plot._canvas import BLUE, INK, SERIES, figure, grid
 from tasks.plot._material import Material
 from tasks.study import FoldRecord, fold_file, read_fold
@@ -63,12 +64,5 @@ def _fit(axes: Axes, records: list[FoldRecord]) -> None:
 
 
 def _watched(records: list[FoldRecord], material: Material) -> str:
-    """What the curve shows: families may watch the metric or the cost, and the chosen round's value tells which."""
-    chosen = [dict(record.curve).get(record.score.rounds or 0, np.nan) for record in records]
-    for name, values in (
-        (material.metric, [record.score.value for record in records]),
-        (f"cost ({material.loss})", [record.score.cost for record in records]),
-    ):
-        if np.allclose(chosen, values, rtol=1e-3):
-            return f"{name} on the validation rows"
-    return "watched score on the validation rows"
+    shown = {"metric": material.metric, "cost": f"cost ({material.loss})", None: "watched score"}
+    return f"{shown[watched_by(records)]} on the validation rows"

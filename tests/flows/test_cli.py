@@ -40,6 +40,13 @@ def test_help_of_run_names_every_choice_and_every_flag(capsys: pytest.CaptureFix
     assert "search:" in out
 
 
+def test_help_of_compare_names_every_choice_and_no_flag_that_it_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Exit(["compare", "--help"], capsys).out
+    assert out.startswith("finefold compare [flags]")
+    assert "search=bayesian, genetic" in out
+    assert "--multirun" not in out
+
+
 def test_help_shows_the_choices_of_the_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +68,13 @@ def test_cfg_job_prints_the_configuration_as_yaml(capsys: pytest.CaptureFixture[
         (["rn"], "no command 'rn'; did you mean 'run'?"),
         (["run", "--multirn"], "no flag '--multirn'; did you mean '--multirun'?"),
         (["run", "--cfg", "hydra"], "--cfg hydra: only `--cfg job` is known"),
+        (["comapre"], "no command 'comapre'; did you mean 'compare'?"),
+        (["compare", "search=random"], "no key has several values to compare"),
+        (["compare", "search=random,genetik"], "search=genetik: no such choice; did you mean 'genetic'?"),
+        (["compare", "serch=random,genetic"], "there is no key 'serch'; did you mean 'search'?"),
+        (["compare", "seed=1,2"], "seed=1,2 changes the folds"),
+        (["compare", "--multirun", "search=random,genetic"], "leave --multirun out"),
+        (["run", "search=random,genetic"], "finefold compare"),
         (["run", "search.trials=many"], "search.trials must be a whole number, got 'many'."),
         (["run", "--multirun", "seed=1,2", "modl=linear,forest"], "there is no key 'modl'"),
     ],

@@ -13,11 +13,12 @@ import pytest
 from flows.completion import complete, script
 from tasks.refusal import Refusal
 
-COMMANDS = ("run",)
+COMMANDS = ("run", "compare")
 
 
 def test_a_command_completes() -> None:
     assert complete(["finefold r"], COMMANDS) == ["run"]
+    assert complete(["finefold c"], COMMANDS) == ["compare"]
 
 
 def test_a_key_completes() -> None:
@@ -31,6 +32,11 @@ def test_a_key_of_a_chosen_source_completes() -> None:
 def test_a_choice_completes_after_the_equals_sign() -> None:
     assert complete(["finefold run model=li"], COMMANDS) == ["lightgbm", "linear"]
     assert complete(["--whole", "finefold run model=li"], COMMANDS) == ["model=lightgbm", "model=linear"]
+
+
+def test_each_of_several_values_completes_and_none_comes_twice() -> None:
+    assert complete(["finefold compare model=linear,li"], COMMANDS) == ["linear,lightgbm"]
+    assert complete(["--whole", "finefold compare model=linear,f"], COMMANDS) == ["model=linear,forest"]
 
 
 ASKED = {

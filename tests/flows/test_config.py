@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows import config
-from flows.config import compose, sweep, with_decided
+from flows.config import compose, fitted, sweep, varied, with_decided
 from tasks.refusal import Refusal
 
 
@@ -60,6 +60,8 @@ def test_all_faults_of_type_show_at_once_with_key_and_value() -> None:
 
 def test_several_values_need_multirun() -> None:
     assert "--multirun" in faults("search.trials=3,4")[0]
+    assert faults("search=random,grid") == ("search=random,grid: several values need `finefold compare` or "
+                                            "`finefold run --multirun`.",)
 
 
 @pytest.mark.parametrize(
@@ -91,11 +93,33 @@ def test_what_is_auto_is_replaced_by_what_was_decided() -> None:
 
 
 def test_a_sweep_is_the_product_of_its_values() -> None:
-    assert sweep(["seed=1,2", "model=[lightgbm,linear]", "search=random,grid"]) == [
-        [f"seed={seed}", "model=[lightgbm,linear]", f"search={search}"]
+    assert sweep(["seed=1,2", "model=[lightgbm,linear]", "search=random,grid"]) == {
+        f"seed={seed} search={search}": [f"seed={seed}", "model=[lightgbm,linear]", f"search={search}"]
         for seed in (1, 2)
         for search in ("random", "grid")
-    ]
+    }
+
+
+def test_a_value_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(Refusal, match=r"search=random,grid,random names search=random twice"):
+        sweep(["search=random,grid,random"])
+
+
+def test_a_key_that_one_choice_alone_has_is_left_out_of_the_others() -> None:
+    overrides = ["model=lightgbm,linear", "model.lightgbm.rounds=9", "model.linear.rownds=9"]
+    assert fitted(sweep(overrides)) == {
+        "model=lightgbm": ["model=lightgbm", "model.lightgbm.rounds=9", "model.linear.rownds=9"],
+        "model=linear": ["model=linear", "model.linear.rownds=9"],
+    }
+
+
+def test_a_key_that_is_misspelt_stays_to_be_refused_whatever_its_values() -> None:
+    assert list(fitted(sweep(["modl=linear,forest"])).values()) == [["modl=linear"], ["modl=forest"]]
+
+
+def test_several_values_are_told_as_they_were_typed() -> None:
+    overrides = ["seed=3", "search=random,grid", "source.target=a,b"]
+    assert varied(overrides) == ["search=random,grid"]
 
 
 def test_a_folder_of_the_users_adds_choices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

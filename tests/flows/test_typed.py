@@ -54,8 +54,8 @@ def test_a_dollar_is_a_letter_but_an_environment_variable_stays_a_reference() ->
 
 
 def test_a_sweep_over_names_needs_quotes() -> None:
-    assert sweep(["source.target=a,b"]) == [["source.target=a,b"]]
-    assert sweep(["source.target='a','b'"]) == [["source.target=a"], ["source.target=b"]]
+    assert list(sweep(["source.target=a,b"]).values()) == [["source.target=a,b"]]
+    assert list(sweep(["source.target='a','b'"]).values()) == [["source.target=a"], ["source.target=b"]]
 
 
 def test_every_such_key_exists_in_some_source() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tasks.refusal import Refusal
-from tasks.store import check_writable, remove_folder, write_file, write_folder, write_frame
+from tasks.store import check_writable, locked, remove_folder, write_file, write_folder, write_frame
 
 
 def full(path: Path) -> None:
@@ -65,3 +65,10 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
     with pytest.raises(Refusal, match="is a file where a folder is needed"):
         check_writable(tmp_path / "data")
+
+
+def test_a_locked_folder_is_refused_until_it_is_let_go(tmp_path: Path) -> None:
+    with locked(tmp_path / "made", "mine"), pytest.raises(Refusal, match="wait"), locked(tmp_path / "made", "wait"):
+        pass
+    with locked(tmp_path / "made", "wait"):
+        pass

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from pathlib import Path
 
 import mlflow
 import pytest
 
 from tasks import tracking
-from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.refusal import Refusal
-from tasks.tracking import Tracker, TrialLog
+from tasks.tracking import Tracker
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +24,6 @@ def begin(
 ) -> Tracker:
     client, uri, root = store
     return tracking.begin(client, uri, "some", study, "name", {}, 1.7e9, root, trials=trials, abandoned=abandoned)
-
-
-def result(number: int, error: str | None = None) -> TrialResult:
-    folds = tuple(FoldScore(fold, 0.5 + fold / 10, 0.7, 20, 0.1) for fold in range(3))
-    return TrialResult(Proposal(number, "lightgbm", {"num_leaves": 31}), folds, error, was_cut=False)
 
 
 def test_an_unfinished_run_of_a_study_is_gone_on_with(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
@@ -54,38 +47,6 @@ def test_an_unfinished_run_of_another_budget_is_not_gone_on_with(
     first = begin(store, "f", trials=3)
     assert begin(store, "f", trials=4).run_id != first.run_id
     assert store[0].get_run(first.run_id).info.status == "KILLED"
-
-
-def test_a_trial_is_one_nested_run_with_its_folds_as_steps(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
-    tracker = begin(store, "c")
-    future: Future[Tracker] = Future()
-    future.set_result(tracker)
-    log = TrialLog(future, "roc_auc")
-    log.put(result(0), {"finefold.generation": "0"})
-    log.put(result(1, "Traceback: no"), {})
-    log.close()
-    good, bad = store[0].search_runs(
-        [tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'", order_by=["tags.`finefold.trial`"]
-    )
-    assert (good.info.status, bad.info.status) == ("FINISHED", "FAILED")
-    assert [m.value for m in store[0].get_metric_history(good.info.run_id, "fold_roc_auc")] == [0.5, 0.6, 0.7]
-    assert good.data.metrics["cv_roc_auc"] == pytest.approx(0.6)
-    assert [file.path for file in store[0].list_artifacts(bad.info.run_id)] == ["error.txt"]
-
-
-def test_a_trial_that_was_half_logged_is_completed_not_doubled(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
-    client = store[0]
-    tracker = begin(store, "d")
-    half = client.create_run(
-        tracker.experiment_id, tags={"mlflow.parentRunId": tracker.run_id, "finefold.trial": "0"}
-    ).info.run_id
-    future: Future[Tracker] = Future()
-    future.set_result(begin(store, "d"))
-    log = TrialLog(future, "roc_auc")
-    log.put(result(0), {})
-    log.close()
-    (only,) = client.search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
-    assert (only.info.run_id, only.info.status) == (half, "FINISHED")
 
 
 def test_a_server_that_does_not_answer_is_refused_with_key_and_remedy() -> None:

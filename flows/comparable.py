@@ -1,0 +1,102 @@
+"""Whether choices can be compared: they share data, folds, metric and budget, and differ in something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flows import config
+from flows.config import Composed
+from tasks.refusal import Refusal
+
+# What all choices share, by its path in the configuration: what would be changed with it.
+SHARED = {
+    "source": "the data",
+    "problem": "the problem",
+    "base": "how the columns are read",
+    "holdout": "the holdout",
+    "folds": "the folds",
+    "seed": "the folds",
+    "metric": "what is selected on",
+    "search.trials": "the budget",
+    "search.seconds": "the budget",
+}
+# What decides nothing of a result.
+IDLE = ("runner", "tracking", "model_name", "resume", "output", "allow_packages")
+
+
+def choices(overrides: Sequence[str]) -> dict[str, list[str]]:
+    """The override list of each choice, by name, without keys that only others have. Racing is off in it unless it was
+    asked for or the budget is a time: with it searches spend unequal numbers of fold fits.
+
+    Raises:
+        Refusal: when no key has several values, or what was typed can't be parsed.
+    """
+    combinations = config.sweep(overrides)
+    if len(combinations) < 2:
+        raise Refusal(
+            "no key has several values to compare: write two or more with commas between them, such as "
+            "search=random,genetic or model.lightgbm.hyperparameters.num_leaves=15,31 (names of yours in quotes)."
+        )
+    combinations = config.fitted(combinations)
+    if {_key(text) for text in overrides} & {"search.racing", "search.seconds"}:
+        return combinations
+    return {name: [*texts, "search.racing=null"] for name, texts in combinations.items()}
+
+
+def check(overrides: Sequence[str], composed: Mapping[str, Composed]) -> None:
+    """Nothing where the choices differ in what may differ, and in that alone. composed: of each choice.
+
+    Raises:
+        Refusal: with all faults at once.
+    """
+    varied = config.varied(overrides)
+    idle = [text for text in varied if _key(text).partition(".")[0] in IDLE]
+    faults = [
+        *_unlike(varied, composed.values()),
+        *(f"{text} decides nothing of a result, so there is nothing to compare; give it one value." for text in idle),
+        *_ensembles(composed),
+    ]
+    faults += [] if faults else _alike(composed)
+    if faults:
+        raise Refusal(*dict.fromkeys(faults))
+
+
+def _unlike(varied: Sequence[str], composed: Any) -> Iterator[str]:
+    for path, what in SHARED.items():
+        if len({repr(_at(one.recorded, path)) for one in composed}) < 2:
+            continue
+        own = " ".join([text for text in varied if _overlap(_key(text), path)] or varied)
+        yield (
+            f"{own} changes {what}, so that scores could not be compared; `finefold run --multirun {own}` runs each."
+        )
+
+
+def _ensembles(composed: Mapping[str, Composed]) -> Iterator[str]:
+    for one in composed.values():
+        if (ensemble := one.choices["ensemble"]) != "none":
+            yield (
+                f"ensemble={ensemble}: an ensemble has no score of each fold to pair with another's; leave it out. "
+                "Every run with one says whether it beats its best trial."
+            )
+
+
+def _alike(composed: Mapping[str, Composed]) -> Iterator[str]:
+    for name, one in composed.items():
+        twin = next(other for other, its in composed.items() if its.recorded == one.recorded)
+        if twin != name:
+            yield f"{twin} and {name} are the same configuration; name each choice once."
+
+
+def _key(text: str) -> str:
+    return text.partition("=")[0].lstrip("+")
+
+
+def _at(node: Mapping[str, Any], path: str) -> Any:
+    for part in path.split("."):
+        node = node[part]
+    return node
+
+
+def _overlap(key: str, path: str) -> bool:
+    return f"{key}.".startswith(f"{path}.") or f"{path}.".startswith(f"{key}.")

@@ -1,0 +1,115 @@
+"""The trials of a run in MLflow: each a nested run, logged in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from tasks.records import TrialResult
+from tasks.tracking import MAX_PARAM, PARENT_TAG, Tracker
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+TRIAL_TAG = "finefold.trial"
+
+
+class TrialLog:
+    """Logs each trial as a nested run, in a thread of its own: 20 ms per trial off the search's path."""
+
+    def __init__(self, tracker: Future[Tracker], metric: str) -> None:
+        self._future = tracker
+        self._metric = metric
+        self._queue: queue.Queue[tuple[TrialResult, Mapping[str, str]] | None] = queue.Queue()
+        self._logged: dict[str, Run] | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="finefold-trial-log", daemon=True)
+        self._thread.start()
+
+    def put(self, result: TrialResult, tags: Mapping[str, str]) -> None:
+        self._queue.put((result, tags))
+
+    def close(self) -> None:
+        """Waits until all is logged.
+
+        Raises:
+            Exception: what the tracking server raised, if it did.
+        """
+        self.stop()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Waits until the trials told so far are logged, whatever came of it; a second call does nothing."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is not None:
+                continue
+            try:
+                self._log(self._future.result(), *item)
+            except Exception as error:  # kept for close(): a thread has nobody to raise to
+                self._error = error
+
+    def _log(self, tracker: Tracker, result: TrialResult, tags: Mapping[str, str]) -> None:
+        number = str(result.proposal.number)
+        if self._logged is None:
+            self._logged = _children(tracker)
+        earlier = self._logged.get(number)
+        if earlier is not None and earlier.info.status in ("FINISHED", "FAILED"):
+            return
+        client = tracker.client
+        run_id = (
+            earlier.info.run_id
+            if earlier is not None
+            else client.create_run(
+                tracker.experiment_id,
+                run_name=f"trial-{number}",
+                tags={PARENT_TAG: tracker.run_id, TRIAL_TAG: number, **tags},
+            ).info.run_id
+        )
+        params, metrics = _trial_content(result, self._metric)
+        client.log_batch(run_id, metrics=metrics, params=params)
+        if result.error:
+            client.log_text(run_id, result.error, "error.txt")
+        client.set_terminated(run_id, "FAILED" if result.error else "FINISHED")
+
+
+def _trial_content(result: TrialResult, metric: str) -> tuple[list[Any], list[Any]]:
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)
+    evidence = {key: n for key in ("n_rows", "n_folds") if (n := getattr(result.proposal, key)) is not None}
+    chosen = {"model": result.proposal.family, **result.proposal.hyperparameters, **evidence}
+    params = [Param(key, str(value)[:MAX_PARAM]) for key, value in chosen.items()]
+    metrics = [Metric(f"fold_{metric}", fold.value, now, fold.fold) for fold in result.folds]
+    metrics += [Metric("fold_cost", fold.cost, now, fold.fold) for fold in result.folds]
+    metrics += [Metric("fold_rounds", fold.rounds, now, fold.fold) for fold in result.folds if fold.rounds is not None]
+    if result.error is None:
+        kind = "cv" if result.estimate is None else "estimated"
+        metrics.append(Metric(f"{kind}_{metric}", result.score, now, 0))
+        metrics.append(Metric("seconds", result.seconds, now, 0))
+        metrics.append(Metric("folds", len(result.folds), now, 0))
+    return params, metrics
+
+
+def _children(tracker: Tracker) -> dict[str, Run]:
+    if not tracker.is_resumed:
+        return {}
+    found: dict[str, Run] = {}
+    token = None
+    while True:
+        page = tracker.client.search_runs(
+            [tracker.experiment_id], f"tags.`{PARENT_TAG}` = '{tracker.run_id}'", page_token=token
+        )
+        found |= {run.data.tags.get(TRIAL_TAG, ""): run for run in page}
+        token = page.token
+        if not token:
+            return found

@@ -1,0 +1,63 @@
+"""Trials in MLflow: one nested run each, completed where a kill left it half logged."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tasks import tracking
+from tasks.records import FoldScore, Proposal, TrialResult
+from tasks.tracking import Tracker
+from tasks.trial_log import TrialLog
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[mlflow.MlflowClient, str, Path]:
+    root = tmp_path_factory.mktemp("store") / "mlruns"
+    client, uri = tracking.connect(None, root)
+    return client, uri, root
+
+
+def begin(store: tuple[mlflow.MlflowClient, str, Path], study: str) -> Tracker:
+    client, uri, root = store
+    return tracking.begin(client, uri, "some", study, "name", {}, 1.7e9, root, trials=3)
+
+
+def result(number: int, error: str | None = None) -> TrialResult:
+    folds = tuple(FoldScore(fold, 0.5 + fold / 10, 0.7, 20, 0.1) for fold in range(3))
+    return TrialResult(Proposal(number, "lightgbm", {"num_leaves": 31}), folds, error, was_cut=False)
+
+
+def test_a_trial_is_one_nested_run_with_its_folds_as_steps(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
+    tracker = begin(store, "c")
+    future: Future[Tracker] = Future()
+    future.set_result(tracker)
+    log = TrialLog(future, "roc_auc")
+    log.put(result(0), {"finefold.generation": "0"})
+    log.put(result(1, "Traceback: no"), {})
+    log.close()
+    good, bad = store[0].search_runs(
+        [tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'", order_by=["tags.`finefold.trial`"]
+    )
+    assert (good.info.status, bad.info.status) == ("FINISHED", "FAILED")
+    assert [m.value for m in store[0].get_metric_history(good.info.run_id, "fold_roc_auc")] == [0.5, 0.6, 0.7]
+    assert good.data.metrics["cv_roc_auc"] == pytest.approx(0.6)
+    assert [file.path for file in store[0].list_artifacts(bad.info.run_id)] == ["error.txt"]
+
+
+def test_a_trial_that_was_half_logged_is_completed_not_doubled(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
+    client = store[0]
+    tracker = begin(store, "d")
+    half = client.create_run(
+        tracker.experiment_id, tags={"mlflow.parentRunId": tracker.run_id, "finefold.trial": "0"}
+    ).info.run_id
+    future: Future[Tracker] = Future()
+    future.set_result(begin(store, "d"))
+    log = TrialLog(future, "roc_auc")
+    log.put(result(0), {})
+    log.close()
+    (only,) = client.search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
+    assert (only.info.run_id, only.info.status) == (half, "FINISHED")
