@@ -50,6 +50,8 @@ class Search:
     seconds: Annotated[float, Field(gt=0)] | None
     window: Annotated[int, Field(ge=1)]
     racing: Annotated[float, Field(gt=0)] | None
+    megabytes: Annotated[float, Field(gt=0)] | None
+    milliseconds: Annotated[float, Field(gt=0)] | None
     warm_start: str | None
     sampler: dict[str, Any]
 

@@ -23,16 +23,15 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen, server
 from flows.build import resolve
+from flows.final import final
 from flows.plan import Job, decide, job_of, plan, settle
 from flows.progress import Progress
 from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
 from flows.tune import Budget, Rules, Told, Tuned, tune
 from flows.warm_start import FAMILIES
 from tasks import fold_model, registry, tracking
-from tasks.combine import combine
 from tasks.ensemble import Ensemble
 from tasks.evaluate import evaluate
-from tasks.finetune import finetune
 from tasks.metric import METRICS
 from tasks.prepare import prepare
 from tasks.records import Combined, Evaluation, Registered, Result, Seconds, TrialResult
@@ -134,11 +133,8 @@ def pipeline(overrides: list[str]) -> Result:
         tuned, searched = _search(job, experiment, study, tracking_, budget)
         narrate.say_what_won(job, tuned)
         narrate.say_what_more_would_buy(job, tuned, searched)
-        combined = _combined(job, experiment, tuned)
-        trained = (combined and combined.trained) or finetune(
-            experiment, prepared, tuned.winner, budget.n_threads, tuned.until
-        )
-        narrate.say_what_was_fitted(trained)
+        ended = final(job, experiment, tuned, budget)
+        tuned, combined, trained = ended.tuned, ended.combined, ended.trained
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
@@ -212,16 +208,6 @@ def _pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> T
     return prune
 
 
-def _combined(job: Job, experiment: Experiment, tuned: Tuned) -> Combined | None:
-    """The ensemble that was asked for, or None."""
-    ensemble = job.plan.ensemble
-    if ensemble is None:
-        return None
-    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers)
-    screen.say_ensemble(combined, tuned.winner, experiment.metric)
-    return combined
-
-
 @contextmanager
 def _tracked(job: Job, study: Study) -> Iterator[Future[Tracker]]:
     """The MLflow run, begun in a thread (importing MLflow takes two seconds, which the search need not wait for), and
@@ -285,6 +271,7 @@ def _identity(job: Job, base: Path | None) -> dict[str, Any]:
         "evidence": [asdict(rung) for rung in job.ladder.rungs],
         "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
+        **({"limits": job.plan.limits.known} if job.plan.limits else {}),
         "base": None if base is None else tracking.digest(base),
         "seed": config.seed,
         "versions": {name: version(name) for name in VERSIONS},
@@ -306,6 +293,7 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
         growth=job.split.growth,
         n_threads=1,
         keep_models=job.plan.ensemble is not None,
+        limits=job.plan.limits,
     )
 
 

@@ -40,14 +40,14 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     """Who is in the ensemble, how it scored beside the best trial alone, and which of the two is the final model."""
     if not combined.members:
         say(
-            "no ensemble: it needs two folds, and trials judged on all rows and folds and within ensemble.parameters "
+            "no ensemble: it needs two folds, and trials judged on all rows and folds and within ensemble.megabytes "
             "and ensemble.milliseconds",
             "yellow",
         )
         return
     members = sorted(combined.members, key=lambda member: -member.weight)
     who = ", ".join(f"trial {m.proposal.number} {m.proposal.family} {m.weight:.3g}" for m in members)
-    time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on this machine"
+    time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on one core here"
     say(f"ensemble of {len(members)} among {combined.n_candidates} trials: {who}{time_}", "bold")
     verdict = "it is the final model" if combined.trained else "not better, so the best trial is the final model"
     say(

@@ -6,17 +6,17 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
 from flows.runner import Runner, Submitted
+from flows.winner import winner_of
 from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
 from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
-from tasks.refusal import Refusal
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
@@ -26,13 +26,13 @@ from tasks.workspace import Experiment
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search gave: its winner, how its trials went, every result in the order of its trial, and until when
-    (Unix time in seconds) the final fit may take."""
+    """What a search gave: its winner, how its trials went, every result in the order of its trial, and the seconds that
+    the final fit will take on one thread."""
 
     winner: Winner
     counts: TrialCounts
     results: tuple[TrialResult, ...]
-    until: float | None
+    final_seconds: float
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def tune(
     `told` is called for every trial in order, the reused ones first.
 
     Raises:
-        Refusal: when every trial failed, with the reason of the first.
+        Refusal: when no trial can win, see `winner_of`.
     """
     loop = _Loop(experiment, study, search, space, rules, told)
     loop.reuse()
@@ -105,8 +105,8 @@ def tune(
     with runner:
         _run(loop, runner, max(1, rules.window // n_workers))
     counts = _count(loop.results, rules.n_trials, n_reused)
-    winner = _winner(experiment, rules.ladder, loop.results)
-    return Tuned(winner, counts, tuple(loop.results), rules.budget.until(loop.final_seconds()))
+    winner = winner_of(experiment, rules.ladder, loop.results)
+    return Tuned(winner, counts, tuple(loop.results), loop.final_seconds())
 
 
 @dataclass
@@ -235,14 +235,5 @@ def _count(results: Sequence[TrialResult], requested: int, n_reused: int) -> Tri
         failed=n_failed,
         stopped_early=sum(result.estimate is not None for result in results),
         reused=n_reused,
+        over_limits=sum(not result.is_feasible for result in results),
     )
-
-
-def _winner(experiment: Experiment, ladder: Ladder, results: Sequence[TrialResult]) -> Winner:
-    best = best_of(ladder.top(results, experiment.n_folds), experiment.metric)
-    if best is None:
-        reason = next((result.error for result in results if result.error), "no trial was finished in time")
-        raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")
-    values = [fold.value for fold in best.folds]
-    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(experiment.growth))

@@ -15,6 +15,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, predictor
+from tasks import model as models
 from tasks.ensemble import Ensemble, Floats, Fold, Rows, score
 from tasks.metric import better
 from tasks.model._bag import Bag
@@ -46,11 +47,11 @@ def combine(
     found = Combined(chosen.members, float(values.mean()), standard_error, chosen.at, len(trials), None, None)
     if not _is_better(experiment, chosen, winner):
         return found
-    n_parameters, milliseconds = _costs(experiment, ensemble, chosen, n_workers).sum(axis=0).tolist()
+    milliseconds = float(_costs(experiment, ensemble, chosen, n_workers)[:, 1].sum())
     return replace(
         found,
         milliseconds=None if ensemble.milliseconds is None else milliseconds,
-        trained=_write(experiment, prepared, chosen, int(n_parameters)),
+        trained=_write(experiment, prepared, chosen),
     )
 
 
@@ -145,30 +146,31 @@ def _is_better(experiment: Experiment, chosen: _Chosen, winner: Winner) -> bool:
 
 
 def _exceeds(ensemble: Ensemble, costs: Floats) -> bool:
-    limits = (ensemble.parameters, ensemble.milliseconds)
+    limits = (ensemble.megabytes, ensemble.milliseconds)
     return any(limit is not None and cost > limit for limit, cost in zip(limits, costs.sum(axis=0), strict=True))
 
 
 def _costs(experiment: Experiment, ensemble: Ensemble, chosen: _Chosen, n_workers: int) -> Floats:
-    """(n_members, 2) learned parameters of each member's models, and milliseconds per 1,000 rows where they are
-    limited."""
+    """(n_members, 2) megabytes of each member's models, and milliseconds per 1,000 rows where they are limited."""
     with ThreadPoolExecutor(n_workers, thread_name_prefix="finefold-combine") as pool:
         folders = list(pool.map(lambda trial: fold_model.models_of(experiment, trial), chosen.used))
-    sizes = [sum(map(fold_model.n_parameters, of_trial)) for of_trial in folders]
+    sizes = [sum(map(models.megabytes, of_trial)) for of_trial in folders]
     is_timed = ensemble.milliseconds is not None  # one after the other, so that they don't slow each other
     times = [fold_model.milliseconds(experiment, trial) if is_timed else 0.0 for trial in chosen.used]
     return np.column_stack([sizes, times])
 
 
-def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen, n_parameters: int) -> Trained:
+def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen) -> Trained:
     """The folder is named by what is in it: the same ensemble after an interruption has the same folder."""
     pairs = list(zip(chosen.used, chosen.members, strict=True))
     described = [{"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight} for _, m in pairs]
 
+    members = [BagMember(m.weight, tuple(fold_model.models_of(experiment, trial))) for trial, m in pairs]
+
     def fill(folder: Path) -> None:
-        members = [BagMember(m.weight, tuple(fold_model.models_of(experiment, trial))) for trial, m in pairs]
         predictor.save(Bag(tuple(members)), Path(prepared.folder), folder)
         (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of({"ensemble": described}), fill)
+    n_parameters = sum(fold_model.n_parameters(one) for member in members for one in member.folders)
     return Trained(str(folder), "ensemble", n_parameters, None)

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.model import Model
 from tasks.records import Proposal, TrialResult
-from tasks.search import Space
+from tasks.search import Space, noted_when_asked
 
 ETA = 4  # reduction factor, Li et al. 2020: a share of 1/ETA goes on to a rung that costs about ETA times as much
 N_TRIALS = 6  # of the first rung that the budget shall pay for, on one core and without racing
@@ -52,6 +52,7 @@ class Ladder:
         for below in range(len(self.rungs) - 2, -1, -1):
             above = self.rungs[below + 1]
             known = [one for one in told if rung_of(one.proposal) == self.rungs[below] and one.error is None]
+            known = [one for one in known if one.is_feasible]
             gone_on = [(one.family, one.hyperparameters) for one in asked if rung_of(one) == above]
             known.sort(key=lambda one: one.score, reverse=is_higher_better)
             for result in known[: len(known) // ETA]:
@@ -72,9 +73,9 @@ class Ladder:
         return f"{n} fold{'s' * (n != 1)} of {rung.n_rows or self.n_rows:,} rows"
 
     def top(self, results: Sequence[TrialResult], n_folds: int) -> list[TrialResult]:
-        """The complete trials on the highest rung that has any: among them is the winner."""
+        """The complete trials within the limits, on the highest rung that has any: among them is the winner."""
         for rung in reversed(self.rungs):
-            own = [one for one in results if rung_of(one.proposal) == rung]
+            own = [one for one in results if rung_of(one.proposal) == rung and one.is_feasible]
             if complete := [one for one in own if one.is_complete(min(n_folds, rung.n_folds or n_folds))]:
                 return complete
         return []
@@ -98,7 +99,7 @@ def on_rung(trial: FrozenTrial, rung: Rung) -> FrozenTrial:
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=evidence,
-        system_attrs=dict(trial.system_attrs),
+        system_attrs=noted_when_asked(trial),
     )
 
 

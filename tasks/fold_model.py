@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from tasks import footprint
 from tasks import model as models
 from tasks.metric import METRICS
 from tasks.records import Proposal, TrialResult
@@ -18,7 +17,6 @@ from tasks.study import fold_file
 from tasks.workspace import Experiment, training_of, workspace_of
 
 SIZE, LATENCY = "size.json", "latency.json"
-N_TIMED_ROWS = 1_000
 
 
 def are_bagged(training: models.Training) -> bool:
@@ -49,13 +47,12 @@ def n_parameters(folder: Path) -> int:
 
 
 def milliseconds(experiment: Experiment, result: TrialResult) -> float:
-    """What the models of a trial take together to predict 1,000 rows: the least of three times, measured once in a
-    study, so that what is chosen by it stays the same."""
+    """What the models of a trial take together on one core to predict 1,000 rows, measured once in a study, so that
+    what is chosen by it stays the same."""
     file = _folder(experiment, result.proposal, 0).parent / LATENCY
     if not file.exists():
         fitted = [models.load(folder) for folder in models_of(experiment, result)]
-        X = training_of(experiment).X.iloc[:N_TIMED_ROWS]
-        least = 1_000 * min(_seconds(fitted, X) for _ in range(3)) * N_TIMED_ROWS / len(X)
+        least = footprint.milliseconds(fitted, training_of(experiment).X.iloc[: footprint.N_TIMED_ROWS])
 
         def write(beside: Path) -> None:
             beside.write_text(json.dumps({"milliseconds": least}))
@@ -92,13 +89,6 @@ def _write(folder: Path, fitted: models.Fitted) -> Path:
         (beside / SIZE).write_text(json.dumps({"n_parameters": fitted.n_parameters}))
 
     return write_folder(folder, fill)
-
-
-def _seconds(fitted: Sequence[models.Fitted], X: pd.DataFrame) -> float:
-    begun = time.perf_counter()
-    for one in fitted:
-        one.predict(X)
-    return time.perf_counter() - begun
 
 
 def best_complete(experiment: Experiment, results: Iterable[TrialResult], n: int) -> list[TrialResult]:

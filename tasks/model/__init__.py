@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import parquet
-from tasks.records import Problem
+from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
 N_OF_A_CLASS = 20
+BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json")
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,16 @@ class Model(Protocol):
         """Hyperparameters and rounds of the final fit, from those that the search chose."""
         ...
 
+    def footprint(
+        self, workspace: Any, fitted: Any, hyperparameters: Mapping[str, Any], rounds: int | None, more_rows: float
+    ) -> Footprint:
+        """What the final fit with these hyperparameters and rounds will come to, from the model of a fold: its size as
+        `save` writes it, and its milliseconds counted from its form by a rule of thumb, for one core of some 3 GHz.
+
+        more_rows: how many times as many rows as the fold's the final fit sees.
+        """
+        ...
+
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Any:
         """What all trials share, built once and never changed: encoded matrices, bins."""
         ...
@@ -207,6 +219,19 @@ def save(fitted: Fitted, folder: Path) -> None:
     fitted.save(folder)
     kind = type(fitted)
     (folder / "family.json").write_text(json.dumps({"module": kind.__module__, "name": kind.__qualname__}))
+
+
+def megabytes(folder: Path) -> float:
+    """What the files of a saved model take, in millions of bytes, without the tables' schema and example beside it."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in BESIDE_A_MODEL]
+    return sum(path.stat().st_size for path in files) / 1e6
+
+
+def saved_megabytes(fitted: Fitted) -> float:
+    """What the files of a model would take, found by writing them: 10 ms, and 1 s for a forest of 30 MB."""
+    with tempfile.TemporaryDirectory(prefix="finefold-") as folder:
+        save(fitted, Path(folder))
+        return megabytes(Path(folder))
 
 
 def load(folder: Path) -> Fitted:

@@ -10,57 +10,24 @@ from typing import Any
 
 import optuna
 import pytest
+from on_iris import FAST, SEARCHES, N, experiment, ignore
 from optuna.trial import FrozenTrial, TrialState
 from prefect import flow
+from wrapped import Uneven
 
 from flows.config import compose
-from flows.plan import decide, plan, settle
+from flows.plan import plan, settle
 from flows.server import Server
 from flows.tune import Budget, Rules, Told, Tuned, tune
 from tasks.evidence import Ladder, Rung
-from tasks.model import Model, Validated
-from tasks.prepare import prepare
+from tasks.footprint import Limits, promised
 from tasks.records import TrialResult
 from tasks.refusal import Refusal
-from tasks.split import split
 from tasks.study import opened
 from tasks.workspace import Experiment
 
-SEARCHES = ("bayesian", "genetic", "grid", "random")
-N = 8
 POPULATION = 4
-FAST = (
-    "source.name=iris", "folds.n_splits=3", "model.lightgbm.rounds=10", "model.lightgbm.check_every=5",
-    "model.lightgbm.space.num_leaves=[4,6,8,12]", "model.lightgbm.space.learning_rate=[0.1,0.2,0.3]",
-    *(f"model.lightgbm.hyperparameters.{key}=0" for key in ("lambda_l1", "lambda_l2")),
-    "model.lightgbm.hyperparameters.feature_fraction=0.9",
-)  # fmt: skip
-
-
-WHOLE = Ladder()
-
-
-@dataclass(frozen=True)
-class Uneven:
-    """A family whose trials take unlike times, so that later ones end first, and that `fails` where it says so."""
-
-    inner: Model
-    fails: Callable[[Mapping[str, Any]], bool]
-    seconds: float
-
-    def workspace(self, *arguments: Any) -> Any:
-        return self.inner.workspace(*arguments)
-
-    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
-        return self.inner.final(hyperparameters, rounds)
-
-    def validate(
-        self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int, **more: Any
-    ) -> Validated:
-        time.sleep(self.seconds * (round(100 * hyperparameters["learning_rate"] + hyperparameters["num_leaves"]) % 4))
-        if self.fails(hyperparameters):
-            raise ValueError(f"{hyperparameters['num_leaves']} leaves fall")
-        return self.inner.validate(workspace, fold, hyperparameters, seed, **more)
+WHOLE, NONE = Ladder(), Limits()
 
 
 @dataclass(frozen=True)
@@ -83,6 +50,7 @@ class Searching:
         pause: float = 0.0,
         racing: float | None = 2.5,
         ladder: Ladder = WHOLE,
+        limits: Limits = NONE,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *FAST]))
         families: dict[str, Any] = {
@@ -93,6 +61,7 @@ class Searching:
         def searching() -> Tuned:
             with opened(self.studies, name, is_higher_better=False) as study:
                 here = replace(self.experiment, digest=name, folder=str(study.folder), families=families)
+                here = replace(here, limits=limits)
                 return tune(
                     here, study, settle(planned.search, POPULATION), planned.space, planned.runner,
                     Rules(n_trials, 4, Budget(time.time(), seconds, workers), ladder, racing),
@@ -109,10 +78,6 @@ class Searching:
     def trials(self, name: str) -> list[FrozenTrial]:
         with opened(self.studies, name, is_higher_better=False) as study:
             return study.trials()
-
-
-def ignore(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
-    pass
 
 
 def outcome(tuned: Tuned) -> list[tuple[Any, ...]]:
@@ -138,21 +103,7 @@ def on_iris(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) ->
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        yield Searching(folder / "studies", _experiment())
-
-
-def _experiment() -> Experiment:
-    """Iris, prepared and split under the current folder."""
-    composed = compose([*FAST])
-    planned = plan(composed)
-    prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
-    decided = decide(composed, prepared)
-    divided = split.fn(prepared, decided.splitter, "stratified", 0.2)
-    return Experiment(
-        digest="", folder="", split=divided.folder, problem=prepared.problem, families=planned.families,
-        loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds,
-        growth=divided.growth, n_threads=1, keep_models=False,
-    )  # fmt: skip
+        yield Searching(folder / "studies", experiment())
 
 
 @pytest.mark.parametrize("choice", SEARCHES)
@@ -315,3 +266,78 @@ def test_an_interrupted_ladder_goes_on_with_the_same_trials(on_iris: Searching) 
         on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER, told=stop_at(13))
     again = on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER)
     assert outcome(again) == outcome(on_iris.run("random", "random-climbing", n_trials=40, ladder=LADDER))
+
+
+def size_of(tuned: Tuned, share: float) -> Limits:
+    """A limit that so large a share of the trials would hold."""
+    sizes = sorted(footprint.megabytes for r in tuned.results if (footprint := promised(r.folds)) is not None)
+    return Limits(megabytes=sizes[round(share * (len(sizes) - 1))] * 1.0001)
+
+
+@pytest.fixture(scope="module")
+def some(on_iris: Searching) -> Limits:
+    """A limit that about half of a random search's trials hold."""
+    return size_of(on_iris.run("random", "random-measured", n_trials=16, racing=None, limits=Limits(1e6, 1e6)), 0.5)
+
+
+@pytest.mark.parametrize("choice", SEARCHES)
+def test_with_limits_any_number_of_workers_gives_the_same_trials_and_a_winner_within_them(
+    on_iris: Searching, choice: str, some: Limits
+) -> None:
+    one, four = (
+        on_iris.run(choice, f"{choice}-limited-{n}", n_trials=16, workers=n, pause=0.005, limits=some) for n in (1, 4)
+    )
+    assert outcome(one) == outcome(four)
+    assert [r.excess for r in one.results] == [r.excess for r in four.results]
+    over = [r for r in one.results if not r.is_feasible]
+    assert 0 < len(over) == one.counts.over_limits < len(one.results)
+    within = [r for r in one.results if r.is_feasible and r.is_complete(3)]
+    assert one.winner.mean == min(r.score for r in within)
+    assert one.winner.proposal in [r.proposal for r in within]
+    told = on_iris.trials(f"{choice}-limited-1")
+    assert [trial.constraints for trial in told] == [r.excess for r in one.results]
+    again = on_iris.run(choice, f"{choice}-limited-1", n_trials=16, limits=some, fails=lambda _: True)
+    assert ([r.excess for r in again.results], again.winner) == ([r.excess for r in one.results], one.winner)
+
+
+def test_a_limit_that_changes_the_winner_costs_no_more_than_it_must(on_iris: Searching) -> None:
+    """Proposals of a random search don't depend on scores: both searches try the same settings."""
+    free = on_iris.run("random", "random-free", n_trials=16, racing=None, limits=Limits(1e6, None))
+    assert all(r.excess == {"megabytes": pytest.approx(-1, abs=1e-5)} for r in free.results)
+    best = next(r for r in free.results if r.proposal == free.winner.proposal)
+    footprint = promised(best.folds)
+    assert footprint is not None
+    limits = Limits(footprint.megabytes * 0.9999, None)
+    tight = on_iris.run("random", "random-tight", n_trials=16, racing=None, limits=limits)
+    smaller = [r for r in tight.results if (p := promised(r.folds)) and p.megabytes < footprint.megabytes]
+    assert tight.winner.mean == min(r.score for r in smaller) >= free.winner.mean
+
+
+def test_limits_that_no_trial_holds_are_refused_with_the_nearest_model_and_the_key(on_iris: Searching) -> None:
+    with pytest.raises(Refusal, match=r"none of 8 trials has a model within the limits; that of trial \d, the nearest, "
+                                      r"comes to 0\.0\d+ of search\.megabytes=1e-06: raise search\.megabytes, or"):
+        on_iris.run("random", "limits-too-tight", limits=Limits(1e-6, 1e6))
+
+
+def test_an_interrupted_search_with_limits_goes_on_with_the_same_trials(on_iris: Searching, some: Limits) -> None:
+    with pytest.raises(StopError):
+        on_iris.run("bayesian", "limited-interrupted", n_trials=16, limits=some, told=stop_at(12))
+    again = on_iris.run("bayesian", "limited-interrupted", n_trials=16, limits=some)
+    assert outcome(again) == outcome(on_iris.run("bayesian", "bayesian-limited-1", n_trials=16, limits=some))
+
+
+def test_a_genetic_search_turns_to_what_holds_the_limits(on_iris: Searching, some: Limits) -> None:
+    shares = []
+    for name, limits in (("free", Limits(1e6)), ("limited", some)):
+        tuned = on_iris.run("genetic", f"genetic-{name}", n_trials=32, racing=None, limits=limits)
+        last = [promised(r.folds) for r in tuned.results[16:]]
+        shares.append(sum(p is not None and not some.described(some.excess(p)) for p in last))
+    assert shares[1] > shares[0]
+
+
+def test_a_ladder_takes_no_trial_up_that_exceeds_a_limit(on_iris: Searching, some: Limits) -> None:
+    tuned = on_iris.run("random", "limited-ladder", n_trials=32, ladder=LADDER, limits=some)
+    came_up = {str(r.proposal.hyperparameters) for r in tuned.results if r.proposal.n_rows != 20}
+    below = [r for r in tuned.results if r.proposal.n_rows == 20]
+    assert came_up <= {str(r.proposal.hyperparameters) for r in below if r.is_feasible}
+    assert not all(r.is_feasible for r in below)

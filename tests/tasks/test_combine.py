@@ -248,15 +248,15 @@ def test_the_number_of_members_is_held() -> None:
     assert len(done("binary").combine(worse=1, size=2).members) <= 2
 
 
-def test_too_many_parameters_are_chosen_again_within_the_limit() -> None:
+def test_too_many_megabytes_are_chosen_again_within_the_limit() -> None:
     it = done("regression")
-    free = it.combine(worse=10, parameters=None)
+    free = it.combine(worse=10, megabytes=None)
     assert free.trained is not None
-    limit = free.trained.n_parameters // 2
-    tight = it.combine(worse=10, parameters=limit)
-    assert tight.trained is None or tight.trained.n_parameters <= limit
+    limit = models.megabytes(Path(free.trained.folder)) / 2
+    tight = it.combine(worse=10, megabytes=limit)
+    assert tight.trained is None or models.megabytes(Path(tight.trained.folder)) <= 1.01 * limit
     sizes = [
-        fold_model.n_parameters(folder)
+        models.megabytes(folder)
         for member in tight.members
         for folder in fold_model.models_of(it.experiment, it.results[member.proposal.number])
     ]
@@ -264,7 +264,7 @@ def test_too_many_parameters_are_chosen_again_within_the_limit() -> None:
 
 
 def test_where_nothing_is_within_the_limits_there_is_no_ensemble() -> None:
-    combined = done().combine(worse=10, parameters=1)
+    combined = done().combine(worse=10, megabytes=1e-6)
     assert combined.members == ()
     assert combined.trained is None
     assert np.isnan(combined.mean)
