@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -225,13 +224,6 @@ def megabytes(folder: Path) -> float:
     """What the files of a saved model take, in millions of bytes, without the tables' schema and example beside it."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in BESIDE_A_MODEL]
     return sum(path.stat().st_size for path in files) / 1e6
-
-
-def saved_megabytes(fitted: Fitted) -> float:
-    """What the files of a model would take, found by writing them: 10 ms, and 1 s for a forest of 30 MB."""
-    with tempfile.TemporaryDirectory(prefix="finefold-") as folder:
-        save(fitted, Path(folder))
-        return megabytes(Path(folder))
 
 
 def load(folder: Path) -> Fitted:

@@ -21,7 +21,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from tasks.model import Floats, Training, Validated, Watch, saved_megabytes, unsupported, unwatched
+from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
@@ -78,8 +78,12 @@ class Fitted:
         """Share of the decrease of impurity (it favours columns with many values)."""
         return dict(zip(self.encoder.levels.columns, self.estimator.feature_importances_.tolist(), strict=True))
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"estimator": self.estimator, "n_classes": self.n_classes}
+
     def save(self, folder: Path) -> None:
-        estimators.dump({"estimator": self.estimator, "n_classes": self.n_classes}, folder / "forest.skops")
+        estimators.dump(self.parts, folder / "forest.skops")
         (folder / "levels.json").write_text(json.dumps(self.encoder.levels.as_json(), ensure_ascii=False))
 
     @classmethod
@@ -130,7 +134,9 @@ class Forest:
         larger = max(1.0, min(self.max_leaves, n_leaves * more_drawn) / n_leaves)
         visits = sum(float(tree.n_node_samples.sum() / tree.n_node_samples[0]) for tree in trees)
         milliseconds = TREE_MILLISECONDS * len(trees) + VISIT_MILLISECONDS * visits
-        return Footprint(larger * saved_megabytes(fitted), milliseconds + fitted.encoder.levels.milliseconds)
+        milliseconds += fitted.encoder.levels.milliseconds
+        arrays, around = estimators.dumped_bytes(fitted.parts)
+        return Footprint((larger * arrays + around) / 1e6, milliseconds)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "forest")

@@ -25,7 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from tasks.model import Floats, Training, Validated, Watch, saved_megabytes, unsupported, unwatched
+from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
@@ -91,9 +91,13 @@ class Fitted:
         share = np.bincount(self.encoder.sources(), effect, len(columns)) / max(effect.sum(), 1e-300)
         return dict(zip(columns, share.tolist(), strict=True))
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"columns": self.encoder.columns, "estimator": self.estimator, "spread": self.spread,
+                "n_classes": self.n_classes}
+
     def save(self, folder: Path) -> None:
-        estimators.dump({"columns": self.encoder.columns, "estimator": self.estimator, "spread": self.spread,
-                         "n_classes": self.n_classes}, folder / "linear.skops")
+        estimators.dump(self.parts, folder / "linear.skops")
         (folder / "levels.json").write_text(json.dumps(self.encoder.levels.as_json(), ensure_ascii=False))
 
     @classmethod
@@ -141,7 +145,7 @@ class Linear:
         numbers), 5 (and 5 columns of levels), 14 (30 and 20), 6.5 (200 numbers)."""
         levels = fitted.encoder.levels
         milliseconds = 1.0 + 0.015 * len(levels.columns) + 0.35 * len(levels.levels) + levels.milliseconds
-        return Footprint(saved_megabytes(fitted), milliseconds)
+        return Footprint(sum(estimators.dumped_bytes(fitted.parts)) / 1e6, milliseconds)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "linear")
