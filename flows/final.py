@@ -31,7 +31,7 @@ def final(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Fin
     Raises:
         Refusal: where no trial's final fit holds search.megabytes.
     """
-    combined = _combined(job, experiment, tuned)
+    combined = _combined(job, experiment, tuned, budget)
     if combined is not None and combined.trained is not None:
         trained = _measured(experiment, combined.trained)
     else:
@@ -41,12 +41,12 @@ def final(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Fin
     return Final(trained, tuned, combined)
 
 
-def _combined(job: Job, experiment: Experiment, tuned: Tuned) -> Combined | None:
-    """The ensemble that was asked for, or None."""
-    ensemble = job.plan.ensemble
+def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Combined | None:
+    """The ensemble that was asked for, or None; it leaves the winner the time for its final fit."""
+    ensemble, until = job.plan.ensemble, budget.deadline(tuned.final_seconds)
     if ensemble is None:
         return None
-    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers)
+    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers, until)
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
 

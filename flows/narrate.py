@@ -83,10 +83,15 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
         "bold",
     )
-    rung = rung_of(proposal)
-    if rung != Rung():
-        judged = job.ladder.in_words(rung, job.split.n_folds)
+    n_folds, rung = job.split.n_folds, rung_of(tuned.results[proposal.number].proposal)
+    if rung_of(proposal) != Rung():
+        judged = job.ladder.in_words(rung, n_folds)
         screen.say(f"it was judged on {judged}: search.seconds did not pay for more", "yellow")
+    elif rung != Rung():
+        whole = job.ladder.in_words(Rung(None, len(tuned.winner.folds)), n_folds)
+        judged = f"it looked best on {job.ladder.in_words(rung, n_folds)} and was then judged on {whole}"
+        is_cut = len(tuned.winner.folds) < n_folds
+        screen.say(judged + ": search.seconds did not pay for more" * is_cut, "yellow" * is_cut)
 
 
 def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float]) -> None:

@@ -185,7 +185,7 @@ def _search(
             settle(planned.search, population),
             planned.space,
             planned.runner,
-            Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing),
+            Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
             n_workers=planned.n_workers,
             told=_pruning(planned.ensemble, experiment, progress.told),
         )

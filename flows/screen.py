@@ -49,7 +49,8 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     who = ", ".join(f"trial {m.proposal.number} {m.proposal.family} {m.weight:.3g}" for m in members)
     time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on one core here"
     say(f"ensemble of {len(members)} among {combined.n_candidates} trials: {who}{time_}", "bold")
-    verdict = "it is the final model" if combined.trained else "not better, so the best trial is the final model"
+    alone = "search.seconds did not pay for its models" if combined.is_cut else "not better"
+    verdict = "it is the final model" if combined.trained else f"{alone}, so the best trial is the final model"
     say(
         f"  - {metric} {_number(combined.mean)} ± {_number(combined.standard_error, 2)} over the folds, each by "
         f"weights of the other folds (by its own, too good: {_number(combined.chosen_at)}); best trial "

@@ -8,7 +8,7 @@ from statistics import stdev
 
 from tasks.evidence import Ladder
 from tasks.racing import best_of
-from tasks.records import Footprint, TrialResult, Winner
+from tasks.records import FoldScore, Footprint, TrialResult, Winner
 from tasks.refusal import Refusal
 from tasks.workspace import Experiment
 
@@ -22,9 +22,13 @@ def winner_of(experiment: Experiment, ladder: Ladder, results: Sequence[TrialRes
     best = best_of(ladder.top(results, experiment.n_folds), experiment.metric)
     if best is None:
         raise Refusal(_reason(experiment, results))
-    values = [fold.value for fold in best.folds]
-    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(experiment.growth))
+    return _judged(best, experiment.growth)
+
+
+def confirmed(winner: Winner, folds: Sequence[FoldScore], growth: float) -> Winner:
+    """The winner by its scores on all rows of these folds, in the place of those on less."""
+    whole = replace(winner.proposal, n_rows=None, n_folds=None)
+    return _judged(TrialResult(whole, tuple(folds)), growth)
 
 
 def refused(
@@ -38,6 +42,12 @@ def refused(
         else result
         for result in results
     )
+
+
+def _judged(best: TrialResult, growth: float) -> Winner:
+    values = [fold.value for fold in best.folds]
+    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
 
 
 def _reason(experiment: Experiment, results: Sequence[TrialResult]) -> str:

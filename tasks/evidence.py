@@ -19,6 +19,7 @@ from tasks.search import Space, noted_when_asked
 ETA = 4  # reduction factor, Li et al. 2020: a share of 1/ETA goes on to a rung that costs about ETA times as much
 N_TRIALS = 6  # of the first rung that the budget shall pay for, on one core and without racing
 SHARE_OF_A_TRIAL = 1 / 2  # of the budget: what a trial on all folds may take, on one core
+SHARE_OF_CONFIRMING = 1 / 3  # of the budget: what all folds of the winner may take where no trial came so far
 SHARE_OF_THE_FIT = 1 / 4  # of the budget: what the final fit on all rows may take, on one core
 LEAST_ROWS = 2_000  # of a sample: fewer say too little
 

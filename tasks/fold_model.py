@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
 from tasks import footprint
 from tasks import model as models
 from tasks.metric import METRICS
+from tasks.model import OutOfTimeError, Until
 from tasks.records import Proposal, TrialResult
 from tasks.store import remove_folder, write_file, write_folder
 from tasks.study import fold_file
@@ -28,12 +30,32 @@ def are_bagged(training: models.Training) -> bool:
     return bool(is_validated.all())
 
 
-def models_of(experiment: Experiment, result: TrialResult) -> list[Path]:
+def models_of(
+    experiment: Experiment, result: TrialResult, until: float | None = None, n_threads: int | None = None
+) -> list[Path]:
     """The folders of the models that stand for a trial in an ensemble: those of its folds, or one of all training rows.
-    A model that is not kept is fitted: the same seed gives the same model."""
+    A model that is not kept is fitted, on `n_threads` where it is of all rows: the same seed gives the same model.
+
+    until: Unix time in seconds, or None.
+
+    Raises:
+        OutOfTimeError: when a fit is not done by then; nothing of it is kept.
+    """
     if are_bagged(training_of(experiment)):
-        return [of_fold(experiment, result.proposal, fold) for fold in range(experiment.n_folds)]
-    return [_of_all_rows(experiment, result)]
+        return [of_fold(experiment, result.proposal, fold, until) for fold in range(experiment.n_folds)]
+    return [_of_all_rows(experiment, result, until, n_threads)]
+
+
+def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
+    """What fitting the models of some trials that are not kept will take on one core, as their folds had it."""
+    training = training_of(experiment)
+    if are_bagged(training):
+        folds = [(result.proposal, fold) for result in results for fold in result.folds]
+        return sum(one.seconds for proposal, one in folds if not _folder(experiment, proposal, one.fold).exists())
+    n_rows = fmean(len(train) for train, _ in training.folds)
+    missing = [result for result in results if not _all_rows(experiment, result).exists()]
+    of_a_fold = sum(fmean(fold.seconds for fold in result.folds) for result in missing)
+    return of_a_fold * len(training.y) / n_rows * experiment.growth  # more rows, and more rounds
 
 
 def keep(experiment: Experiment, proposal: Proposal, fold: int, fitted: models.Fitted) -> Path:
@@ -61,26 +83,33 @@ def milliseconds(experiment: Experiment, result: TrialResult) -> float:
     return float(json.loads(file.read_text())["milliseconds"])
 
 
-def of_fold(experiment: Experiment, proposal: Proposal, fold: int) -> Path:
+def of_fold(experiment: Experiment, proposal: Proposal, fold: int, until: float | None = None) -> Path:
     """The folder of a fold's model, fitted again where it is not kept."""
     folder = _folder(experiment, proposal, fold)
     if folder.exists():
         return folder
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
     validated = family.validate(
-        workspace, fold, proposal.hyperparameters, experiment.seed, n_rows=proposal.n_rows
+        workspace, fold, proposal.hyperparameters, experiment.seed, watch=Until(until), n_rows=proposal.n_rows
     )
     return _write(folder, validated.fitted)
 
 
-def _of_all_rows(experiment: Experiment, result: TrialResult) -> Path:
-    proposal = result.proposal
-    folder = _folder(experiment, proposal, 0).parent / "all"
+def _of_all_rows(experiment: Experiment, result: TrialResult, until: float | None, n_threads: int | None) -> Path:
+    proposal, folder, watch = result.proposal, _all_rows(experiment, result), Until(until)
     if folder.exists():
         return folder
+    watch(())
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
     rounds = result.rounds(experiment.growth)
-    return _write(folder, family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed))
+    fitted = family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed, watch, n_threads)
+    if watch.is_over:  # a final fit stays as far as it has come; a member cut in its middle has no known score
+        raise OutOfTimeError
+    return _write(folder, fitted)
+
+
+def _all_rows(experiment: Experiment, result: TrialResult) -> Path:
+    return _folder(experiment, result.proposal, 0).parent / "all"
 
 
 def _write(folder: Path, fitted: models.Fitted) -> Path:

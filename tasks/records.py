@@ -192,7 +192,7 @@ class Combined:
     mean, standard_error: the metric over the folds, each scored with weights that were chosen on the other folds.
     chosen_at: the metric on the very rows that the weights were chosen by, which is too good.
     milliseconds: what a prediction of 1,000 rows took where that was limited. Without members (none is within the
-    limits) the numbers are NaN. trained: the model, where it is used.
+    limits) the numbers are NaN. trained: the model, where it is used. is_cut: the time did not suffice for its models.
     """
 
     members: tuple[Member, ...]
@@ -202,6 +202,7 @@ class Combined:
     n_candidates: int
     milliseconds: float | None
     trained: Trained | None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)

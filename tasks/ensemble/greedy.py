@@ -35,6 +35,9 @@ class Greedy:
     megabytes: Annotated[float, Field(gt=0)] | None
     milliseconds: Annotated[float, Field(gt=0)] | None
 
+    def n_scored(self, n_candidates: int) -> int:
+        return self.bags * n_candidates * (self.rounds + 2)
+
     def weigh(self, folds: Sequence[Fold], costs: Floats, metric: str, seed: int) -> Floats:
         n = len(costs)
         able = [candidate for candidate in range(n) if self._is_within(_alone(n, candidate), costs)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,6 +110,21 @@ class Watch(Protocol):
 
 def unwatched(curve: Curve) -> None:
     """A watch that lets everything grow to its end."""
+
+
+@dataclass
+class Until:
+    """A watch that ends what grows at a time (Unix time in seconds; None: never), and counts its rounds."""
+
+    deadline: float | None
+    n_rounds: int = 0
+    is_over: bool = False
+
+    def __call__(self, curve: Curve) -> None:
+        self.n_rounds += 1
+        self.is_over = self.deadline is not None and time.time() > self.deadline
+        if self.is_over:
+            raise OutOfTimeError
 
 
 class Fitted(Protocol):

@@ -18,12 +18,13 @@ from wrapped import Uneven
 from flows.config import compose
 from flows.plan import plan, settle
 from flows.server import Server
-from flows.tune import Budget, Rules, Told, Tuned, tune
+from flows.tune import Budget, Rules, Told, Tuned, _Loop, tune
 from tasks.evidence import Ladder, Rung
 from tasks.footprint import Limits, promised
-from tasks.records import TrialResult
+from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.refusal import Refusal
 from tasks.study import opened
+from tasks.trial import run_trial
 from tasks.workspace import Experiment
 
 POPULATION = 4
@@ -341,3 +342,58 @@ def test_a_ladder_takes_no_trial_up_that_exceeds_a_limit(on_iris: Searching, som
     below = [r for r in tuned.results if r.proposal.n_rows == 20]
     assert came_up <= {str(r.proposal.hyperparameters) for r in below if r.is_feasible}
     assert not all(r.is_feasible for r in below)
+
+
+SHORT = Ladder((Rung(20, 1), Rung(40, 3)), n_rows=80)
+
+
+def test_a_winner_that_was_judged_on_less_is_judged_on_all_rows_and_folds_before_it_wins(on_iris: Searching) -> None:
+    one, four = (on_iris.run("random", f"confirmed-{n}", n_trials=8, workers=n, ladder=SHORT) for n in (1, 4))
+    assert one.winner.proposal == four.winner.proposal
+    assert (one.winner.proposal.n_rows, one.winner.proposal.n_folds) == (None, None)
+    trial = one.results[one.winner.proposal.number].proposal
+    assert (trial.n_rows, trial.hyperparameters) == (40, one.winner.proposal.hyperparameters)
+    whole = run_trial(replace(on_iris.experiment, digest="whole", folder=str(on_iris.studies / "whole")),
+                      one.winner.proposal)  # fmt: skip
+    assert one.winner.mean == whole.score
+    assert [fold.value for fold in one.winner.folds] == [fold.value for fold in whole.folds]
+    assert len(one.results) == len(on_iris.trials("confirmed-1")) == 8
+    stored = on_iris.folds("confirmed-1")
+    assert on_iris.run("random", "confirmed-1", n_trials=8, ladder=SHORT).winner == one.winner
+    assert on_iris.folds("confirmed-1") == stored
+
+
+def test_without_time_to_confirm_the_winner_stays_on_the_evidence_that_it_has(on_iris: Searching) -> None:
+    tuned = on_iris.run("random", "unconfirmed", seconds=1e-9, ladder=SHORT)
+    assert tuned.winner.proposal == tuned.results[0].proposal
+    assert tuned.winner.proposal.n_rows == 20
+
+
+def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensemble(on_iris: Searching) -> None:
+    planned = plan(compose([*FAST, "ensemble=greedy"]))
+    with opened(on_iris.studies, "budgeted", is_higher_better=False) as study:
+        here = replace(on_iris.experiment, digest="budgeted", folder=str(study.folder))
+        deadlines = {}
+        for name, ladder, ensemble, n_workers in (
+            ("alone", WHOLE, None, 2), ("combined", WHOLE, planned.ensemble, 2), ("confirmed", SHORT, None, 2),
+            ("slower", SHORT, None, 1),
+        ):  # fmt: skip
+            rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5, ensemble)
+            loop = _Loop(here, study, planned.search, planned.space, rules, ignore, n_workers)
+            rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
+            folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0) for fold in range(n_folds))
+            proposal = Proposal(0, "lightgbm", here_start(planned), rows, None if rows is None else 1)
+            loop.results.append(TrialResult(proposal, folds))
+            deadlines[name] = loop.deadline()
+        final = 60 - deadlines["alone"]
+        assert final > 1
+        # Nothing of the made-up trial's models is kept, so that its three folds of a second each must be fitted again.
+        assert deadlines["alone"] - deadlines["combined"] == pytest.approx(3 / 2, rel=0.2)
+        # Three folds of four times the rows, two at a time; and on one worker one after the other.
+        assert 60 - deadlines["confirmed"] == pytest.approx(4 * final + 2 * 4.0)
+        assert 60 - deadlines["slower"] == pytest.approx(4 * final + 3 * 4.0)
+
+
+def here_start(planned: Any) -> dict[str, Any]:
+    space = planned.space.families["lightgbm"]
+    return {**space.fixed, **space.start}
