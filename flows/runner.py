@@ -168,6 +168,10 @@ def ray(workers: int | Literal["auto"], address: str | None) -> Runner:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")    # else Ray warns of a change to come
+    if address is None:
+        # Else Ray listens on all interfaces. It reads this when it is imported, and puts the machine's own address into
+        # the place of 127.0.0.1 where that is asked for by `_node_ip_address`.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with _extra("ray"):
         from prefect_ray import RayTaskRunner
         from prefect_ray.context import remote_options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -88,6 +89,18 @@ class Searched:
             runs = client.read_task_runs(flow_run_filter=mine)
         numbers = [[int(number) for number in run.name.split("-")[1:]] for run in runs]
         return {n for ends in numbers for n in range(ends[0], ends[-1] + 1)}, {str(run.state_name) for run in runs}
+
+
+LISTENING = """
+import psutil
+from flows.runner import ray
+with ray(1, None).task_runner:
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        for one in process.net_connections("inet"):
+            if one.status == psutil.CONN_LISTEN:
+                print(one.laddr.ip)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +195,17 @@ def test_a_batch_that_the_scheduler_gave_up_on_is_begun_anew_a_few_times(
         assert there.task_runs() == (set(range(N)), {"Completed", "Crashed"})
         with pytest.raises(Refusal, match=r"trial-\d: its worker died 3 times \(KilledWorker"):
             on_iris.run("bayesian", "hopeless", *local, dies_at=10, deaths=100)
+
+
+@pytest.mark.slow
+def test_a_local_ray_listens_on_this_machine_alone(tmp_path: Path) -> None:
+    """In a process of its own, since Ray reads what it is told when it is imported."""
+    pytest.importorskip("prefect_ray", reason="needs the extra ray: make test-all")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    given: dict[str, Any] = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": True}
+    addresses = set(subprocess.run([sys.executable, "-c", LISTENING], **given).stdout.split())
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
 def test_a_scheduler_without_workers_is_refused() -> None:
