@@ -120,10 +120,10 @@ def _stored_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _
 
 
 def _run_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Watch) -> FoldRecord:
-    begun = time.perf_counter()
     training = training_of(experiment)
     family = experiment.families[proposal.family]
     workspace = workspace_of(experiment, proposal.family)
+    begun = time.perf_counter()  # what all trials share is no fold's own cost, from which a final fit's is foreseen
     validated = family.validate(
         workspace, fold, proposal.hyperparameters, experiment.seed, watch=watch, n_rows=proposal.n_rows
     )

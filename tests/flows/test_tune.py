@@ -388,7 +388,7 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
         final = 60 - deadlines["alone"]
         assert final > 1
         # Nothing of the made-up trial's models is kept, so that its three folds of a second each must be fitted again.
-        assert deadlines["alone"] - deadlines["combined"] == pytest.approx(3 / 2, rel=0.2)
+        assert deadlines["alone"] - deadlines["combined"] == pytest.approx(3 / 2, abs=0.1)
         # Three folds of four times the rows, two at a time; and on one worker one after the other.
         assert 60 - deadlines["confirmed"] == pytest.approx(4 * final + 2 * 4.0)
         assert 60 - deadlines["slower"] == pytest.approx(4 * final + 3 * 4.0)

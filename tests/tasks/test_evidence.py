@@ -54,6 +54,14 @@ def test_a_table_that_is_large_for_its_budget_begins_with_samples_and_one_fold()
     assert 2_000 <= sizes[0] < 59_200
 
 
+def test_a_whole_fold_of_a_wide_table_takes_less_than_its_rows_say() -> None:
+    found = rungs(24_000, 150, 5, 30)
+    sample = found.rungs[0].n_rows
+    assert sample is not None
+    assert 1.5 < found.scale(sample) < 0.7 * found.n_rows / sample
+    assert found.scale(None) == 1
+
+
 def test_a_larger_budget_buys_more_evidence() -> None:
     tops = [rungs(74_000, 54, 7, seconds).rungs[-1].n_rows or 59_200 for seconds in (60, 600, 6_000)]
     assert tops == sorted(tops)
