@@ -288,10 +288,10 @@ def _exists(node: DictConfig, key: str) -> bool:
     """Whether the key is there; one whose value is still `???` is, though `in` says it is not."""
     *parents, last = key.split(".")
     for parent in parents:
-        if not isinstance(node, DictConfig) or parent not in node.keys():  # noqa: SIM118
+        if not isinstance(node, DictConfig) or parent not in node.keys():  # noqa: SIM118  # see above
             return False
-        node = node._get_node(parent)  # type: ignore[assignment]
-    return isinstance(node, DictConfig) and last in node.keys()  # noqa: SIM118
+        node = node._get_node(parent)  # type: ignore[assignment]  # typed wider than a DictConfig
+    return isinstance(node, DictConfig) and last in node.keys()  # noqa: SIM118  # see above
 
 
 def _known_keys(node: DictConfig, prefix: str = "") -> list[str]:

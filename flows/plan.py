@@ -189,7 +189,8 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
 
 def settle(search: Search, population: int) -> Search:
     """The search with what was left `auto` settled: a study keeps the population that it began with."""
-    return replace(search, population=population) if getattr(search, "population", None) == "auto" else search  # type: ignore[type-var]
+    is_open = getattr(search, "population", None) == "auto"
+    return replace(search, population=population) if is_open else search  # type: ignore[type-var]  # a dataclass then
 
 
 def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, begun: float) -> Job:

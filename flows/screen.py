@@ -131,7 +131,7 @@ def summary(result: Result, page_hint: str) -> None:
         ("constant", "right"),
         ("folds", "right"),
     ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a Literal of rich
     for name, score in sorted(result.holdout.items(), key=lambda item: item[0] != metric):
         folds = f"{_number(cv['mean'])} ± {_number(cv['se'], 2)}" if name == metric else ""
         interval = f"{_number(score.low)} to {_number(score.high)}"

@@ -250,9 +250,10 @@ def load(folder: Path) -> Fitted:
     """
     try:
         family = json.loads((folder / "family.json").read_text())
-        return importlib.import_module(family["module"]).__dict__[family["name"]].load(folder)  # type: ignore[no-any-return]
+        fitted: Fitted = importlib.import_module(family["module"]).__dict__[family["name"]].load(folder)
     except (OSError, KeyError, ValueError, ImportError) as error:
         raise Refusal(f"{folder} holds no model that can be read: {error}") from error
+    return fitted
 
 
 def unsupported(family: str, asked: str, known: Sequence[str], kind: str) -> list[str]:

@@ -91,8 +91,8 @@ class Workspace:
 
     def _subset(self, rows: Rows) -> lgb.Dataset:
         subset = self.data.subset([0])
-        # `subset` itself would make a Python list of them
-        subset.used_indices = rows.astype(np.int32)  # type: ignore[assignment]
+        # `subset` itself would make a Python list of them, as which the attribute is typed
+        subset.used_indices = rows.astype(np.int32)  # type: ignore[assignment]  # see above
         return subset.construct()
 
 
