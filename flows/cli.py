@@ -135,10 +135,11 @@ def _no_collection() -> Iterator[None]:
 
 
 def _multirun(overrides: list[str]) -> int:
-    from flows import config, screen
+    from flows import screen
+    from flows.overrides import sweep
 
     rows: list[tuple[str, Any]] = []
-    combinations = config.sweep(overrides)
+    combinations = sweep(overrides)
     _refuse_all_at_once(combinations)
     for number, combination in enumerate(combinations, start=1):
         varied = [text for text in combination if text not in overrides]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from flows import config
-from flows.config import compose, sweep, with_decided
+from flows.config import compose, with_decided
+from flows.overrides import sweep
 from tasks.refusal import Refusal
 
 
