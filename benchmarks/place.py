@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from flows import server
+from flows.address import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 CREATED, STATE_SET = 4, 6  # operations of Optuna's journal: a trial was made; its state was set
 COMPLETE = 1
 KEEP = """
 from flows import server
+from flows.address import free_port
 with server.start() as kept:
     kept.wait()
     print("answers", flush=True)
@@ -107,7 +109,7 @@ def temporary() -> Iterator[Path]:
 
 def fresh(root: Path, name: str, home: Path | None = None, port: int = 0) -> Place:
     """A place that nothing ran in yet; with `home` and `port` of another place it shares that one's server."""
-    return Place(root / name, home or root / f"{name}-prefect", port or server.free_port(0))
+    return Place(root / name, home or root / f"{name}-prefect", port or free_port(0))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks import place, report
 from benchmarks.place import Place
-from flows.server import is_healthy
+from flows.address import is_healthy
 
 LIMITS = {"cold": 12.0, "second cold": 12.0, "warm": 5.0}  # seconds until the first trial
 HEADINGS = (

@@ -28,7 +28,7 @@ def run_and_drain() -> dict[str, object]:
         def work(n: int) -> int:
             return n
 
-        @flow(task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]
+        @flow(task_runner=ThreadPoolTaskRunner(max_workers=4))  # type: ignore[arg-type]  # typed for other runners
         def many() -> list[str]:
             return [str(future.task_run_id) for future in wait([work.submit(n) for n in range(N_TASK_RUNS)]).done]
 

@@ -142,8 +142,9 @@ def _no_collection() -> Iterator[None]:
 
 def _multirun(overrides: list[str]) -> int:
     from flows import config, screen, server
+    from flows.overrides import sweep
 
-    combinations = config.fitted(config.sweep(overrides))
+    combinations = config.fitted(sweep(overrides))
     with _no_collection():
         from flows.multirun import planned, run_each
     planned(combinations)
@@ -161,11 +162,12 @@ def _multirun(overrides: list[str]) -> int:
 
 def _compare(overrides: list[str]) -> int:
     from flows import config, screen
+    from flows.overrides import sweep
 
     with _no_collection():
         from flows.compare import compare
     comparison = compare(overrides, begun=BEGUN)
-    first = next(iter(config.fitted(config.sweep(overrides)).values()))
+    first = next(iter(config.fitted(sweep(overrides)).values()))
     screen.comparison(comparison, _page_hint(first))
     _print_json(asdict(comparison), first)
     return FAILED if comparison.failed else 0

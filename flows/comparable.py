@@ -7,6 +7,8 @@ from typing import Any
 
 from flows import config
 from flows.config import Composed
+from flows.overrides import key_of, sweep
+from flows.overrides import varied as varied_in
 from tasks.refusal import Refusal
 
 # What all choices share, by its path in the configuration: what would be changed with it.
@@ -32,14 +34,14 @@ def choices(overrides: Sequence[str]) -> dict[str, list[str]]:
     Raises:
         Refusal: when no key has several values, or what was typed can't be parsed.
     """
-    combinations = config.sweep(overrides)
+    combinations = sweep(overrides)
     if len(combinations) < 2:
         raise Refusal(
             "no key has several values to compare: write two or more with commas between them, such as "
             "search=random,genetic or model.lightgbm.hyperparameters.num_leaves=15,31 (names of yours in quotes)."
         )
     combinations = config.fitted(combinations)
-    if {_key(text) for text in overrides} & {"search.racing", "search.seconds"}:
+    if {key_of(text) for text in overrides} & {"search.racing", "search.seconds"}:
         return combinations
     return {name: [*texts, "search.racing=null"] for name, texts in combinations.items()}
 
@@ -50,8 +52,8 @@ def check(overrides: Sequence[str], composed: Mapping[str, Composed]) -> None:
     Raises:
         Refusal: with all faults at once.
     """
-    varied = config.varied(overrides)
-    idle = [text for text in varied if _key(text).partition(".")[0] in IDLE]
+    varied = varied_in(overrides)
+    idle = [text for text in varied if key_of(text).partition(".")[0] in IDLE]
     faults = [
         *_unlike(varied, composed.values()),
         *(f"{text} decides nothing of a result, so there is nothing to compare; give it one value." for text in idle),
@@ -66,7 +68,7 @@ def _unlike(varied: Sequence[str], composed: Any) -> Iterator[str]:
     for path, what in SHARED.items():
         if len({repr(_at(one.recorded, path)) for one in composed}) < 2:
             continue
-        own = " ".join([text for text in varied if _overlap(_key(text), path)] or varied)
+        own = " ".join([text for text in varied if _overlap(key_of(text), path)] or varied)
         yield (
             f"{own} changes {what}, so that scores could not be compared; `finefold run --multirun {own}` runs each."
         )
@@ -86,10 +88,6 @@ def _alike(composed: Mapping[str, Composed]) -> Iterator[str]:
         twin = next(other for other, its in composed.items() if its.recorded == one.recorded)
         if twin != name:
             yield f"{twin} and {name} are the same configuration; name each choice once."
-
-
-def _key(text: str) -> str:
-    return text.partition("=")[0].lstrip("+")
 
 
 def _at(node: Mapping[str, Any], path: str) -> Any:

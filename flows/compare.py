@@ -11,9 +11,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from flows import comparable, screen, server
-from flows import config as configs
 from flows.config import Composed
 from flows.multirun import Outcome, for_each, planned, run_each
+from flows.overrides import varied
 from flows.pipeline import DATA, base_of, with_frame
 from flows.plan import Decided, Plan, decide
 from flows.record import log_comparison, user
@@ -87,7 +87,7 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
         digest = digest_of({"data": ground.prepared.digest, "split": ground.split.digest, "choices": combinations})
         folder = DATA / "comparisons" / digest
         plan = next(iter(plans.values()))[1]
-        title = f"{ground.prepared.name}: {' '.join(configs.varied(overrides))}"
+        title = f"{ground.prepared.name}: {' '.join(varied(overrides))}"
         with (
             locked(folder, f"another process runs this very comparison ({folder}); wait for it."),
             _tracked(plan.tracking_uri, ground, digest, title, begun) as tracker,

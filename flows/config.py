@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -17,8 +15,6 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -26,17 +22,13 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field
 
 from flows.build import resolve, validate
-from flows.typed import SECRET_REFERENCE, is_typed_as_is, read_typed_value
+from flows.overrides import apply, is_known, key_of, sweep_values
+from flows.passwords import holds_password, keys_with_password, refuse_passwords
+from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-# User and password before an @, however the password is written; or a parameter that is named like a secret.
-PASSWORD_IN_URL = re.compile(
-    r"://[^/?#:@\s]*:[^@\s]+@|[?&;](pass\w*|pwd|\w*token|\w*secret\w*|\w*key\w*|sig\w*)=[^&;\s]+", re.IGNORECASE
-)
-SPACE = re.compile(r"model\.[^.]+\.space(\..+)?")
-REFERENCE = re.compile(r"\$\{oc\.env:[^}]*\}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +44,8 @@ class Search:
     seconds: Annotated[float, Field(gt=0)] | None
     window: Annotated[int, Field(ge=1)]
     racing: Annotated[float, Field(gt=0)] | None
+    megabytes: Annotated[float, Field(gt=0)] | None
+    milliseconds: Annotated[float, Field(gt=0)] | None
     warm_start: str | None
     sampler: dict[str, Any]
 
@@ -102,7 +96,7 @@ def compose(overrides: Sequence[str]) -> Composed:
     Raises:
         Refusal: with every fault at once: a misspelt key, choice or value, a value of the wrong type, a password.
     """
-    _refuse_passwords(_key(text) for text in overrides if _holds_password(text))
+    refuse_passwords(key_of(text) for text in overrides if holds_password(text))
     with _hydra():
         by_group, by_value, faults = _sort(overrides)
         unknown = {text: fault for text in by_group if (fault := _unknown_choice(text))}
@@ -110,11 +104,11 @@ def compose(overrides: Sequence[str]) -> Composed:
         faults += unknown.values()
         node, choices = _compose_groups(by_group)
         # Below a choice that there isn't, no key can be judged.
-        lost = {_key(text) for text in unknown}
-        by_value = [text for text in by_value if _key(text).partition(".")[0] not in lost]
-        faults += [fault for override in by_value if (fault := _apply(node, override))]
+        lost = {key_of(text) for text in unknown}
+        by_value = [text for text in by_value if key_of(text).partition(".")[0] not in lost]
+        faults += [fault for override in by_value if (fault := apply(node, override))]
     recorded = _resolve_all_but_secrets(node)
-    _refuse_passwords(_keys_with_password(recorded))  # in a YAML of the user's
+    refuse_passwords(keys_with_password(recorded))  # in a YAML of the user's
     try:
         config = _typed(recorded)
     except Refusal as refusal:
@@ -130,31 +124,6 @@ def groups() -> dict[str, list[str]]:
         return {group: _options(group) for group in _group_names()}
 
 
-def sweep(overrides: Sequence[str]) -> dict[str, list[str]]:
-    """The override lists that several values stand for, by what tells them apart: `seed=1,2 model=linear,forest` are
-    four, the first one `seed=1 model=linear`. Without several values there is one, whose name is empty.
-
-    Raises:
-        Refusal: for an override that can't be parsed, or that names a value twice.
-    """
-    combinations: list[tuple[list[str], list[str]]] = [([], [])]
-    for text in overrides:
-        values = _sweep_values(text)
-        if twice := [value for value, n in Counter(values).items() if n > 1]:
-            raise Refusal(f"{text} names {', '.join(twice)} twice; name each once.")
-        combinations = [
-            ([*name, value] if len(values) > 1 else name, [*before, value])
-            for name, before in combinations
-            for value in values
-        ]
-    return {" ".join(name): made for name, made in combinations}
-
-
-def varied(overrides: Sequence[str]) -> list[str]:
-    """The overrides that give several values, as they were typed."""
-    return [text for text in overrides if len(_sweep_values(text)) > 1]
-
-
 def fitted(combinations: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Each without the values of keys that it has not and another one has: with `model=lightgbm,linear` linear does
     without `model.lightgbm.rounds=500`. A key that none has stays, to be refused.
@@ -165,7 +134,7 @@ def fitted(combinations: Mapping[str, list[str]]) -> dict[str, list[str]]:
     unknown = {name: _keys_without_a_place(overrides) for name, overrides in combinations.items()}
     nowhere = set.intersection(*unknown.values())
     return {
-        name: [text for text in overrides if _key(text) not in unknown[name] - nowhere]
+        name: [text for text in overrides if key_of(text) not in unknown[name] - nowhere]
         for name, overrides in combinations.items()
     }
 
@@ -177,7 +146,7 @@ def _keys_without_a_place(overrides: Sequence[str]) -> set[str]:
         if any(_unknown_choice(text) for text in by_group):
             return set()  # told by `compose`, with all other faults
         node, _ = _compose_groups(by_group)
-        return {key for key in map(_key, by_value) if not _is_known(node, key)}
+        return {key for key in map(key_of, by_value) if not is_known(node, key)}
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -191,7 +160,7 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 def with_decided(overrides: Sequence[str], decided: Mapping[str, str]) -> list[str]:
     """The overrides with each `auto` replaced by what was decided for it (`{"folds": "stratified"}`)."""
-    kept = [text for text in overrides if _key(text) not in decided]
+    kept = [text for text in overrides if key_of(text) not in decided]
     return [*kept, *(f"{key}={value}" for key, value in decided.items())]
 
 
@@ -265,13 +234,9 @@ def _sort(overrides: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     return by_group, by_value, faults
 
 
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
-
-
 def _unknown_choice(text: str) -> str | None:
-    group, options = _key(text), _options(_key(text))
-    if len(_sweep_values(text)) > 1:
+    group, options = key_of(text), _options(key_of(text))
+    if len(sweep_values(text)) > 1:
         return f"{text}: several values need `finefold compare` or `finefold run --multirun`."
     for choice in _chosen(text):
         if choice not in options and choice != "null":
@@ -296,96 +261,6 @@ def _compose_groups(by_group: Sequence[str]) -> tuple[DictConfig, dict[str, Any]
     OmegaConf.set_readonly(node, False)
     del node["hydra"]
     return node, {**choices, "model": [str(name) for name in node.get("model") or {}]}
-
-
-def _apply(node: DictConfig, text: str) -> str | None:
-    """Puts one value where its key is; a fault where there is no such key or the value can't be parsed.
-
-    Hydra would merge a mapping into a mapping and refuse a list in its place; a search space is replaced as a
-    whole instead, so that `space.num_leaves=[15,31]` takes the place of a range.
-    """
-    key = _key(text)
-    is_space = bool(SPACE.fullmatch(key))
-    if not _is_known(node, key):
-        known = _known_keys(node)
-        return f"there is no key {key!r}{did_you_mean(key, known)} `finefold run --cfg job` shows all keys."
-    try:
-        value = read_typed_value(key, text.partition("=")[2]) if is_typed_as_is(key) else _parsed(text).value()
-        OmegaConf.update(node, key, value, merge=not is_space)
-    except (HydraException, OmegaConfBaseException) as error:
-        return f"{text!r} can't be read: {' '.join(str(error).split())}. Put quotes around special characters."
-    return None
-
-
-def _parsed(text: str) -> Override:
-    override = OverridesParser.create().parse_override(text)
-    if override.is_sweep_override():
-        raise HydraException(
-            f"several values for {override.key_or_group} need `finefold compare` or `finefold run --multirun`"
-        )
-    return override
-
-
-def _is_known(node: DictConfig, key: str) -> bool:
-    """Whether a value may be put there; a hyperparameter that its family searches nowhere may be added to its space."""
-    return _exists(node, key) or (bool(SPACE.fullmatch(key)) and _exists(node, key.rpartition(".")[0]))
-
-
-def _exists(node: DictConfig, key: str) -> bool:
-    """Whether the key is there; one whose value is still `???` is, though `in` says it is not."""
-    *parents, last = key.split(".")
-    for parent in parents:
-        if not isinstance(node, DictConfig) or parent not in node.keys():  # noqa: SIM118
-            return False
-        node = node._get_node(parent)  # type: ignore[assignment]
-    return isinstance(node, DictConfig) and last in node.keys()  # noqa: SIM118
-
-
-def _known_keys(node: DictConfig, prefix: str = "") -> list[str]:
-    keys = []
-    for name in map(str, node):
-        keys.append(f"{prefix}{name}")
-        child = node._get_node(name)
-        if isinstance(child, DictConfig) and not child._is_none():
-            keys += _known_keys(child, f"{prefix}{name}.")
-    return keys
-
-
-def _sweep_values(text: str) -> list[str]:
-    key, _, raw = text.partition("=")
-    if is_typed_as_is(key.lstrip("+~")) and not raw.startswith(("'", '"')):
-        return [text]
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException as error:
-        raise Refusal(f"{text!r} can't be read: {' '.join(str(error).split())}") from error
-    if not override.is_sweep_override():
-        return [text]
-    if is_typed_as_is(key.lstrip("+~")):
-        return [f"{key}={getattr(value, 'text', value)}" for value in override.sweep_iterator()]
-    return [f"{key}={value}" for value in override.sweep_string_iterator()]
-
-
-def _holds_password(text: str) -> bool:
-    return bool(PASSWORD_IN_URL.search(REFERENCE.sub("", text)))
-
-
-def _refuse_passwords(keys: Iterable[str]) -> None:
-    faults = [
-        f"{key} holds a password. It would be stored with the run. Put the value into an environment variable and "
-        f"write {key}='${{oc.env:NAME}}'; rotate the password if this was sent to a server."
-        for key in keys
-    ]
-    if faults:
-        raise Refusal(*faults)
-
-
-def _keys_with_password(value: Any, key: str = "") -> list[str]:
-    """The dotted keys of all texts below a node that hold a password."""
-    if isinstance(value, str):
-        return [key] if _holds_password(value) else []
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [found for name, item in items for found in _keys_with_password(item, f"{key}.{name}".lstrip("."))]
 
 
 def _resolve_all_but_secrets(node: DictConfig) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from flows.plan import Job
 from flows.tune import Tuned
 from tasks.evidence import Rung, rung_of
 from tasks.racing import likely_gain
-from tasks.records import Trained
+from tasks.records import Trained, Winner
 from tasks.search.grid import Grid
+from tasks.workspace import Experiment
 
 LONG_MINUTES = 2
 
@@ -77,14 +78,20 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
     )
     also = f", {counts.reused} reused" * bool(counts.reused) + f", {counts.failed} failed" * bool(counts.failed)
     also += f", {counts.stopped_early} ended early" * bool(counts.stopped_early)
+    also += f", {counts.over_limits} over the limits" * bool(counts.over_limits)
     screen.say(
         f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
         "bold",
     )
-    rung = rung_of(proposal)
-    if rung != Rung():
-        judged = job.ladder.in_words(rung, job.split.n_folds)
+    n_folds, rung = job.split.n_folds, rung_of(tuned.results[proposal.number].proposal)
+    if rung_of(proposal) != Rung():
+        judged = job.ladder.in_words(rung, n_folds)
         screen.say(f"it was judged on {judged}: search.seconds did not pay for more", "yellow")
+    elif rung != Rung():
+        whole = job.ladder.in_words(Rung(None, len(tuned.winner.folds)), n_folds)
+        judged = f"it looked best on {job.ladder.in_words(rung, n_folds)} and was then judged on {whole}"
+        is_cut = len(tuned.winner.folds) < n_folds
+        screen.say(judged + ": search.seconds did not pay for more" * is_cut, "yellow" * is_cut)
 
 
 def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float]) -> None:
@@ -99,8 +106,31 @@ def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float
 
 
 def say_what_was_fitted(trained: Trained) -> None:
+    changed = ""
     if trained.changed and trained.rounds is not None:
-        changed = ", ".join(f"{key} {screen.short(value)}" for key, value in trained.changed.items())
-        screen.say(f"final fit on all training rows: {changed}, {trained.rounds:,} rounds")
+        values = ", ".join(f"{key} {screen.short(value)}" for key, value in trained.changed.items())
+        changed = f"final fit on all training rows: {values}, {trained.rounds:,} rounds; "
+    if (comes_to := trained.footprint) is not None:
+        changed += f"{comes_to.megabytes:.3g} MB, {comes_to.milliseconds:.3g} ms per 1,000 rows on one core"
+    screen.say(changed)
     if trained.note:
         screen.say(trained.note, "yellow")
+
+
+def say_what_is_too_large(experiment: Experiment, winner: Winner, excess: dict[str, float]) -> None:
+    screen.say(
+        f"the final fit of trial {winner.proposal.number} comes to {experiment.limits.described(excess)}, more than "
+        "its folds promised; the next best trial takes its place",
+        "yellow",
+    )
+
+
+def say_what_is_too_slow(experiment: Experiment, trained: Trained) -> None:
+    """Which is no reason to take another trial: a clock must not decide who wins."""
+    excess = experiment.limits.excess(trained.footprint)
+    if excess.get("milliseconds", 0.0) > 0:
+        screen.say(
+            f"the final model is slower here than its trial was counted to be, {experiment.limits.described(excess)}; "
+            "a lower search.milliseconds finds a faster one",
+            "yellow",
+        )

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 from optuna.trial import FrozenTrial
@@ -22,17 +21,18 @@ from prefect.runtime import flow_run
 
 from flows import config as configs
 from flows import narrate, screen, server
+from flows.address import is_healthy
 from flows.build import resolve
+from flows.experiment import experiment_of, identity
+from flows.final import final
 from flows.plan import Job, Plan, decide, job_of, plan, settle
 from flows.progress import Progress
-from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
+from flows.record import described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
 from flows.tune import Budget, Rules, Told, Tuned, tune
 from flows.warm_start import FAMILIES
 from tasks import fold_model, registry, tracking
-from tasks.combine import combine
 from tasks.ensemble import Ensemble
 from tasks.evaluate import evaluate
-from tasks.finetune import finetune
 from tasks.metric import METRICS
 from tasks.prepare import prepare
 from tasks.records import Combined, Evaluation, Registered, Result, Seconds, TrialResult
@@ -74,7 +74,7 @@ def run(
     overrides = with_frame(overrides, frame)
     plan(configs.compose(overrides))
     with running or server.start() as running:
-        if not server.is_healthy(running.api_url):
+        if not is_healthy(running.api_url):
             # Importing MLflow takes two to three seconds, which pass while a cold server starts. Beside a warm one
             # it would only compete with the first trials' preparation (2.2 s became 5.2).
             threading.Thread(target=tracking.preload, name="finefold-import", daemon=True).start()
@@ -135,7 +135,7 @@ def pipeline(overrides: list[str]) -> Result:
     job = job_of(planned, decided, prepared, divided, begun)
     narrate.say_what_was_found(job, base)
 
-    digest = digest_of(_identity(job, base))
+    digest = digest_of(identity(job, base))
     higher, anew = METRICS[decided.metric].is_higher_better, config.resume == "never"
     with (
         opened(DATA / "studies", digest, is_higher_better=higher, anew=anew) as study,
@@ -143,16 +143,13 @@ def pipeline(overrides: list[str]) -> Result:
     ):
         take_over(study)
         study.remember(FAMILIES, list(planned.space.families))
-        experiment = _experiment(job, study, digest, base)
+        experiment = experiment_of(job, study, digest, base)
         budget = Budget(time.time(), config.search.seconds, planned.n_workers)
         tuned, searched = _search(job, experiment, study, tracking_, budget)
         narrate.say_what_won(job, tuned)
         narrate.say_what_more_would_buy(job, tuned, searched)
-        combined = _combined(job, experiment, tuned)
-        trained = (combined and combined.trained) or finetune(
-            experiment, prepared, tuned.winner, budget.n_threads, tuned.until
-        )
-        narrate.say_what_was_fitted(trained)
+        ended = final(job, experiment, tuned, budget)
+        tuned, combined, trained = ended.tuned, ended.combined, ended.trained
         evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
@@ -210,7 +207,7 @@ def _search(
             settle(planned.search, population),
             planned.space,
             planned.runner,
-            Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing),
+            Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
             n_workers=planned.n_workers,
             told=_pruning(planned.ensemble, experiment, progress.told),
         )
@@ -231,16 +228,6 @@ def _pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> T
         fold_model.prune(experiment, results, ensemble.candidates)
 
     return prune
-
-
-def _combined(job: Job, experiment: Experiment, tuned: Tuned) -> Combined | None:
-    """The ensemble that was asked for, or None."""
-    ensemble = job.plan.ensemble
-    if ensemble is None:
-        return None
-    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers)
-    screen.say_ensemble(combined, tuned.winner, experiment.metric)
-    return combined
 
 
 @contextmanager
@@ -282,52 +269,6 @@ def _tracked(job: Job, study: Study) -> Iterator[Future[Tracker]]:
                 raise error
         with tracking.refusing(job.plan.tracking_uri):
             future.result().finish()
-
-
-def _identity(job: Job, base: Path | None) -> dict[str, Any]:
-    """All that decides a study's result; not its budget, workers, output or tracking."""
-    config = job.decided.composed.config
-    is_grid = str(config.search.sampler.get("_target_", "")).startswith("tasks.search.grid.")
-    families = {
-        name: {key: value for key, value in node.items() if is_grid or key != "grid"}
-        for name, node in config.model.items()
-    }
-    return {
-        "data": job.prepared.digest,
-        "problem": asdict(job.prepared.problem),
-        "split": job.split.digest,
-        "folds": config.folds,
-        "families": families,
-        "loss": config.loss,
-        "metric": job.decided.metric,
-        "sampler": config.search.sampler,
-        "window": config.search.window,
-        "racing": config.search.racing,
-        "evidence": [asdict(rung) for rung in job.ladder.rungs],
-        "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},
-        **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
-        "base": None if base is None else tracking.digest(base),
-        "seed": config.seed,
-        "versions": {name: version(name) for name in VERSIONS},
-    }
-
-
-def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:
-    return Experiment(
-        digest=f"{digest}-{study.folder.name}",
-        folder=str(study.folder.resolve()),
-        split=str(Path(job.split.folder).resolve()),
-        problem=job.prepared.problem,
-        families=job.families,
-        loss=job.decided.loss,
-        metric=job.decided.metric,
-        base=None if base is None else str(base.resolve()),
-        seed=job.decided.composed.config.seed,
-        n_folds=job.split.n_folds,
-        growth=job.split.growth,
-        n_threads=1,
-        keep_models=job.plan.ensemble is not None,
-    )
 
 
 def _result(

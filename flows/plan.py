@@ -24,6 +24,7 @@ from tasks import registry, tracking
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
 from tasks.folds import Splitter
+from tasks.footprint import Limits
 from tasks.loss import Loss
 from tasks.model import Model
 from tasks.records import Prepared, Problem, Roles, Split
@@ -52,6 +53,7 @@ class Plan:
     search: Search
     n_trials: int
     ensemble: Ensemble | None
+    limits: Limits
     runner: Runner
     tracking_uri: str | None
 
@@ -112,7 +114,8 @@ def plan(composed: Composed) -> Plan:
         if family is not None
     }
     search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
-    ensemble = attempt(lambda: _ensemble(config.ensemble, allowed))
+    limits = Limits(config.search.megabytes, config.search.milliseconds)
+    ensemble = attempt(lambda: _ensemble(config.ensemble, limits, allowed))
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:
@@ -155,6 +158,7 @@ def plan(composed: Composed) -> Plan:
         search,
         n_trials,
         ensemble,
+        limits,
         runner,
         tracking_uri,
     )
@@ -185,7 +189,8 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
 
 def settle(search: Search, population: int) -> Search:
     """The search with what was left `auto` settled: a study keeps the population that it began with."""
-    return replace(search, population=population) if getattr(search, "population", None) == "auto" else search  # type: ignore[type-var]
+    is_open = getattr(search, "population", None) == "auto"
+    return replace(search, population=population) if is_open else search  # type: ignore[type-var]  # a dataclass then
 
 
 def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, begun: float) -> Job:
@@ -254,9 +259,14 @@ def _warm_settings(
     return warm_start(asked.warm_start, families, STUDIES, tracking_uri)
 
 
-def _ensemble(node: dict[str, Any], allowed: Sequence[str]) -> Ensemble | None:
-    ensemble: Ensemble | None = build(node, "ensemble", allowed) if "_target_" in node else None
-    return ensemble
+def _ensemble(node: dict[str, Any], limits: Limits, allowed: Sequence[str]) -> Ensemble | None:
+    """The ensemble, within the limits of the final model too."""
+    if "_target_" not in node:
+        return None
+    ensemble: Ensemble = build(node, "ensemble", allowed)
+    own = {key: getattr(ensemble, key) for key in limits.known}
+    least = {key: limit if own[key] is None else min(limit, own[key]) for key, limit in limits.known.items()}
+    return replace(ensemble, **least)  # type: ignore[type-var]  # a Protocol that dataclasses fill
 
 
 def _search(node: dict[str, Any], trials: int, allowed: Sequence[str]) -> Search:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any, Self
 from uuid import UUID
@@ -14,6 +15,7 @@ from prefect.artifacts import create_progress_artifact, create_table_artifact, u
 
 from flows.screen import TrialProgress
 from tasks.evidence import Ladder
+from tasks.footprint import promised
 from tasks.metric import better
 from tasks.racing import best_of
 from tasks.records import TrialResult
@@ -62,6 +64,8 @@ class Progress:
             self._tracker.result()
         number_of_generation = generation(trial)
         tags = {} if number_of_generation is None else {"finefold.generation": str(number_of_generation)}
+        if (comes_to := promised(result.folds)) is not None:
+            tags |= {f"finefold.{key}": f"{value:.4g}" for key, value in asdict(comes_to).items()}
         self._trial_log.put(result, tags)
         if result.error is None:
             self._n_saved += (result.proposal.n_folds or self._n_folds) - len(result.folds)
@@ -79,6 +83,7 @@ class Progress:
         if self._artifact is not None:
             update_progress_artifact(self._artifact, 100.0)
         whole = (row for row in self._rows if row[self._metric] is not None and not row["stopped early"])
+        whole = (row for row in whole if not row.get("over the limits"))
         ranked = sorted(whole, key=lambda row: row[self._metric])
         if ranked and better(self._metric, ranked[-1][self._metric], ranked[0][self._metric]):
             ranked.reverse()
@@ -102,6 +107,7 @@ def _row(result: TrialResult, metric: str) -> dict[str, Any]:
         metric: None if result.error else result.score,
         "folds": len(result.folds),
         "stopped early": result.estimate is not None,
+        **({"over the limits": not result.is_feasible} if result.excess else {}),
         "seconds": round(result.seconds, 2),
         **chosen,
     }

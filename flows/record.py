@@ -121,6 +121,7 @@ def log_what_came_out(
     tracker: Tracker, job: Job, tuned: Tuned, combined: Combined | None, trained: Trained, evaluation: Evaluation
 ) -> None:
     winner, metric = tuned.winner, job.decided.metric
+    comes_to = {} if trained.footprint is None else asdict(trained.footprint)
     if combined is not None and combined.members:
         tracker.json(described(combined), "ensemble.json")
         tracker.metrics(
@@ -147,6 +148,7 @@ def log_what_came_out(
             f"cv_{metric}_se": winner.standard_error,
             "parameters_learned": trained.n_parameters,
             **({} if trained.rounds is None else {"rounds": trained.rounds}),
+            **{f"model_{key}": value for key, value in comes_to.items()},
             **{f"trials_{key}": n for key, n in asdict(tuned.counts).items()},
             **{f"holdout_{name}": score.value for name, score in evaluation.scores.items()},
             **{f"holdout_{name}_low": score.low for name, score in evaluation.scores.items()},

@@ -7,14 +7,10 @@ import functools
 import logging
 import multiprocessing
 import os
-import re
-import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 from uuid import UUID
 
@@ -29,6 +25,7 @@ from prefect.states import Completed, Crashed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import screen
+from flows.cluster import QUIET_RAY, check_count_is_auto, look_at_dask, look_at_ray
 from flows.drain import unrecorded, wait_for
 from tasks.refusal import Refusal
 
@@ -36,10 +33,8 @@ T = TypeVar("T")
 
 SHARE = 0.025   # of a trial's time that a task run's own cost may take before trials share one
 N_LOST = 3      # workers that one batch of trials may lose, beyond the retries of Dask (3) and Ray (3) themselves
-ANSWER_SECONDS = 3
 REPORT_SECONDS = 15
 GUARD = "Worker processes import the script that starts them: call run() under `if __name__ == '__main__':` there."
-QUIET_RAY: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
 
 
 @dataclass(frozen=True)
@@ -152,8 +147,8 @@ def dask(workers: int | Literal["auto"], address: str | None) -> Runner:
         Runner, is_elsewhere=True, fixed_seconds=0.1, lost=(KilledWorker, CrashedRun), gone=(FutureCancelledError,)
     )
     if address is not None:
-        _check_count_is_auto(workers)
-        return of_dask(DaskTaskRunner(address=address), _look_at_dask(address))
+        check_count_is_auto(workers)
+        return of_dask(DaskTaskRunner(address=address), look_at_dask(address))
     _check_guard("dask")
     cluster = {
         "n_workers": count(workers),
@@ -174,6 +169,10 @@ def ray(workers: int | Literal["auto"], address: str | None) -> Runner:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")    # else Ray warns of a change to come
+    if address is None:
+        # Else Ray listens on all interfaces. It reads this when it is imported, and puts the machine's own address into
+        # the place of 127.0.0.1 where that is asked for by `_node_ip_address`.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with _extra("ray"):
         from prefect_ray import RayTaskRunner
         from prefect_ray.context import remote_options
@@ -186,8 +185,8 @@ def ray(workers: int | Literal["auto"], address: str | None) -> Runner:
         options=functools.partial(remote_options, max_retries=3),
     )
     if address is not None:
-        _check_count_is_auto(workers)
-        return of_ray(RayTaskRunner(address, QUIET_RAY), _look_at_ray(address))
+        check_count_is_auto(workers)
+        return of_ray(RayTaskRunner(address, QUIET_RAY), look_at_ray(address))
     local = {
         "num_cpus": count(workers),
         "include_dashboard": False,
@@ -241,66 +240,9 @@ def _extra(name: str) -> Iterator[None]:
         raise Refusal(f'runner={name} needs more packages ({error}): pip install "finefold[{name}]"') from error
 
 
-def _check_count_is_auto(workers: int | str) -> None:
-    if workers != "auto":
-        raise Refusal(f"runner.workers={workers}: the cluster at runner.address has the workers it has; leave it out.")
-
-
 def _check_guard(name: str) -> None:
     """Worker processes import the main script first; one that runs the search without a guard would begin anew."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise Refusal(f"runner={name} starts processes. {GUARD}")
 
 
-def _check_answers(address: str, schemes: tuple[str, ...], remedy: str) -> None:
-    """Dask's and Ray's servers both speak first, so that a stranger's port is known by its silence; their own clients
-    wait up to minutes for either."""
-    match = re.fullmatch(rf"(?:({'|'.join(schemes)})://)?([\w.-]+|\[[0-9a-fA-F:]+\]):(\d{{1,5}})", address)
-    if match is None:
-        raise Refusal(f"runner.address={address} is no address; write {schemes[0]}://HOST:PORT.")
-    try:
-        with socket.create_connection((match[2].strip("[]"), int(match[3])), ANSWER_SECONDS) as connection:
-            connection.settimeout(ANSWER_SECONDS)
-            reason = "" if match[1] == "tls" or connection.recv(1) else "it hung up"
-    except (OSError, OverflowError) as error:
-        reason = str(error)
-    if reason:
-        raise Refusal(f"runner.address={address} does not answer ({reason}); {remedy}.")
-
-
-def _look_at_dask(address: str) -> int:
-    """The number of threads of the workers at an address, all of which see the current folder."""
-    from distributed import Client
-
-    _check_answers(address, ("tcp", "tls"), "start one by `dask scheduler`, or leave it out for a local cluster")
-    try:
-        client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise Refusal(f"runner.address={address} can't be used: {error}") from error
-    with client, tempfile.NamedTemporaryFile(prefix=".finefold-", dir=Path.cwd()) as marker:
-        n_threads = int(sum(client.nthreads().values()))
-        if not n_threads:
-            raise Refusal(f"runner.address={address} has no worker; start some by `dask worker {address}`.")
-        blind = [worker for worker, sees in client.run(os.path.exists, marker.name).items() if not sees]
-        if blind:
-            raise Refusal(
-                f"runner.address={address}: its worker {blind[0]} does not see {Path.cwd()}; run in a folder that all "
-                "workers share, by the same path."
-            )
-    return n_threads
-
-
-@functools.cache    # connecting takes a second
-def _look_at_ray(address: str) -> int:
-    """The number of cores of the cluster at an address."""
-    import ray as library
-
-    _check_answers(address, ("ray",), "start one by `ray start --head`, or leave it out for a local Ray")
-    try:
-        library.init(address, **QUIET_RAY)
-        return int(library.cluster_resources()["CPU"])
-    except (ConnectionError, RuntimeError) as error:
-        hint = "If it wants a token, export RAY_AUTH_MODE=token."
-        raise Refusal(f"runner.address={address} can't be used: {error}. {hint}") from error
-    finally:
-        library.shutdown()

@@ -42,16 +42,17 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     """Who is in the ensemble, how it scored beside the best trial alone, and which of the two is the final model."""
     if not combined.members:
         say(
-            "no ensemble: it needs two folds, and trials judged on all rows and folds and within ensemble.parameters "
+            "no ensemble: it needs two folds, and trials judged on all rows and folds and within ensemble.megabytes "
             "and ensemble.milliseconds",
             "yellow",
         )
         return
     members = sorted(combined.members, key=lambda member: -member.weight)
     who = ", ".join(f"trial {m.proposal.number} {m.proposal.family} {m.weight:.3g}" for m in members)
-    time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on this machine"
+    time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on one core here"
     say(f"ensemble of {len(members)} among {combined.n_candidates} trials: {who}{time_}", "bold")
-    verdict = "it is the final model" if combined.trained else "not better, so the best trial is the final model"
+    alone = "search.seconds did not pay for its models" if combined.is_cut else "not better"
+    verdict = "it is the final model" if combined.trained else f"{alone}, so the best trial is the final model"
     say(
         f"  - {metric} {_number(combined.mean)} ± {_number(combined.standard_error, 2)} over the folds, each by "
         f"weights of the other folds (by its own, too good: {_number(combined.chosen_at)}); best trial "
@@ -132,7 +133,7 @@ def summary(result: Result, page_hint: str) -> None:
         ("constant", "right"),
         ("folds", "right"),
     ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a Literal of rich
     for name, score in sorted(result.holdout.items(), key=lambda item: item[0] != metric):
         folds = f"{_number(cv['mean'])} ± {_number(cv['se'], 2)}" if name == metric else ""
         interval = f"{_number(score.low)} to {_number(score.high)}"

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
 from flows.runner import Runner, Submitted
-from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
+from flows.winner import confirmed, winner_of
+from tasks.combine import seconds as combining_seconds
+from tasks.ensemble import Ensemble
+from tasks.evidence import SHARE_OF_CONFIRMING, Ladder, Rung, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
 from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
-from tasks.refusal import Refusal
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
-from tasks.trial import Entry, run_trial, run_trials
+from tasks.trial import Entry, confirm, run_trial, run_trials
 from tasks.workspace import Experiment
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search gave: its winner, how its trials went, every result in the order of its trial, and until when
-    (Unix time in seconds) the final fit may take."""
+    """What a search gave: its winner, how its trials went, every result in the order of its trial, and the seconds that
+    the final fit will take on one thread."""
 
     winner: Winner
     counts: TrialCounts
     results: tuple[TrialResult, ...]
-    until: float | None
+    final_seconds: float
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,10 @@ class Budget:
         """Unix time in seconds."""
         return None if self.seconds is None else self.begun + self.seconds
 
-    def deadline(self, final_seconds: float) -> float | None:
-        """When the search must end so that a final fit of so many seconds on one thread can follow."""
-        return None if self.end is None else self.end - final_seconds / self._speed
+    def deadline(self, final_seconds: float, more_seconds: float = 0.0) -> float | None:
+        """When the search must end so that a final fit of so many seconds on one thread can follow, and before it what
+        takes `more_seconds`."""
+        return None if self.end is None else self.end - final_seconds / self._speed - more_seconds
 
     def until(self, final_seconds: float) -> float | None:
         """When that fit is cut short: at the end of the budget, or, where the search took too long, once it has had
@@ -70,13 +74,15 @@ class Told(Protocol):
 @dataclass(frozen=True)
 class Rules:
     """How the search goes: at most so many trials, of which `window` are out at a time; the `budget` of time; the
-    `ladder` of evidence; and how clearly worse a trial must be to lose its race, see `Race.z` (None: none does)."""
+    `ladder` of evidence; how clearly worse a trial must be to lose its race, see `Race.z` (None: none does); and the
+    `ensemble` for which time is kept."""
 
     n_trials: int
     window: int
     budget: Budget
     ladder: Ladder
     racing: float | None
+    ensemble: Ensemble | None = None
 
 
 def tune(
@@ -97,16 +103,16 @@ def tune(
     `told` is called for every trial in order, the reused ones first.
 
     Raises:
-        Refusal: when every trial failed, with the reason of the first.
+        Refusal: when no trial can win, see `winner_of`.
     """
-    loop = _Loop(experiment, study, search, space, rules, told)
+    loop = _Loop(experiment, study, search, space, rules, told, n_workers)
     loop.reuse()
     n_reused = len(loop.results)
     with runner:
         _run(loop, runner, max(1, rules.window // n_workers))
+        winner = _confirm(loop, runner, winner_of(experiment, rules.ladder, loop.results))
     counts = _count(loop.results, rules.n_trials, n_reused)
-    winner = _winner(experiment, rules.ladder, loop.results)
-    return Tuned(winner, counts, tuple(loop.results), rules.budget.until(loop.final_seconds()))
+    return Tuned(winner, counts, tuple(loop.results), loop.final_seconds())
 
 
 @dataclass
@@ -117,6 +123,7 @@ class _Loop:
     space: Space
     rules: Rules
     told: Told
+    n_workers: int
 
     def __post_init__(self) -> None:
         self.results: list[TrialResult] = []
@@ -165,9 +172,34 @@ class _Loop:
         self.results.append(result)
         self.told(result, trial, is_reused=is_reused)
 
+    @property
+    def best(self) -> TrialResult | None:
+        return best_of(self.rules.ladder.top(self.results, self.experiment.n_folds), self.experiment.metric)
+
+    def deadline(self) -> float | None:
+        """When asking ends, so that there is time for what comes after."""
+        budget = self.rules.budget
+        if budget.seconds is None:
+            return None
+        confirming = min(self._confirming_seconds(), SHARE_OF_CONFIRMING * budget.seconds)
+        return budget.deadline(self.final_seconds(), confirming + self.combining_seconds())
+
+    def combining_seconds(self) -> float:
+        """What an ensemble of the trials so far will take."""
+        ensemble = self.rules.ensemble
+        return 0.0 if ensemble is None else combining_seconds(self.experiment, ensemble, self.results, self.n_workers)
+
+    def _confirming_seconds(self) -> float:
+        """What all folds of the best trial so far will take, on all their rows, where it was judged on less."""
+        best = self.best
+        if best is None or rung_of(best.proposal) == Rung():
+            return 0.0
+        n_at_a_time = math.ceil(self.experiment.n_folds / self.n_workers)
+        return n_at_a_time * fmean(fold.seconds for fold in best.folds) * self.rules.ladder.scale(best.proposal.n_rows)
+
     def final_seconds(self) -> float:
         """What the final fit will take on one thread, as the folds of the best trial so far have it."""
-        best = best_of(self.rules.ladder.top(self.results, self.experiment.n_folds), self.experiment.metric)
+        best = self.best
         if best is None:
             return 0.0
         fold = fmean(fold.seconds for fold in best.folds)
@@ -183,7 +215,7 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
     asked, n_trials = len(loop.results), loop.rules.n_trials
     is_short = False
     while True:
-        deadline = loop.rules.budget.deadline(loop.final_seconds())
+        deadline = loop.deadline()
         while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
             room = min(n_trials, len(loop.results) + loop.rules.window) - asked
             n = min(n_shared, n_trials - asked) if is_short else 1
@@ -201,6 +233,22 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
             if not result.was_cut and len(loop.results) == result.proposal.number:
                 loop.tell(result)
                 is_short = result.seconds < runner.short_seconds
+
+
+def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> Winner:
+    """The winner judged on all rows and folds, or as many folds as there is time for: no trial of the study, so that
+    the clock decides nothing of these; the folds are kept for one that comes to them."""
+    if rung_of(winner.proposal) == Rung():
+        return winner
+    whole = replace(winner.proposal, n_rows=None, n_folds=None)
+    deadline = loop.rules.budget.deadline(loop.final_seconds(), loop.combining_seconds())
+    out = []
+    for fold in loop.experiment.order:
+        task = confirm.with_options(task_run_name=f"confirm-{whole.number}-fold-{fold}")
+        given = {"experiment": loop.experiment, "proposal": whole, "fold": fold, "deadline": deadline}
+        out.append(runner.submit(task, given))
+    found = sorted((score for one in out if (score := one.result()) is not None), key=lambda score: score.fold)
+    return confirmed(winner, found, loop.experiment.growth) if found else winner
 
 
 def _is_over(loop: _Loop, deadline: float | None) -> bool:
@@ -235,14 +283,5 @@ def _count(results: Sequence[TrialResult], requested: int, n_reused: int) -> Tri
         failed=n_failed,
         stopped_early=sum(result.estimate is not None for result in results),
         reused=n_reused,
+        over_limits=sum(not result.is_feasible for result in results),
     )
-
-
-def _winner(experiment: Experiment, ladder: Ladder, results: Sequence[TrialResult]) -> Winner:
-    best = best_of(ladder.top(results, experiment.n_folds), experiment.metric)
-    if best is None:
-        reason = next((result.error for result in results if result.error), "no trial was finished in time")
-        raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")
-    values = [fold.value for fold in best.folds]
-    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(experiment.growth))

@@ -8,17 +8,18 @@ order, never from the clock: the same seed and budget give the same trials on an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.model import Model
 from tasks.records import Proposal, TrialResult
-from tasks.search import Space
+from tasks.search import Space, noted_when_asked
 
 ETA = 4  # reduction factor, Li et al. 2020: a share of 1/ETA goes on to a rung that costs about ETA times as much
 N_TRIALS = 6  # of the first rung that the budget shall pay for, on one core and without racing
 SHARE_OF_A_TRIAL = 1 / 2  # of the budget: what a trial on all folds may take, on one core
+SHARE_OF_CONFIRMING = 1 / 3  # of the budget: what all folds of the winner may take where no trial came so far
 SHARE_OF_THE_FIT = 1 / 4  # of the budget: what the final fit on all rows may take, on one core
 LEAST_ROWS = 2_000  # of a sample: fewer say too little
 
@@ -33,14 +34,18 @@ class Rung:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The rungs, the cheapest first. One rung on all rows and folds is a search as it always was."""
+    """The rungs, the cheapest first. One rung on all rows and folds is a search as it always was.
+
+    n_rows: training rows of a fold, unsampled. times: how many times as long as a sample of so many a whole fold takes.
+    """
 
     rungs: tuple[Rung, ...] = (Rung(),)
-    n_rows: int = 0  # training rows of a fold, unsampled
+    n_rows: int = 0
+    times: Mapping[int, float] = field(default_factory=dict)
 
     def scale(self, n_rows: int | None) -> float:
-        """How many times as many rows a whole fold has as the sample."""
-        return 1.0 if n_rows is None else self.n_rows / n_rows
+        """How many times as long a whole fold takes as one on so large a sample."""
+        return 1.0 if n_rows is None else self.times.get(n_rows, self.n_rows / n_rows)
 
     def promoted(
         self, asked: Sequence[Proposal], told: Sequence[TrialResult], *, is_higher_better: bool
@@ -52,6 +57,7 @@ class Ladder:
         for below in range(len(self.rungs) - 2, -1, -1):
             above = self.rungs[below + 1]
             known = [one for one in told if rung_of(one.proposal) == self.rungs[below] and one.error is None]
+            known = [one for one in known if one.is_feasible]
             gone_on = [(one.family, one.hyperparameters) for one in asked if rung_of(one) == above]
             known.sort(key=lambda one: one.score, reverse=is_higher_better)
             for result in known[: len(known) // ETA]:
@@ -72,9 +78,9 @@ class Ladder:
         return f"{n} fold{'s' * (n != 1)} of {rung.n_rows or self.n_rows:,} rows"
 
     def top(self, results: Sequence[TrialResult], n_folds: int) -> list[TrialResult]:
-        """The complete trials on the highest rung that has any: among them is the winner."""
+        """The complete trials within the limits, on the highest rung that has any: among them is the winner."""
         for rung in reversed(self.rungs):
-            own = [one for one in results if rung_of(one.proposal) == rung]
+            own = [one for one in results if rung_of(one.proposal) == rung and one.is_feasible]
             if complete := [one for one in own if one.is_complete(min(n_folds, rung.n_folds or n_folds))]:
                 return complete
         return []
@@ -98,7 +104,7 @@ def on_rung(trial: FrozenTrial, rung: Rung) -> FrozenTrial:
         params=trial.params,
         distributions=trial.distributions,
         user_attrs=evidence,
-        system_attrs=dict(trial.system_attrs),
+        system_attrs=noted_when_asked(trial),
     )
 
 
@@ -124,4 +130,6 @@ def ladder(
     while cost(sample) > seconds / N_TRIALS and sample // ETA >= LEAST_ROWS:
         sample //= ETA
         rungs.append(Rung(sample, 1))
-    return Ladder(tuple(reversed(rungs)), n_rows)
+    # Of a wide table each round costs much whatever the rows: four times as many took 2.2 times as long at 150 columns.
+    times = {rung.n_rows: cost(n_rows) / cost(rung.n_rows) for rung in rungs if rung.n_rows is not None}
+    return Ladder(tuple(reversed(rungs)), n_rows, times)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import task
@@ -12,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, predictor
 from tasks import model as models
-from tasks.model import Curve, Fitted, OutOfTimeError
+from tasks.model import Fitted, Until
 from tasks.records import Prepared, Trained, Winner
 from tasks.store import write_folder
 from tasks.study import digest_of
@@ -30,9 +28,10 @@ def finetune(
 
     A fit that is worse on its own training rows than the folds were on rows they had not seen has gone wrong (one on
     93,000 rows and 7 classes went from a log-loss of .275 to 9.3) and is not taken; the model of the fold with the
-    median cost takes its place. The folder is named by what was fitted: the same fit has the same folder.
+    median cost takes its place, or the base, to which the models of folds hold only what they add. The folder is named
+    by what was fitted: the same fit has the same folder.
     """
-    proposal, watch = winner.proposal, _Until(until)
+    proposal, watch = winner.proposal, Until(until)
     family = experiment.families[proposal.family]
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
     workspace = workspace_of(experiment, proposal.family)
@@ -41,7 +40,11 @@ def finetune(
     note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
-    if experiment.base is None and (fault := _fault(experiment, fitted, winner)):
+    fault = _fault(experiment, fitted, winner)
+    if fault and experiment.base is not None:
+        fitted, rounds, changed, identity = models.load(Path(experiment.base)), None, {}, {"base": experiment.base}
+        note = f"{fault}; the base takes its place, unchanged"
+    elif fault:
         fold = sorted(winner.folds, key=lambda score: score.cost)[len(winner.folds) // 2]
         fitted = models.load(fold_model.of_fold(experiment, proposal, fold.fold))
         rounds, identity["fold"], changed = fold.rounds, fold.fold, {}
@@ -53,17 +56,6 @@ def finetune(
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
     return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, changed, note)
-
-
-@dataclass
-class _Until:
-    deadline: float | None
-    n_rounds: int = 0
-
-    def __call__(self, curve: Curve) -> None:
-        self.n_rounds += 1
-        if self.deadline is not None and time.time() > self.deadline:
-            raise OutOfTimeError
 
 
 def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
-import pandas as pd
 
+from tasks import footprint
 from tasks import model as models
 from tasks.metric import METRICS
+from tasks.model import OutOfTimeError, Until
 from tasks.records import Proposal, TrialResult
 from tasks.store import remove_folder, write_file, write_folder
 from tasks.study import fold_file
 from tasks.workspace import Experiment, training_of, workspace_of
 
 SIZE, LATENCY = "size.json", "latency.json"
-N_TIMED_ROWS = 1_000
 
 
 def are_bagged(training: models.Training) -> bool:
@@ -30,12 +30,32 @@ def are_bagged(training: models.Training) -> bool:
     return bool(is_validated.all())
 
 
-def models_of(experiment: Experiment, result: TrialResult) -> list[Path]:
+def models_of(
+    experiment: Experiment, result: TrialResult, until: float | None = None, n_threads: int | None = None
+) -> list[Path]:
     """The folders of the models that stand for a trial in an ensemble: those of its folds, or one of all training rows.
-    A model that is not kept is fitted: the same seed gives the same model."""
+    A model that is not kept is fitted, on `n_threads` where it is of all rows: the same seed gives the same model.
+
+    until: Unix time in seconds, or None.
+
+    Raises:
+        OutOfTimeError: when a fit is not done by then; nothing of it is kept.
+    """
     if are_bagged(training_of(experiment)):
-        return [of_fold(experiment, result.proposal, fold) for fold in range(experiment.n_folds)]
-    return [_of_all_rows(experiment, result)]
+        return [of_fold(experiment, result.proposal, fold, until) for fold in range(experiment.n_folds)]
+    return [_of_all_rows(experiment, result, until, n_threads)]
+
+
+def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
+    """What fitting the models of some trials that are not kept will take on one core, as their folds had it."""
+    training = training_of(experiment)
+    if are_bagged(training):
+        folds = [(result.proposal, fold) for result in results for fold in result.folds]
+        return sum(one.seconds for proposal, one in folds if not _folder(experiment, proposal, one.fold).exists())
+    n_rows = fmean(len(train) for train, _ in training.folds)
+    missing = [result for result in results if not _all_rows(experiment, result).exists()]
+    of_a_fold = sum(fmean(fold.seconds for fold in result.folds) for result in missing)
+    return of_a_fold * len(training.y) / n_rows * experiment.growth  # more rows, and more rounds
 
 
 def keep(experiment: Experiment, proposal: Proposal, fold: int, fitted: models.Fitted) -> Path:
@@ -49,13 +69,12 @@ def n_parameters(folder: Path) -> int:
 
 
 def milliseconds(experiment: Experiment, result: TrialResult) -> float:
-    """What the models of a trial take together to predict 1,000 rows: the least of three times, measured once in a
-    study, so that what is chosen by it stays the same."""
+    """What the models of a trial take together on one core to predict 1,000 rows, measured once in a study, so that
+    what is chosen by it stays the same."""
     file = _folder(experiment, result.proposal, 0).parent / LATENCY
     if not file.exists():
         fitted = [models.load(folder) for folder in models_of(experiment, result)]
-        X = training_of(experiment).X.iloc[:N_TIMED_ROWS]
-        least = 1_000 * min(_seconds(fitted, X) for _ in range(3)) * N_TIMED_ROWS / len(X)
+        least = footprint.milliseconds(fitted, training_of(experiment).X.iloc[: footprint.N_TIMED_ROWS])
 
         def write(beside: Path) -> None:
             beside.write_text(json.dumps({"milliseconds": least}))
@@ -64,26 +83,33 @@ def milliseconds(experiment: Experiment, result: TrialResult) -> float:
     return float(json.loads(file.read_text())["milliseconds"])
 
 
-def of_fold(experiment: Experiment, proposal: Proposal, fold: int) -> Path:
+def of_fold(experiment: Experiment, proposal: Proposal, fold: int, until: float | None = None) -> Path:
     """The folder of a fold's model, fitted again where it is not kept."""
     folder = _folder(experiment, proposal, fold)
     if folder.exists():
         return folder
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
     validated = family.validate(
-        workspace, fold, proposal.hyperparameters, experiment.seed, n_rows=proposal.n_rows
+        workspace, fold, proposal.hyperparameters, experiment.seed, watch=Until(until), n_rows=proposal.n_rows
     )
     return _write(folder, validated.fitted)
 
 
-def _of_all_rows(experiment: Experiment, result: TrialResult) -> Path:
-    proposal = result.proposal
-    folder = _folder(experiment, proposal, 0).parent / "all"
+def _of_all_rows(experiment: Experiment, result: TrialResult, until: float | None, n_threads: int | None) -> Path:
+    proposal, folder, watch = result.proposal, _all_rows(experiment, result), Until(until)
     if folder.exists():
         return folder
+    watch(())
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
     rounds = result.rounds(experiment.growth)
-    return _write(folder, family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed))
+    fitted = family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed, watch, n_threads)
+    if watch.is_over:  # a final fit stays as far as it has come; a member cut in its middle has no known score
+        raise OutOfTimeError
+    return _write(folder, fitted)
+
+
+def _all_rows(experiment: Experiment, result: TrialResult) -> Path:
+    return _folder(experiment, result.proposal, 0).parent / "all"
 
 
 def _write(folder: Path, fitted: models.Fitted) -> Path:
@@ -92,13 +118,6 @@ def _write(folder: Path, fitted: models.Fitted) -> Path:
         (beside / SIZE).write_text(json.dumps({"n_parameters": fitted.n_parameters}))
 
     return write_folder(folder, fill)
-
-
-def _seconds(fitted: Sequence[models.Fitted], X: pd.DataFrame) -> float:
-    begun = time.perf_counter()
-    for one in fitted:
-        one.predict(X)
-    return time.perf_counter() - begun
 
 
 def best_complete(experiment: Experiment, results: Iterable[TrialResult], n: int) -> list[TrialResult]:

@@ -104,13 +104,22 @@ def likely_gain(complete: Sequence[TrialResult], n_told: int, metric: str) -> fl
 
 
 def race(told: Sequence[TrialResult], n_folds: int, *, is_higher_better: bool, z: float | None) -> Race | None:
-    """The race that the next trial runs, from the trials told before it; None without enough of them, or z.
+    """The race that the next trial runs, against the best one within the limits of those told before it; None without
+    enough of them, or z.
 
     The spread is the median, over complete trials, of the standard deviation of their differences to the best one.
     """
-    complete = [{fold.fold: fold.value for fold in one.folds} for one in told if one.is_complete(n_folds)]
-    if z is None or n_folds < 2 or len(complete) <= N_OTHERS:
+    complete = [one for one in told if one.is_complete(n_folds)]
+    rivals = [one for one in complete if one.is_feasible]
+    if z is None or n_folds < 2 or len(complete) <= N_OTHERS or not rivals:
         return None
-    best = (max if is_higher_better else min)(complete, key=lambda values: fmean(values.values()))
-    spreads = [stdev(values[fold] - best[fold] for fold in best) for values in complete if values is not best]
+    winner = (max if is_higher_better else min)(rivals, key=lambda one: fmean(fold.value for fold in one.folds))
+    best = _values(winner)
+    spreads = [
+        stdev(value - best[fold] for fold, value in _values(one).items()) for one in complete if one is not winner
+    ]
     return Race(best, fmean(best.values()), median(spreads), is_higher_better, z)
+
+
+def _values(result: TrialResult) -> dict[int, float]:
+    return {fold.fold: fold.value for fold in result.folds}

@@ -85,14 +85,31 @@ class Proposal:
 
 
 @dataclass(frozen=True)
+class Footprint:
+    """What a model comes to: megabytes (a million bytes each) as it is saved, and milliseconds that one core takes to
+    predict 1,000 rows."""
+
+    megabytes: float
+    milliseconds: float
+
+
+@dataclass(frozen=True)
 class FoldScore:
-    """One fold of one trial: the metric in its own unit, the cost, the best round (None where there are none)."""
+    """One fold of one trial: the metric in its own unit, the cost, the best round (None where there are none);
+    footprint: of the final model, as this fold has it, None where nothing limits it."""
 
     fold: int
     value: float
     cost: float
     rounds: int | None
     seconds: float
+    footprint: Footprint | None = None
+
+    @classmethod
+    def read(cls, kept: dict[str, Any]) -> FoldScore:
+        """The inverse of `dataclasses.asdict`."""
+        footprint = kept.get("footprint")
+        return cls(**{**kept, "footprint": None if footprint is None else Footprint(**footprint)})
 
 
 @dataclass(frozen=True)
@@ -100,7 +117,8 @@ class TrialResult:
     """What a worker returns: the folds that it finished, or why it could not.
 
     estimate: of the mean over all folds, for a trial that racing ended before its last one. was_cut: by a deadline.
-    seconds: of computing, over all folds and what was begun of one.
+    seconds: of computing, over all folds and what was begun of one. excess: the share by which its final model would
+    exceed each limit, at most 0 where it holds it; empty without limits.
     """
 
     proposal: Proposal
@@ -109,6 +127,12 @@ class TrialResult:
     was_cut: bool = False
     estimate: float | None = None
     seconds: float = 0.0
+    excess: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether its final model would hold every limit; no other may win."""
+        return all(share <= 0 for share in self.excess.values())
 
     def is_complete(self, n_folds: int) -> bool:
         """Whether it has a score on every fold; only such a trial can win."""
@@ -143,7 +167,7 @@ class Winner:
 @dataclass(frozen=True)
 class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
-    final fit that are not the search's; `note`: what else is to be said of it."""
+    final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured."""
 
     folder: str
     family: str
@@ -151,6 +175,7 @@ class Trained:
     rounds: int | None
     changed: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    footprint: Footprint | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +193,7 @@ class Combined:
     mean, standard_error: the metric over the folds, each scored with weights that were chosen on the other folds.
     chosen_at: the metric on the very rows that the weights were chosen by, which is too good.
     milliseconds: what a prediction of 1,000 rows took where that was limited. Without members (none is within the
-    limits) the numbers are NaN. trained: the model, where it is used.
+    limits) the numbers are NaN. trained: the model, where it is used. is_cut: the time did not suffice for its models.
     """
 
     members: tuple[Member, ...]
@@ -178,6 +203,7 @@ class Combined:
     n_candidates: int
     milliseconds: float | None
     trained: Trained | None
+    is_cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,13 +235,15 @@ class Registered:
 
 @dataclass(frozen=True)
 class TrialCounts:
-    """Trials of one run. `finished` counts the reused ones too; `stopped_early` were dropped before their last fold."""
+    """Trials of one run. `finished` counts the reused ones too; `stopped_early` were dropped before their last fold;
+    the models of those `over_limits` are too large or too slow."""
 
     requested: int
     finished: int
     failed: int
     stopped_early: int
     reused: int
+    over_limits: int = 0
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def _signature(predictor: Predictor, example: pd.DataFrame) -> Any:
     from mlflow.types import Schema as MlflowSchema
     from mlflow.types.schema import AnyType
 
-    anything = AnyType()  # type: ignore[no-untyped-call]
+    anything = AnyType()  # type: ignore[no-untyped-call]  # of MLflow
     inputs = MlflowSchema([ColSpec(anything, column.name, required=False) for column in predictor.schema.columns])
     outputs = infer_signature(model_output=predictor.predict(example)).outputs
     return ModelSignature(inputs=inputs, outputs=outputs)

@@ -105,7 +105,8 @@ def part_of(times: pd.Series[Any], part: str) -> pd.Series[float]:
     if part == "days":
         return (times - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
     attribute = {"weekday": "day_of_week"}.get(part, part)
-    return getattr(times.dt, attribute).astype("float64")  # type: ignore[no-any-return]
+    parts: pd.Series[float] = getattr(times.dt, attribute).astype("float64")
+    return parts
 
 
 def _clashes(roles: Roles) -> list[str]:

@@ -74,6 +74,10 @@ class Study:
         for key, value in (("error", result.error), ("estimate", result.estimate)):
             if value is not None:
                 trial.set_user_attr(key, value)
+        known = self.trials()[number].constraints  # of a process that was killed in the middle of telling
+        for key, share in result.excess.items():
+            if key not in known:
+                trial.set_constraint(key, share)  # which Optuna's samplers learn from
         if result.error is not None:
             self._study.tell(number, state=TrialState.FAIL)
         else:
@@ -84,8 +88,8 @@ class Study:
     def told(trial: FrozenTrial, proposal: Proposal) -> TrialResult:
         """The result that a finished trial was told with."""
         kept = trial.user_attrs
-        folds = tuple(FoldScore(**fold) for fold in kept["folds"])
-        return TrialResult(proposal, folds, kept.get("error"), False, kept.get("estimate"), kept["seconds"])
+        folds, error = tuple(map(FoldScore.read, kept["folds"])), kept.get("error")
+        return TrialResult(proposal, folds, error, False, kept.get("estimate"), kept["seconds"], trial.constraints)
 
     def abandoned(self) -> list[str]:
         """The names of earlier studies of the same digest that no process works on."""
@@ -161,7 +165,8 @@ def read_fold(path: Path) -> FoldRecord | None:
     try:
         with np.load(path) as file:
             meta = json.loads(str(file["meta"]))
-            return FoldRecord(FoldScore(**meta["score"]), tuple((n, v) for n, v in meta["curve"]), file["prediction"])
+            curve = tuple((n, v) for n, v in meta["curve"])
+            return FoldRecord(FoldScore.read(meta["score"]), curve, file["prediction"])
     except (ValueError, KeyError, EOFError, BadZipFile):
         return None
 

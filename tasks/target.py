@@ -155,7 +155,7 @@ def _asked_kind(problem: str, read: _Values) -> ProblemKind:
             f"problem=regression: {len(read.words):,} of {len(read.values):,} values of {read.name} are no numbers "
             f"(such as {read.words.iloc[0]!r}); choose problem=multiclass, or another source.target."
         )
-    return "binary" if problem == "multiclass" and read.n_levels == 2 else problem  # type: ignore[return-value]
+    return "binary" if problem == "multiclass" and read.n_levels == 2 else problem  # type: ignore[return-value]  # no longer auto
 
 
 def _classes(read: _Values, roles: Roles, kind: ProblemKind) -> tuple[list[Any], list[str]]:

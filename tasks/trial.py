@@ -12,11 +12,11 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import fold_model
+from tasks import fold_model, footprint
 from tasks import metric as metrics
-from tasks.model import Curve, OutOfTimeError
+from tasks.model import Curve, OutOfTimeError, Validated
 from tasks.racing import DOUBT, Race
-from tasks.records import FoldScore, Proposal, TrialResult
+from tasks.records import FoldScore, Footprint, Proposal, TrialResult
 from tasks.study import FoldRecord, fold_file, read_fold, write_fold
 from tasks.workspace import Experiment, training_of, workspace_of
 
@@ -46,6 +46,15 @@ def run_trials(experiment: Experiment, entries: Sequence[Entry], deadline: float
     return [run_trial(experiment, entry.proposal, entry.race, deadline) for entry in entries]
 
 
+@task(name="confirm", cache_policy=NO_CACHE, persist_result=False)
+def confirm(experiment: Experiment, proposal: Proposal, fold: int, deadline: float | None) -> FoldScore | None:
+    """One fold, on all its rows, of what looked best on less; None where the time does not suffice."""
+    try:
+        return _stored_fold(experiment, proposal, fold, _Watch(None, {}, fold, deadline))
+    except OutOfTimeError:
+        return None
+
+
 def run_trial(
     experiment: Experiment, proposal: Proposal, race: Race | None = None, deadline: float | None = None
 ) -> TrialResult:
@@ -56,7 +65,8 @@ def run_trial(
 
     def result(error: str | None = None, *, was_cut: bool = False, estimate: float | None = None) -> TrialResult:
         folds = tuple(scores[fold] for fold in sorted(scores))
-        return TrialResult(proposal, folds, error, was_cut, estimate, time.perf_counter() - begun)
+        ended = TrialResult(proposal, folds, error, was_cut, estimate, time.perf_counter() - begun)
+        return footprint.limited(ended, experiment.limits)
 
     for fold in experiment.order[: proposal.n_folds]:
         values = {score.fold: score.value for score in scores.values()}
@@ -110,10 +120,10 @@ def _stored_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _
 
 
 def _run_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Watch) -> FoldRecord:
-    begun = time.perf_counter()
     training = training_of(experiment)
     family = experiment.families[proposal.family]
     workspace = workspace_of(experiment, proposal.family)
+    begun = time.perf_counter()  # what all trials share is no fold's own cost, from which a final fit's is foreseen
     validated = family.validate(
         workspace, fold, proposal.hyperparameters, experiment.seed, watch=watch, n_rows=proposal.n_rows
     )
@@ -123,7 +133,20 @@ def _run_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Wat
     cost = experiment.loss.cost(y, validated.prediction, weight)
     if not np.isfinite(value):
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
-    score = FoldScore(fold, float(value), float(cost), validated.rounds, time.perf_counter() - begun)
+    seconds, comes_to = time.perf_counter() - begun, _footprint(experiment, proposal, fold, validated)
+    score = FoldScore(fold, float(value), float(cost), validated.rounds, seconds, comes_to)
     if experiment.keep_models and fold_model.are_bagged(training):
         fold_model.keep(experiment, proposal, fold, validated.fitted)
     return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32))
+
+
+def _footprint(experiment: Experiment, proposal: Proposal, fold: int, validated: Validated) -> Footprint | None:
+    """What the final model will come to, as this fold has it; None where nothing limits it."""
+    if not experiment.limits:
+        return None
+    training, family = training_of(experiment), experiment.families[proposal.family]
+    more_rows = len(training.y) / len(training.fold(fold, proposal.n_rows)[0])
+    longer = validated.rounds and round(validated.rounds * experiment.growth)
+    hyperparameters, rounds = family.final(proposal.hyperparameters, longer)
+    workspace = workspace_of(experiment, proposal.family)
+    return family.footprint(workspace, validated.fitted, hyperparameters, rounds, more_rows)

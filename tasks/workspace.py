@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.folds import read_folds
+from tasks.footprint import Limits
 from tasks.loss import Loss
 from tasks.model import Model, Training
 from tasks.records import Problem
@@ -20,7 +21,7 @@ from tasks.records import Problem
 @dataclass(frozen=True)
 class Experiment:
     """All that a worker needs to run any trial of a study; `folder` is the study's, `base` a model's or None.
-    `keep_models`: the model of each fold is kept beside its predictions."""
+    `keep_models`: the model of each fold is kept beside its predictions. `limits`: of the final model."""
 
     digest: str
     folder: str
@@ -35,6 +36,7 @@ class Experiment:
     growth: float
     n_threads: int
     keep_models: bool
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def order(self) -> tuple[int, ...]:

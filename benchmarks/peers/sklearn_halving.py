@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401  # which the next needs
 from sklearn.model_selection import HalvingRandomSearchCV
 
 from benchmarks.peers._job import Job, Tables, as_categories, main

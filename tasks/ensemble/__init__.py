@@ -39,19 +39,25 @@ class Fold:
 class Ensemble(Protocol):
     """A way to weigh trials. It keeps nothing between calls.
 
-    candidates: the most trials that it is shown. rows: the most validation rows that it is shown, all folds together.
-    parameters, milliseconds: the most that the models of all chosen trials may come to; None without a limit.
+    candidates: the most trials that it is shown. size: the most of them that it takes. rows: the most validation rows
+    that it is shown, all folds together.
+    megabytes, milliseconds: the most that the models of all chosen trials may come to; None without a limit.
     """
 
     candidates: int
+    size: int
     rows: int
-    parameters: int | None
+    megabytes: float | None
     milliseconds: float | None
+
+    def n_scored(self, n_candidates: int) -> int:
+        """About how many mixtures of candidates it scores on the rows that it is shown."""
+        ...
 
     def weigh(self, folds: Sequence[Fold], costs: Floats, metric: str, seed: int) -> Floats:
         """(n_candidates,) weights, at least 0, that sum to one; all 0 where no candidate is within the limits.
 
-        costs: (n_candidates, 2) learned parameters, and milliseconds per 1,000 rows, of each candidate's models.
+        costs: (n_candidates, 2) megabytes, and milliseconds per 1,000 rows, of each candidate's models.
         The order of the candidates is that of their trials.
         """
         ...

@@ -32,8 +32,11 @@ class Greedy:
     rounds: Annotated[int, Field(ge=0)]
     bags: Annotated[int, Field(ge=1)]
     rows: Annotated[int, Field(ge=2)]
-    parameters: Annotated[int, Field(ge=1)] | None
+    megabytes: Annotated[float, Field(gt=0)] | None
     milliseconds: Annotated[float, Field(gt=0)] | None
+
+    def n_scored(self, n_candidates: int) -> int:
+        return self.bags * n_candidates * (self.rounds + 2)
 
     def weigh(self, folds: Sequence[Fold], costs: Floats, metric: str, seed: int) -> Floats:
         n = len(costs)
@@ -81,7 +84,7 @@ class Greedy:
 
     def _is_within(self, weights: Weights, costs: Floats) -> bool:
         used = np.flatnonzero(weights)
-        limits = [np.inf if limit is None else limit for limit in (self.parameters, self.milliseconds)]
+        limits = [np.inf if limit is None else limit for limit in (self.megabytes, self.milliseconds)]
         return len(used) <= self.size and bool(np.all(costs[used].sum(axis=0) <= limits))
 
     def _trim(self, weights: Floats, costs: Floats) -> Floats:

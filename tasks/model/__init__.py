@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import parquet
-from tasks.records import Problem
+from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
 N_OF_A_CLASS = 20
+BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,21 @@ def unwatched(curve: Curve) -> None:
     """A watch that lets everything grow to its end."""
 
 
+@dataclass
+class Until:
+    """A watch that ends what grows at a time (Unix time in seconds; None: never), and counts its rounds."""
+
+    deadline: float | None
+    n_rounds: int = 0
+    is_over: bool = False
+
+    def __call__(self, curve: Curve) -> None:
+        self.n_rounds += 1
+        self.is_over = self.deadline is not None and time.time() > self.deadline
+        if self.is_over:
+            raise OutOfTimeError
+
+
 class Fitted(Protocol):
     """A trained model. It predicts from typed features, saves without pickle, and is loaded by `load`."""
 
@@ -170,6 +187,16 @@ class Model(Protocol):
         """Hyperparameters and rounds of the final fit, from those that the search chose."""
         ...
 
+    def footprint(
+        self, workspace: Any, fitted: Any, hyperparameters: Mapping[str, Any], rounds: int | None, more_rows: float
+    ) -> Footprint:
+        """What the final fit with these hyperparameters and rounds will come to, from the model of a fold: its size as
+        `save` writes it, and its milliseconds counted from its form by a rule of thumb, for one core of some 3 GHz.
+
+        more_rows: how many times as many rows as the fold's the final fit sees.
+        """
+        ...
+
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Any:
         """What all trials share, built once and never changed: encoded matrices, bins."""
         ...
@@ -209,6 +236,12 @@ def save(fitted: Fitted, folder: Path) -> None:
     (folder / "family.json").write_text(json.dumps({"module": kind.__module__, "name": kind.__qualname__}))
 
 
+def megabytes(folder: Path) -> float:
+    """What the files of a saved model take, in millions of bytes, without the tables' schema and example beside it."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in BESIDE_A_MODEL]
+    return sum(path.stat().st_size for path in files) / 1e6
+
+
 def load(folder: Path) -> Fitted:
     """The model that `save` wrote.
 
@@ -217,9 +250,10 @@ def load(folder: Path) -> Fitted:
     """
     try:
         family = json.loads((folder / "family.json").read_text())
-        return importlib.import_module(family["module"]).__dict__[family["name"]].load(folder)  # type: ignore[no-any-return]
+        fitted: Fitted = importlib.import_module(family["module"]).__dict__[family["name"]].load(folder)
     except (OSError, KeyError, ValueError, ImportError) as error:
         raise Refusal(f"{folder} holds no model that can be read: {error}") from error
+    return fitted
 
 
 def unsupported(family: str, asked: str, known: Sequence[str], kind: str) -> list[str]:

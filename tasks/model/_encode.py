@@ -56,6 +56,12 @@ class Levels:
         return matrix
 
     @property
+    def milliseconds(self) -> float:
+        """What encoding 1,000 rows takes on one core of some 3 GHz, by a rule of thumb: a column of numbers .016 to
+        .05 ms, one of levels .2 to .5 ms."""
+        return 0.02 * (len(self.columns) - len(self.levels)) + 0.3 * len(self.levels)
+
+    @property
     def categorical(self) -> list[int]:
         """Positions of the categorical columns."""
         return [position for position, column in enumerate(self.columns) if column in self.levels]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +20,10 @@ from tasks.model import Floats, Rows, Training
 from tasks.model._encode import relative
 from tasks.model._kept import Kept
 from tasks.refusal import Refusal
+
+SCHEMA = "schema.json"  # skops' list of the objects in an archive
+BYTES_OF_AN_ENTRY = 114  # in the archive's own lists
+BYTES_OF_ADDRESSES = 1.3  # times what the schema takes without them
 
 
 class Encoder(Protocol):
@@ -91,6 +98,17 @@ def refuse_base(base: Path | None, family: str) -> None:
 def dump(parts: Mapping[str, Any], path: Path) -> None:
     """Writes estimators and arrays in skops' format, which holds no code, lightly compressed."""
     skops.io.dump(dict(parts), path, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+
+
+def dumped_bytes(parts: Mapping[str, Any]) -> tuple[int, float]:
+    """About what `dump` writes, to a hundredth: the arrays, and what stands around them. Not the file's size itself: it
+    names objects by their addresses in memory, so that no two dumps of one model are of one size. Takes 10 ms, and 1 s
+    for a forest of 30 MB."""
+    dumped = skops.io.dumps(dict(parts), compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+    with zipfile.ZipFile(io.BytesIO(dumped)) as archive:
+        arrays = [entry.compress_size for entry in archive.infolist() if entry.filename != SCHEMA]
+        schema = re.sub(rb"\d{9,}", b"0", archive.read(SCHEMA))
+    return sum(arrays), BYTES_OF_AN_ENTRY * len(arrays) + BYTES_OF_ADDRESSES * len(zlib.compress(schema, 1))
 
 
 def load(path: Path, trusted: Sequence[str]) -> dict[str, Any]:

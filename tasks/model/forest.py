@@ -25,7 +25,7 @@ from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatch
 from tasks.model import _estimator as estimators
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
-from tasks.records import Problem
+from tasks.records import Footprint, Problem
 from tasks.refusal import did_you_mean
 
 ESTIMATORS = {  # (kind, whether classes are predicted)
@@ -37,6 +37,8 @@ ESTIMATORS = {  # (kind, whether classes are predicted)
 KINDS = ("random", "extra")
 TRUSTED = ("sklearn.tree._tree.Tree",)  # what skops doesn't trust of its own accord in what `save` writes
 LARGEST = 3e38  # trees compare in float32
+# Of 1,000 rows through a tree, and to each node on the way: 15 to 32 ns a node all in all, on 2,000 to 30,000 rows.
+TREE_MILLISECONDS, VISIT_MILLISECONDS = 0.03, 0.018
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,12 @@ class Fitted:
         """Share of the decrease of impurity (it favours columns with many values)."""
         return dict(zip(self.encoder.levels.columns, self.estimator.feature_importances_.tolist(), strict=True))
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"estimator": self.estimator, "n_classes": self.n_classes}
+
     def save(self, folder: Path) -> None:
-        estimators.dump({"estimator": self.estimator, "n_classes": self.n_classes}, folder / "forest.skops")
+        estimators.dump(self.parts, folder / "forest.skops")
         (folder / "levels.json").write_text(json.dumps(self.encoder.levels.as_json(), ensure_ascii=False))
 
     @classmethod
@@ -114,6 +120,23 @@ class Forest:
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         return dict(hyperparameters), rounds
+
+    def footprint(
+        self, workspace: Workspace[Encoder], fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None,
+        more_rows: float,
+    ) -> Footprint:
+        """Trees grow with the rows that they are grown on (of 8 forests on 2,000 to 30,000 rows by as much as these, or
+        up to 7 % less), up to `max_rows` and `max_leaves`."""
+        n_drawn = hyperparameters["max_samples"] * len(workspace.training.y)
+        trees = [tree.tree_ for tree in fitted.estimator.estimators_]
+        n_leaves = sum(int(tree.n_leaves) for tree in trees) / len(trees)
+        more_drawn = min(self.max_rows, n_drawn) / min(self.max_rows, n_drawn / more_rows)
+        larger = max(1.0, min(self.max_leaves, n_leaves * more_drawn) / n_leaves)
+        visits = sum(float(tree.n_node_samples.sum() / tree.n_node_samples[0]) for tree in trees)
+        milliseconds = TREE_MILLISECONDS * len(trees) + VISIT_MILLISECONDS * visits
+        milliseconds += fitted.encoder.levels.milliseconds
+        arrays, around = estimators.dumped_bytes(fitted.parts)
+        return Footprint((larger * arrays + around) / 1e6, milliseconds)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "forest")

@@ -17,9 +17,10 @@ from pydantic import Field
 
 from tasks import parquet
 from tasks.model import Floats, OutOfTimeError, Rows, Training, Validated, Watch, unsupported, unwatched
+from tasks.model._booster import Form
 from tasks.model._encode import Levels, relative
 from tasks.model._kept import Kept
-from tasks.records import Problem
+from tasks.records import Footprint, Problem
 
 OBJECTIVES = {  # rmse has mse's gradient up to a positive factor, so LightGBM trains both exactly alike
     ("binary", "cross_entropy"): "binary",
@@ -46,6 +47,7 @@ SILENT.propagate = False
 DATASET_PARAMETERS = ("max_bin", "min_data_in_bin")
 USUAL_ROUNDS = 300  # until a fold stops by itself
 LEAST_ROUNDS = 50  # whatever a budget pays for
+VISIT_MILLISECONDS = 0.009  # of 1,000 rows to a node: 5 to 18 ns each on a busy machine, 20,000 rows at the most
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ class Workspace:
 
     def _subset(self, rows: Rows) -> lgb.Dataset:
         subset = self.data.subset([0])
-        # `subset` itself would make a Python list of them
-        subset.used_indices = rows.astype(np.int32)  # type: ignore[assignment]
+        # `subset` itself would make a Python list of them, as which the attribute is typed
+        subset.used_indices = rows.astype(np.int32)  # type: ignore[assignment]  # see above
         return subset.construct()
 
 
@@ -207,6 +209,23 @@ class LightGBM:
     @property
     def _step(self) -> float:
         return self.final_step if self.hyperparameters.get("learning_rate") is None else 1.0
+
+    def footprint(
+        self, workspace: Workspace, fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None,
+        more_rows: float,
+    ) -> Footprint:
+        """As many times as large as the fold's as there are more rounds: of 16 models on 2,000 to 20,000 rows 15 came
+        within 7 %, the last (120 leaves on 2,000 rows) was larger by a quarter. For with more rows a tree that
+        min_data_in_leaf kept small grows, at most in proportion and to num_leaves; the root of that is taken."""
+        form = Form.of(fitted.booster)
+        longer = (rounds or self.rounds) / max(1, form.n_trees / form.n_outputs)
+        n_leaves = form.n_leaves / form.n_trees
+        larger = max(1.0, min(hyperparameters["num_leaves"], n_leaves * more_rows) / n_leaves) ** 0.5
+        n_bytes, visits = longer * larger * form.n_bytes + form.n_bytes_around, longer * form.n_visits
+        if workspace.base is not None:  # which the model of a fold doesn't hold
+            base = Form.of(workspace.base.booster)
+            n_bytes, visits = n_bytes + base.n_bytes, visits + base.n_visits
+        return Footprint(n_bytes / 1e6, VISIT_MILLISECONDS * visits + workspace.levels.milliseconds)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         binning = {name: self.hyperparameters[name] for name in DATASET_PARAMETERS if name in self.hyperparameters}

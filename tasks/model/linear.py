@@ -29,7 +29,7 @@ from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatch
 from tasks.model import _estimator as estimators
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
-from tasks.records import Problem
+from tasks.records import Footprint, Problem
 
 TRUSTED = ("numpy.clip", "numpy.dtype")  # what skops doesn't trust of its own accord in what `save` writes
 UNSEEN = -1.0   # no level's code, so that the one-hot encoder puts it among the infrequent levels
@@ -91,9 +91,13 @@ class Fitted:
         share = np.bincount(self.encoder.sources(), effect, len(columns)) / max(effect.sum(), 1e-300)
         return dict(zip(columns, share.tolist(), strict=True))
 
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"columns": self.encoder.columns, "estimator": self.estimator, "spread": self.spread,
+                "n_classes": self.n_classes}
+
     def save(self, folder: Path) -> None:
-        estimators.dump({"columns": self.encoder.columns, "estimator": self.estimator, "spread": self.spread,
-                         "n_classes": self.n_classes}, folder / "linear.skops")
+        estimators.dump(self.parts, folder / "linear.skops")
         (folder / "levels.json").write_text(json.dumps(self.encoder.levels.as_json(), ensure_ascii=False))
 
     @classmethod
@@ -132,6 +136,16 @@ class Linear:
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         return dict(hyperparameters), rounds
+
+    def footprint(
+        self, workspace: Workspace[Encoder], fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None,
+        more_rows: float,
+    ) -> Footprint:
+        """As large as the fold's (within 1 % on four tables). Nearly all of the time goes into encoding: 1.5 ms (10
+        numbers), 5 (and 5 columns of levels), 14 (30 and 20), 6.5 (200 numbers)."""
+        levels = fitted.encoder.levels
+        milliseconds = 1.0 + 0.015 * len(levels.columns) + 0.35 * len(levels.levels) + levels.milliseconds
+        return Footprint(sum(estimators.dumped_bytes(fitted.parts)) / 1e6, milliseconds)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace[Encoder]:
         estimators.refuse_base(base, "linear")

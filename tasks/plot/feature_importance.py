@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from tasks import metric as metrics
 from tasks import model as models
+from tasks import parquet
 from tasks.model import Fitted
 from tasks.plot._canvas import BLUE, GREEN, INK, ORANGE, figure, grid, printable
 from tasks.plot._material import Material
@@ -58,13 +59,12 @@ def draw(material: Material) -> Figure | None:
     columns = sorted((name for name, share in own.items() if share > 0), key=lambda name: -own[name])[:MAX_FEATURES]
     if not columns:
         return None
-    X = pd.read_parquet(material.split / "holdout_features.parquet")
     y = pd.read_parquet(material.predictions, columns=["target"])["target"].to_numpy(dtype=np.float64)
     shares = np.array([100 * own[name] for name in columns])
     panels = [
         _Panel("In the fit", "share of the family's measure (%)", shares, None, BLUE),
-        _permutation_panel(fitted, X, y, columns, material),
-        _shap_panel(fitted, X, columns, material),
+        _permutation_panel(fitted, y, columns, material),
+        _shap_panel(fitted, len(y), columns, material),
     ]
     shown = [panel for panel in panels if panel is not None]
     drawn = figure(
@@ -79,16 +79,16 @@ def draw(material: Material) -> Figure | None:
 
 
 def _permutation_panel(
-    fitted: Fitted, X: pd.DataFrame, y: npt.NDArray[np.float64], columns: list[str], material: Material
+    fitted: Fitted, y: npt.NDArray[np.float64], columns: list[str], material: Material
 ) -> _Panel | None:
     """The metric's loss when a column is shuffled (Breiman 2001), the mean and standard deviation of three shuffles.
     Columns that say the same stand in for each other, so that each alone seems to matter little."""
     n_predictions = N_REPEATS * len(columns) + 1
     n_affordable = PERMUTATION_WORK / n_predictions / material.trained.n_parameters
-    rows = _rows(len(X), n_affordable, MIN_PERMUTATION_ROWS, material.seed)
+    rows = _rows(len(y), n_affordable, MIN_PERMUTATION_ROWS, material.seed)
     if rows is None:
         return None
-    X, y = X.iloc[rows].reset_index(drop=True), y[rows]
+    X, y = _taken(material, rows), y[rows]
     sign = metrics.METRICS[material.metric].sign
     whole = metrics.value(material.metric, y, fitted.predict(X), None)
     if not np.isfinite(whole):
@@ -113,13 +113,13 @@ def _permutation_panel(
     )
 
 
-def _shap_panel(fitted: Fitted, X: pd.DataFrame, columns: list[str], material: Material) -> _Panel | None:
+def _shap_panel(fitted: Fitted, n_rows: int, columns: list[str], material: Material) -> _Panel | None:
     if not isinstance(fitted, Contributing):
         return None
-    rows = _rows(len(X), SHAP_WORK / material.trained.n_parameters, MIN_SHAP_ROWS, material.seed)
+    rows = _rows(n_rows, SHAP_WORK / material.trained.n_parameters, MIN_SHAP_ROWS, material.seed)
     if rows is None:
         return None
-    every = fitted.contributions(X.iloc[rows]).mean(axis=0)
+    every = fitted.contributions(_taken(material, rows)).mean(axis=0)
     of_column = dict(zip(fitted.importance(), every, strict=True))
     return _Panel(
         f"SHAP, {len(rows):,} holdout rows",
@@ -136,6 +136,11 @@ def _rows(n_rows: int, n_affordable: float, n_least: int, seed: int) -> npt.NDAr
         return None
     n = min(n_rows, MAX_ROWS, max(n_least, int(n_affordable)))
     return np.sort(np.random.default_rng(seed).choice(n_rows, n, replace=False))
+
+
+def _taken(material: Material, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """These rows of the holdout, read part by part: all of it may be a million."""
+    return parquet.take(material.split / "holdout_features.parquet", rows)
 
 
 def _shuffled(X: pd.DataFrame, name: str, random: np.random.Generator) -> pd.DataFrame:

@@ -113,9 +113,10 @@ def _show_trials(axes: Axes, finished: list[TrialResult], material: Material) ->
 
 def _show_best(axes: Axes, finished: list[TrialResult], material: Material) -> None:
     sign = METRICS[material.metric].sign
-    # What racing ended early, or was judged on less evidence than the winner, can't be the best.
-    rung = rung_of(material.winner.proposal)
+    # What racing ended early, was judged on less evidence than the winner, or exceeds a limit, can't be the best.
+    rung = rung_of(material.results[material.winner.proposal.number].proposal)  # the winner was then judged on all
     rivals = [result for result in finished if result.estimate is None and rung_of(result.proposal) == rung]
+    rivals = [result for result in rivals if result.is_feasible]
     best = sign * np.maximum.accumulate([sign * result.score for result in rivals])
     numbers = [result.proposal.number for result in rivals]
     axes.step(

@@ -110,6 +110,11 @@ class Space:
         return next((dict(params) for params in candidates if self.point(params) not in seen), None)
 
 
+def noted_when_asked(trial: FrozenTrial) -> dict[str, Any]:
+    """What a search noted of a trial that it proposed, without the limits that the trial was then found to exceed."""
+    return {key: value for key, value in trial.system_attrs.items() if not key.startswith("constraints:")}
+
+
 class Search(Protocol):
     """A way to search. It keeps nothing between calls: what it proposes follows from its arguments alone."""
 
@@ -118,7 +123,8 @@ class Search(Protocol):
     ) -> FrozenTrial | None:
         """Trial number len(view), running, with its parameters; None where there is nothing left to try.
 
-        view: all earlier trials in order; those still out are shown as running, whatever has come of them since.
+        view: all earlier trials in order; those still out are shown as running, whatever has come of them since. The
+        `constraints` of a told one say by how much it exceeds each limit, at most 0 where it holds it.
         """
         ...
 

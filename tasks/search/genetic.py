@@ -150,9 +150,11 @@ def fitting_population(trials: int) -> int:
 
 
 def _ranked(space: Space, view: Sequence[FrozenTrial], is_higher_better: bool) -> list[Individual]:
-    """The complete trials of the view, best first, of equals the earlier one."""
+    """The complete trials of the view, best first, of equals the earlier one. What exceeds a limit is worse than all
+    that hold them, and the worse the more it does so (Deb 2000)."""
     told = [trial for trial in view if trial.state == TrialState.COMPLETE and trial.value is not None]
     told.sort(key=lambda trial: -(trial.value or 0.0) if is_higher_better else (trial.value or 0.0))
+    told.sort(key=lambda trial: sum(share for share in trial.constraints.values() if share > 0))
     return [_individual(space, trial) for trial in told]
 
 

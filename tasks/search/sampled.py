@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from tasks.search import FAMILY, Space
+from tasks.search import FAMILY, Space, noted_when_asked
 from tasks.search._draw import N_ATTEMPTS, N_RANDOM_ATTEMPTS
 
 
@@ -67,7 +67,7 @@ def as_running(trial: FrozenTrial) -> FrozenTrial:
         state=TrialState.RUNNING,
         params=trial.params,
         distributions=trial.distributions,
-        system_attrs=dict(trial.system_attrs),
+        system_attrs=noted_when_asked(trial),
     )
 
 

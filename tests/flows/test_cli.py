@@ -95,7 +95,8 @@ def test_json_is_the_last_line_of_standard_output(
     ended = Exit(["run", "output=json", "search=none", *SMALL], capsys)
     result = json.loads(ended.out.splitlines()[-1])
     assert ended.status == 0
-    assert result["trials"] == {"requested": 1, "finished": 1, "failed": 0, "stopped_early": 0, "reused": 0}
+    none = dict.fromkeys(("failed", "stopped_early", "reused", "over_limits"), 0)
+    assert result["trials"] == {"requested": 1, "finished": 1, **none}
     assert ended.err == ""
 
 

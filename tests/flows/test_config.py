@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from flows import config
-from flows.config import compose, fitted, sweep, varied, with_decided
+from flows.config import compose, fitted, with_decided
+from flows.overrides import sweep, varied
 from tasks.refusal import Refusal
 
 

@@ -16,8 +16,11 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, FlowRunFilter
 
+from flows.config import compose
 from flows.pipeline import run
+from flows.plan import plan
 from flows.server import Server
+from tasks.ensemble.greedy import Greedy
 from tasks.records import Result
 from tasks.refusal import Refusal
 
@@ -228,6 +231,30 @@ def test_a_search_that_keeps_the_models_of_its_folds_makes_the_same_ensemble(mix
     again = run([*MIXED, "ensemble=greedy", "resume=never"], frame=in_parts())
     assert again.trials.reused == 0
     assert (again.ensemble, again.holdout) == (mixed[1].ensemble, mixed[1].holdout)
+
+
+def test_a_limit_is_held_by_the_final_model_and_both_are_tracked(
+    result: Result, place: Path, client: mlflow.MlflowClient
+) -> None:
+    free = client.get_run(result.run_id).data.metrics
+    assert free["model_megabytes"] > 0
+    assert free["model_milliseconds"] > 0
+    limit = 0.6 * free["model_megabytes"]
+    small = run([*SMALL, f"search.megabytes={limit}", "search.milliseconds=1000", "model_name=small"])
+    assert small.trials.reused == 0  # limits belong to a study's identity
+    assert 0 < small.trials.over_limits < 4
+    assert client.get_run(small.run_id).data.metrics["model_megabytes"] <= limit
+    tags = [child.data.tags for child in children(client, small.run_id)]
+    sizes = [float(of_trial["finefold.megabytes"]) for of_trial in tags]
+    assert sum(size > limit for size in sizes) == small.trials.over_limits
+
+
+def test_an_ensemble_is_held_to_the_limits_of_the_final_model_too(place: Path) -> None:
+    for asked, megabytes in (("search.megabytes=3", 3), ("search.megabytes=300", 250), ("search.milliseconds=7", 250)):
+        ensemble = plan(compose([*MIXED, "ensemble=greedy", asked, "source.path=x", "source=file"])).ensemble
+        assert isinstance(ensemble, Greedy)
+        assert ensemble.megabytes == megabytes
+        assert ensemble.milliseconds == (7 if "milliseconds" in asked else None)
 
 
 def test_a_base_with_an_ensemble_is_refused_before_anything_starts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,36 +16,25 @@ from uuid import UUID, uuid4
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial
+from on_iris import FAST, SEARCHES, N, experiment, ignore
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.runtime import flow_run
+from wrapped import Observed
 
 from flows import runner as runners
 from flows.config import compose
 from flows.pipeline import run
-from flows.plan import decide, plan, settle
+from flows.plan import plan, settle
 from flows.runner import threads
 from flows.server import Server
 from flows.tune import Budget, Rules, Tuned, tune
 from tasks.evidence import Ladder
-from tasks.prepare import prepare
-from tasks.records import TrialResult
 from tasks.refusal import Refusal
-from tasks.split import split
 from tasks.study import opened
 from tasks.trial import run_trials
 from tasks.workspace import Experiment
-
-SEARCHES = ("bayesian", "genetic", "grid", "random")
-N = 8
-FAST = (
-    "source.name=iris", "folds.n_splits=3", "model.lightgbm.rounds=10", "model.lightgbm.check_every=5",
-    "model.lightgbm.space.num_leaves=[4,6,8,12]", "model.lightgbm.space.learning_rate=[0.1,0.2,0.3]",
-    *(f"model.lightgbm.hyperparameters.{key}=0" for key in ("lambda_l1", "lambda_l2")),
-    "model.lightgbm.hyperparameters.feature_fraction=0.9",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,9 +50,8 @@ class Searching:
         planned = plan(compose([f"search={choice}", *runner, *FAST]))
         notes = self.folder / name
         notes.mkdir()
-        observed = importlib.import_module("observed").Observed
         families: dict[str, Any] = {
-            key: observed(family, str(notes), slow, dies_at, deaths) for key, family in self.experiment.families.items()
+            key: Observed(family, str(notes), slow, dies_at, deaths) for key, family in self.experiment.families.items()
         }
 
         @flow(name="searching")
@@ -106,8 +95,16 @@ class Searched:
         return {n for ends in numbers for n in range(ends[0], ends[-1] + 1)}, {str(run.state_name) for run in runs}
 
 
-def ignore(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
-    pass
+LISTENING = """
+import psutil
+from flows.runner import ray
+with ray(1, None).task_runner:
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        for one in process.net_connections("inet"):
+            if one.status == psutil.CONN_LISTEN:
+                print(one.laddr.ip)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -115,23 +112,9 @@ def on_iris(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) ->
     folder = tmp_path_factory.mktemp("iris")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parent)
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
         patch.chdir(folder)
-        yield Searching(folder, _experiment(folder))
-
-
-def _experiment(folder: Path) -> Experiment:
-    composed = compose([*FAST])
-    planned = plan(composed)
-    prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
-    decided = decide(composed, prepared)
-    divided = split.fn(prepared, decided.splitter, "stratified", 0.2)
-    return Experiment(
-        digest="", folder="", split=str(folder / divided.folder), problem=prepared.problem, families=planned.families,
-        loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds,
-        growth=divided.growth, n_threads=1, keep_models=False,
-    )  # fmt: skip
+        yield Searching(folder, experiment())
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +218,17 @@ def test_what_a_worker_that_died_had_not_reported_is_recorded_at_the_end(
     with get_client(sync_client=True) as client:
         found = client.read_task_run(UUID(lost))
     assert (found.name, found.state_name, found.flow_run_id) == ("trial-7", "Completed", flow_run_id)
+
+
+@pytest.mark.slow
+def test_a_local_ray_listens_on_this_machine_alone(tmp_path: Path) -> None:
+    """In a process of its own, since Ray reads what it is told when it is imported."""
+    pytest.importorskip("prefect_ray", reason="needs the extra ray: make test-all")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    given: dict[str, Any] = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": True}
+    addresses = set(subprocess.run([sys.executable, "-c", LISTENING], **given).stdout.split())
+    assert addresses
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
 def test_a_scheduler_without_workers_is_refused() -> None:

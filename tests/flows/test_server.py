@@ -17,11 +17,15 @@ from pathlib import Path
 import pytest
 
 from flows import server
+from flows.address import is_healthy
+from flows.process import Process
 from tasks.refusal import Refusal
 
 USE = """
 import sys
 from flows import server
+from flows.address import is_healthy
+from flows.process import Process
 with server.start() as used:
     used.wait()
     print(used.ui_url, used.process.pid if used.process else 0, flush=True)
@@ -80,7 +84,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("home")
     yield str(path)
     record = path / "finefold-server.json"
-    if record.exists() and (left := server.Process(**json.loads(record.read_text()))).is_alive():
+    if record.exists() and (left := Process(**json.loads(record.read_text()))).is_alive():
         left.stop()
 
 
@@ -96,9 +100,9 @@ def test_two_processes_at_once_share_one_server_and_the_last_one_stops_it(home: 
     assert (answer := first.answer()) == second.answer()
     assert answer[0] == f"http://127.0.0.1:{port}"
     first.leave()
-    assert server.is_healthy(f"{answer[0]}/api")
+    assert is_healthy(f"{answer[0]}/api")
     second.leave()
-    assert not server.is_healthy(f"{answer[0]}/api")
+    assert not is_healthy(f"{answer[0]}/api")
 
 
 def test_the_server_of_a_killed_process_is_reused_and_stopped_by_the_next(home: str) -> None:
@@ -110,18 +114,18 @@ def test_the_server_of_a_killed_process_is_reused_and_stopped_by_the_next(home: 
         ui_url, pid = killed.answer()
         assert ui_url != f"http://127.0.0.1:{taken}"
         killed.kill()
-        assert server.is_healthy(f"{ui_url}/api")
+        assert is_healthy(f"{ui_url}/api")
         heir = User(PREFECT_HOME=home, PREFECT_SERVER_API_PORT=taken)
         assert heir.answer() == (ui_url, pid)
         heir.leave()
-    assert not server.is_healthy(f"{ui_url}/api")
+    assert not is_healthy(f"{ui_url}/api")
 
 
 def test_a_server_that_was_given_is_used_and_left_running(prefect_server: server.Server, tmp_path: Path) -> None:
     user = User(PREFECT_HOME=str(tmp_path), PREFECT_API_URL=prefect_server.api_url)
     assert user.answer() == (prefect_server.ui_url, 0)
     user.leave()
-    assert server.is_healthy(prefect_server.api_url)
+    assert is_healthy(prefect_server.api_url)
 
 
 def test_a_server_found_at_the_port_is_used_and_left_running(prefect_server: server.Server, tmp_path: Path) -> None:
@@ -129,7 +133,7 @@ def test_a_server_found_at_the_port_is_used_and_left_running(prefect_server: ser
     user = User(PREFECT_HOME=str(tmp_path), PREFECT_SERVER_API_PORT=port)
     assert user.answer() == (prefect_server.ui_url, 0)
     user.leave()
-    assert server.is_healthy(prefect_server.api_url)
+    assert is_healthy(prefect_server.api_url)
 
 
 def test_the_page_asks_its_own_api(prefect_server: server.Server) -> None:
@@ -175,7 +179,7 @@ def test_a_server_that_dies_is_refused_with_the_last_line_of_its_log(
 def test_a_process_that_only_has_the_id_of_our_server_is_no_server_of_ours() -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True)
     try:
-        recorded = server.Process(stranger.pid, time.time(), "http://127.0.0.1:1")
+        recorded = Process(stranger.pid, time.time(), "http://127.0.0.1:1")
         assert not recorded.is_alive()
         recorded.stop(seconds=0.1)
         assert stranger.poll() is None

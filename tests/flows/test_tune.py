@@ -2,157 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import optuna
 import pytest
+from on_iris import FAST, SEARCHES, N, ignore
 from optuna.trial import FrozenTrial, TrialState
-from prefect import flow
+from searching import LADDER, SHORT, WHOLE, Searching, StopError, outcome, stop_at
 
 from flows.config import compose
-from flows.plan import decide, plan, settle
-from flows.server import Server
-from flows.tune import Budget, Rules, Told, Tuned, tune
-from tasks.evidence import Ladder, Rung
-from tasks.model import Model, Validated
-from tasks.prepare import prepare
-from tasks.records import TrialResult
+from flows.plan import plan
+from flows.tune import Budget, Rules, _Loop
+from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.refusal import Refusal
-from tasks.split import split
 from tasks.study import opened
-from tasks.workspace import Experiment
-
-SEARCHES = ("bayesian", "genetic", "grid", "random")
-N = 8
-POPULATION = 4
-FAST = (
-    "source.name=iris", "folds.n_splits=3", "model.lightgbm.rounds=10", "model.lightgbm.check_every=5",
-    "model.lightgbm.space.num_leaves=[4,6,8,12]", "model.lightgbm.space.learning_rate=[0.1,0.2,0.3]",
-    *(f"model.lightgbm.hyperparameters.{key}=0" for key in ("lambda_l1", "lambda_l2")),
-    "model.lightgbm.hyperparameters.feature_fraction=0.9",
-)  # fmt: skip
-
-
-WHOLE = Ladder()
-
-
-@dataclass(frozen=True)
-class Uneven:
-    """A family whose trials take unlike times, so that later ones end first, and that `fails` where it says so."""
-
-    inner: Model
-    fails: Callable[[Mapping[str, Any]], bool]
-    seconds: float
-
-    def workspace(self, *arguments: Any) -> Any:
-        return self.inner.workspace(*arguments)
-
-    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
-        return self.inner.final(hyperparameters, rounds)
-
-    def validate(
-        self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int, **more: Any
-    ) -> Validated:
-        time.sleep(self.seconds * (round(100 * hyperparameters["learning_rate"] + hyperparameters["num_leaves"]) % 4))
-        if self.fails(hyperparameters):
-            raise ValueError(f"{hyperparameters['num_leaves']} leaves fall")
-        return self.inner.validate(workspace, fold, hyperparameters, seed, **more)
-
-
-@dataclass(frozen=True)
-class Searching:
-    """Searches on iris, all in one folder of studies: the same `name` goes on with the same study."""
-
-    studies: Path
-    experiment: Experiment
-
-    def run(
-        self,
-        choice: str,
-        name: str,
-        *,
-        n_trials: int = N,
-        workers: int = 2,
-        seconds: float | None = None,
-        told: Told | None = None,
-        fails: Callable[[Mapping[str, Any]], bool] = lambda _: False,
-        pause: float = 0.0,
-        racing: float | None = 2.5,
-        ladder: Ladder = WHOLE,
-    ) -> Tuned:
-        planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *FAST]))
-        families: dict[str, Any] = {
-            key: Uneven(family, fails, pause) for key, family in self.experiment.families.items()
-        }
-
-        @flow(name="searching")
-        def searching() -> Tuned:
-            with opened(self.studies, name, is_higher_better=False) as study:
-                here = replace(self.experiment, digest=name, folder=str(study.folder), families=families)
-                return tune(
-                    here, study, settle(planned.search, POPULATION), planned.space, planned.runner,
-                    Rules(n_trials, 4, Budget(time.time(), seconds, workers), ladder, racing),
-                    n_workers=workers, told=told or ignore,
-                )  # fmt: skip
-
-        return searching()
-
-    def folds(self, name: str) -> dict[str, tuple[int, int]]:
-        """The stored folds of a study, with what would change if one were written again."""
-        files = (self.studies / name).glob("*/folds/*/*.npz")
-        return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
-
-    def trials(self, name: str) -> list[FrozenTrial]:
-        with opened(self.studies, name, is_higher_better=False) as study:
-            return study.trials()
-
-
-def ignore(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
-    pass
-
-
-def outcome(tuned: Tuned) -> list[tuple[Any, ...]]:
-    """Every trial with its folds and its estimate, but for the seconds that they took."""
-    return [(r.proposal, [r.estimate, *((f.fold, f.value, f.cost, f.rounds) for f in r.folds)]) for r in tuned.results]
-
-
-class StopError(Exception):
-    """What interrupts a search in these tests."""
-
-
-def stop_at(number: int) -> Told:
-    def told(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
-        if result.proposal.number == number:
-            raise StopError
-
-    return told
-
-
-@pytest.fixture(scope="module")
-def on_iris(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Searching]:
-    folder = tmp_path_factory.mktemp("iris")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield Searching(folder / "studies", _experiment())
-
-
-def _experiment() -> Experiment:
-    """Iris, prepared and split under the current folder."""
-    composed = compose([*FAST])
-    planned = plan(composed)
-    prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
-    decided = decide(composed, prepared)
-    divided = split.fn(prepared, decided.splitter, "stratified", 0.2)
-    return Experiment(
-        digest="", folder="", split=divided.folder, problem=prepared.problem, families=planned.families,
-        loss=decided.loss, metric=decided.metric, base=None, seed=0, n_folds=divided.n_folds,
-        growth=divided.growth, n_threads=1, keep_models=False,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("choice", SEARCHES)
@@ -290,9 +154,6 @@ def test_racing_keeps_the_winner_of_a_random_search(on_iris: Searching) -> None:
     assert raced.winner.proposal == whole.winner.proposal
 
 
-LADDER = Ladder((Rung(20, 1), Rung(40, 3), Rung()), n_rows=80)
-
-
 @pytest.mark.parametrize("choice", ["bayesian", "genetic", "random"])
 def test_a_ladder_of_evidence_gives_the_same_trials_on_any_number_of_workers(on_iris: Searching, choice: str) -> None:
     one, four = (
@@ -315,3 +176,33 @@ def test_an_interrupted_ladder_goes_on_with_the_same_trials(on_iris: Searching) 
         on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER, told=stop_at(13))
     again = on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER)
     assert outcome(again) == outcome(on_iris.run("random", "random-climbing", n_trials=40, ladder=LADDER))
+
+
+def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensemble(on_iris: Searching) -> None:
+    planned = plan(compose([*FAST, "ensemble=greedy"]))
+    with opened(on_iris.studies, "budgeted", is_higher_better=False) as study:
+        here = replace(on_iris.experiment, digest="budgeted", folder=str(study.folder))
+        deadlines = {}
+        for name, ladder, ensemble, n_workers in (
+            ("alone", WHOLE, None, 2), ("combined", WHOLE, planned.ensemble, 2), ("confirmed", SHORT, None, 2),
+            ("slower", SHORT, None, 1),
+        ):  # fmt: skip
+            rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5, ensemble)
+            loop = _Loop(here, study, planned.search, planned.space, rules, ignore, n_workers)
+            rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
+            folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0) for fold in range(n_folds))
+            proposal = Proposal(0, "lightgbm", here_start(planned), rows, None if rows is None else 1)
+            loop.results.append(TrialResult(proposal, folds))
+            deadlines[name] = loop.deadline()
+        final = 60 - deadlines["alone"]
+        assert final > 1
+        # Nothing of the made-up trial's models is kept, so that its three folds of a second each must be fitted again.
+        assert deadlines["alone"] - deadlines["combined"] == pytest.approx(3 / 2, abs=0.1)
+        # Three folds of four times the rows, two at a time; and on one worker one after the other.
+        assert 60 - deadlines["confirmed"] == pytest.approx(4 * final + 2 * 4.0)
+        assert 60 - deadlines["slower"] == pytest.approx(4 * final + 3 * 4.0)
+
+
+def here_start(planned: Any) -> dict[str, Any]:
+    space = planned.space.families["lightgbm"]
+    return {**space.fixed, **space.start}

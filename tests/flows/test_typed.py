@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flows.config import compose, sweep
+from flows.config import compose
+from flows.overrides import sweep
 from flows.typed import LISTS_OF_NAMES, NAMES, is_typed_as_is, read_typed_value
 
 ODD = [

@@ -19,9 +19,11 @@ from flows.plan import decide, plan
 from tasks import fold_model, metric
 from tasks import model as models
 from tasks.combine import combine
+from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Floats, Fold
 from tasks.ensemble.greedy import Greedy
 from tasks.metric import better
+from tasks.model import OutOfTimeError
 from tasks.prepare import prepare
 from tasks.records import Combined, Prepared, Proposal, Split, TrialResult, Winner
 from tasks.source import plain_frame
@@ -248,15 +250,15 @@ def test_the_number_of_members_is_held() -> None:
     assert len(done("binary").combine(worse=1, size=2).members) <= 2
 
 
-def test_too_many_parameters_are_chosen_again_within_the_limit() -> None:
+def test_too_many_megabytes_are_chosen_again_within_the_limit() -> None:
     it = done("regression")
-    free = it.combine(worse=10, parameters=None)
+    free = it.combine(worse=10, megabytes=None)
     assert free.trained is not None
-    limit = free.trained.n_parameters // 2
-    tight = it.combine(worse=10, parameters=limit)
-    assert tight.trained is None or tight.trained.n_parameters <= limit
+    limit = models.megabytes(Path(free.trained.folder)) / 2
+    tight = it.combine(worse=10, megabytes=limit)
+    assert tight.trained is None or models.megabytes(Path(tight.trained.folder)) <= 1.01 * limit
     sizes = [
-        fold_model.n_parameters(folder)
+        models.megabytes(folder)
         for member in tight.members
         for folder in fold_model.models_of(it.experiment, it.results[member.proposal.number])
     ]
@@ -264,7 +266,7 @@ def test_too_many_parameters_are_chosen_again_within_the_limit() -> None:
 
 
 def test_where_nothing_is_within_the_limits_there_is_no_ensemble() -> None:
-    combined = done().combine(worse=10, parameters=1)
+    combined = done().combine(worse=10, megabytes=1e-6)
     assert combined.members == ()
     assert combined.trained is None
     assert np.isnan(combined.mean)
@@ -289,3 +291,30 @@ def test_the_standard_error_is_that_of_the_folds() -> None:
     values = [fold.value for fold in it.results[1].folds]
     assert combined.mean == pytest.approx(fmean(values), rel=1e-6)
     assert combined.standard_error == pytest.approx(stdev(values) / 3**0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("scheme", [(), ("folds=time_ordered", "source.time=day")])
+def test_models_that_can_not_be_fitted_in_time_are_not_kept_and_there_is_no_ensemble(scheme: tuple[str, ...]) -> None:
+    it = done("regression", *scheme, keep_models=False)
+    arguments = (it.experiment, it.prepared, it.ensemble, it.results, it.winner(worse=10), 2)
+    cut = combine.fn(*arguments, time.time() - 1)
+    assert (cut.is_cut, cut.trained) == (True, None)
+    assert len(cut.members) > 1
+    with pytest.raises(OutOfTimeError):
+        fold_model.models_of(it.experiment, it.results[0], time.time() - 1)
+    assert not list(Path("study/folds").rglob("size.json"))
+    whole = combine.fn(*arguments, time.time() + 1_000)
+    assert (whole.is_cut, whole.members) == (False, cut.members)
+    assert whole.trained is not None
+
+
+def test_fitting_again_is_foreseen_from_what_the_folds_took_and_costs_nothing_where_models_are_kept() -> None:
+    it = done("regression", keep_models=False, n_each=1)
+    taken = sum(fold.seconds for result in it.results for fold in result.folds)
+    assert fold_model.seconds(it.experiment, it.results) == pytest.approx(taken)
+    fold_model.models_of(it.experiment, it.results[0])
+    left = sum(fold.seconds for result in it.results[1:] for fold in result.folds)
+    assert fold_model.seconds(it.experiment, it.results) == pytest.approx(left)
+    choosing = combining_seconds(it.experiment, it.ensemble, it.results, 1) - left
+    assert 0 < choosing < 1
+    assert combining_seconds(it.experiment, replace(it.ensemble, rounds=250), it.results, 1) > 5 * choosing

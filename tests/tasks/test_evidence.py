@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+from optuna.trial import create_trial
 
 from flows.build import build
 from flows.config import compose
-from tasks.evidence import ETA, SHARE_OF_THE_FIT, Ladder, Rung, ladder
+from tasks.evidence import ETA, SHARE_OF_THE_FIT, Ladder, Rung, ladder, on_rung
 from tasks.model.lightgbm import LightGBM
 from tasks.records import FoldScore, Proposal, TrialResult
 
@@ -49,6 +52,14 @@ def test_a_table_that_is_large_for_its_budget_begins_with_samples_and_one_fold()
     sizes = [rung.n_rows or 59_200 for rung in found]
     assert sizes == sorted(sizes)
     assert 2_000 <= sizes[0] < 59_200
+
+
+def test_a_whole_fold_of_a_wide_table_takes_less_than_its_rows_say() -> None:
+    found = rungs(24_000, 150, 5, 30)
+    sample = found.rungs[0].n_rows
+    assert sample is not None
+    assert 1.5 < found.scale(sample) < 0.7 * found.n_rows / sample
+    assert found.scale(None) == 1
 
 
 def test_a_larger_budget_buys_more_evidence() -> None:
@@ -94,3 +105,18 @@ def test_only_trials_of_the_highest_rung_can_win() -> None:
     low, high = result(0, 0.9), result(1, 0.7, n_rows=None)
     assert LADDER.top([low], 5) == [low]
     assert LADDER.top([low, high], 5) == [high]
+
+
+def test_what_exceeds_a_limit_neither_goes_on_nor_wins() -> None:
+    told = [result(n, score) for n, score in enumerate((0.5, 0.9, 0.6, 0.7, 0.4, 0.3, 0.2, 0.1))]
+    told[1] = replace(told[1], excess={"megabytes": 0.01, "milliseconds": -0.5})
+    assert LADDER.promoted([one.proposal for one in told], told, is_higher_better=True) == (3, Rung())
+    high = replace(result(8, 0.9, n_rows=None), excess={"megabytes": 0.01})
+    assert LADDER.top([told[0], high], 5) == [told[0]]
+
+
+def test_a_trial_on_the_next_rung_begins_without_what_its_sample_exceeded() -> None:
+    asked = {"finefold:generation": 2}
+    trial = create_trial(value=0.5, system_attrs={**asked, "constraints:megabytes": 0.3})
+    assert trial.constraints == {"megabytes": 0.3}
+    assert on_rung(trial, Rung()).system_attrs == asked

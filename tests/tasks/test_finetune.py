@@ -87,3 +87,32 @@ def test_a_fit_without_time_says_after_how_many_rounds_it_ended(here: tuple[Expe
     experiment, prepared, winner = here
     trained = finetune.fn(experiment, prepared, winner, 1, time.time() - 1)
     assert "the model of fold" in trained.note or "after 1 of" in trained.note
+
+
+def test_with_a_base_a_sound_fit_is_taken_and_one_that_went_wrong_leaves_the_base(
+    here: tuple[Experiment, Prepared, Winner],
+) -> None:
+    experiment, prepared, winner = here
+    base = finetune.fn(experiment, prepared, winner, 1, None)
+    on_base = replace(experiment, digest="base", folder=f"{experiment.folder}-base", base=base.folder)
+    result = run_trial(on_base, winner.proposal)
+    assert max(fold.cost for fold in result.folds) < 0.2  # of the base and what the fold added, which saw these rows
+    better = Winner(result.proposal, result.score, 0.0, result.folds, result.rounds(experiment.growth))
+    sound = finetune.fn(on_base, prepared, better, 1, None)
+    assert sound.note == ""
+    assert sound.n_parameters > base.n_parameters
+    wild: dict[str, Any] = {name: Wild(family) for name, family in experiment.families.items()}
+    trained = finetune.fn(replace(on_base, digest="wild", families=wild), prepared, better, 1, None)
+    assert "the base takes its place, unchanged" in trained.note
+    X = training_of(experiment).X
+    loaded = [models.load(Path(one.folder)).predict(X) for one in (trained, base)]
+    assert np.array_equal(*loaded)
+
+
+@dataclass(frozen=True)
+class Wild(Failing):
+    """A family whose final fit diverges."""
+
+    def fit(self, workspace: Any, hyperparameters: Mapping[str, Any], *more: Any) -> Fitted:
+        wild = {**hyperparameters, "learning_rate": 50.0, "min_sum_hessian_in_leaf": 0}
+        return self.inner.fit(workspace, wild, *more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
@@ -83,3 +84,15 @@ def test_as_many_trials_again_are_expected_to_bring_what_the_second_half_did() -
     assert likely_gain(told[:4], 8, "roc_auc") == 0
     assert likely_gain(told[:6], 6, "roc_auc") is None
     assert likely_gain(told[5:], 8, "roc_auc") is None
+
+
+def test_the_best_that_is_raced_against_holds_the_limits() -> None:
+    told = [result(n, {fold: value + 0.01 * n * (1 + fold % 2) for fold, value in BEST.items()}) for n in range(4)]
+    over = [replace(one, excess={"megabytes": 0.1}) if one.proposal.number == 3 else one for one in told]
+    free, within = (race(these, 4, is_higher_better=True, z=2.5) for these in (told, over))
+    assert free is not None
+    assert within is not None
+    assert free.best == {fold.fold: fold.value for fold in told[3].folds}
+    assert within.best == {fold.fold: fold.value for fold in told[2].folds}
+    all_over = [replace(one, excess={"megabytes": 0.1}) for one in told]
+    assert race(all_over, 4, is_higher_better=True, z=2.5) is None

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.trial import TrialState, create_trial
+from optuna.trial import Trial, TrialState, create_trial
 
 from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.refusal import Refusal
@@ -86,6 +86,20 @@ def test_a_failed_trial_keeps_its_reason_and_is_never_best(tmp_path: Path) -> No
         told = study.tell(result(1, 0.9, "ValueError: no"))
         assert (told.state, told.user_attrs["error"]) == (TrialState.FAIL, "ValueError: no")
         assert study.optuna.best_trial.number == 0
+
+
+def test_what_a_trial_exceeds_is_kept_and_is_what_optuna_calls_its_constraints(tmp_path: Path) -> None:
+    excess = {"megabytes": 0.25, "milliseconds": -0.5}
+    with opened(tmp_path, DIGEST, is_higher_better=True) as study:
+        add(study)
+        first = study.tell(replace(result(0, 0.7), excess=excess))
+        add(study)
+        Trial(study.optuna, study.trials()[1]._trial_id).set_constraint("megabytes", 0.25)  # and then it was killed
+    with opened(tmp_path, DIGEST, is_higher_better=True) as again:
+        assert first.constraints == excess
+        assert again.told(again.trials()[0], Proposal(0, "linear", {"x": 0.5})).excess == excess
+        assert again.tell(replace(result(1, 0.9), excess=excess)).constraints == excess
+        assert not again.told(again.trials()[1], Proposal(1, "linear", {"x": 0.5})).is_feasible
 
 
 @pytest.mark.parametrize("n_cut", [1, 20, 200])

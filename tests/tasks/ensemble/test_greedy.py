@@ -142,13 +142,13 @@ def test_the_number_of_members_is_held(size: int, bags: int) -> None:
 def test_what_all_members_come_to_stays_within_the_limit(column: int, bags: int) -> None:
     given, costs = folds("regression", 6), free(6)
     costs[:, column] = [40, 50, 60, 10, 10, 101]
-    limit = {("parameters", "milliseconds")[column]: 100}
+    limit = {("megabytes", "milliseconds")[column]: 100}
     weights = greedy(bags=bags, **limit).weigh(given, costs, "rmse", 0)
     assert costs[weights > 0, column].sum() <= 100
     assert weights.sum() == pytest.approx(1)
-    assert greedy(bags=bags).weigh(given, costs, "rmse", 0)[:3].min() > 0
+    assert greedy(bags=bags, megabytes=None).weigh(given, costs, "rmse", 0)[:3].min() > 0
 
 
 def test_where_no_candidate_is_within_the_limits_none_has_weight() -> None:
     costs = free(3) + 10
-    assert not greedy(parameters=5).weigh(folds("regression", 3), costs, "rmse", 0).any()
+    assert not greedy(megabytes=5).weigh(folds("regression", 3), costs, "rmse", 0).any()

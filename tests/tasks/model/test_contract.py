@@ -278,6 +278,22 @@ def test_a_saved_model_loads_and_predicts_the_same(name: str, kind: ProblemKind,
     assert loaded.importance() == it.importance()
 
 
+@kinds
+@families
+def test_a_fold_promises_what_the_final_model_comes_to(name: str, kind: ProblemKind, tmp_path: Path) -> None:
+    it, data = family(name), training(kind)
+    workspace = it.workspace(data, None, 1)
+    for point in points(it, name):
+        folded = it.validate(workspace, 0, point, 0)
+        hyperparameters, rounds = it.final(point, folded.rounds and round(1.5 * folded.rounds))
+        final = it.fit(workspace, hyperparameters, rounds, 0)
+        found = it.footprint(workspace, folded.fitted, hyperparameters, rounds, 1.5)
+        assert found == it.footprint(workspace, folded.fitted, hyperparameters, rounds, 1.5)
+        model.save(final, tmp_path)
+        assert found.megabytes == pytest.approx(model.megabytes(tmp_path), rel=0.3)
+        assert 0 < found.milliseconds < 1_000
+
+
 @families
 def test_a_saved_model_holds_no_pickle(name: str, tmp_path: Path) -> None:
     model.save(fitted(name, training("binary")), tmp_path)

@@ -19,7 +19,7 @@ from flows.config import compose
 from flows.plan import plan, settle
 from tasks.records import Proposal
 from tasks.refusal import Refusal
-from tasks.search import FAMILY, Search, Space
+from tasks.search import FAMILY, Search, Space, genetic
 from tasks.search.genetic import Genetic, fitting_population, generation
 from tasks.search.sampled import as_running
 
@@ -70,14 +70,15 @@ def built(choice: str, *overrides: str) -> Asked:
     return Asked(settle(planned.search, fitting_population(planned.n_trials)), planned.space, planned.n_trials)
 
 
-def end(trial: FrozenTrial, value: float | None) -> FrozenTrial:
-    """The trial told with a value, or failed for None."""
+def end(trial: FrozenTrial, value: float | None, excess: float | None = None) -> FrozenTrial:
+    """The trial told with a value, or failed for None, and with what it exceeds a limit by."""
     return create_trial(
         state=TrialState.FAIL if value is None else TrialState.COMPLETE,
         params=trial.params,
         distributions=trial.distributions,
         system_attrs=trial.system_attrs,
         value=value,
+        constraints=None if excess is None else {"megabytes": excess},
     )
 
 
@@ -152,9 +153,10 @@ def test_what_became_of_a_running_trial_never_changes_a_proposal(choice: str, ou
 def test_a_trial_shown_as_running_shows_nothing_of_its_end() -> None:
     trial = built("genetic").walk(1)[0]
     trial.user_attrs["folds"] = [1.0]
+    trial.system_attrs["constraints:megabytes"] = 0.5
     shown = as_running(trial)
     assert (shown.state, shown.values, shown.user_attrs) == (TrialState.RUNNING, None, {})
-    assert (shown.params, generation(shown)) == (trial.params, generation(trial))
+    assert (shown.params, generation(shown), shown.constraints) == (trial.params, generation(trial), {})
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -174,6 +176,29 @@ def test_a_search_goes_on_after_trials_that_failed(choice: str) -> None:
         trial = asked.ask(view)
         assert trial is not None
         assert asked.proposals([trial])[0] not in asked.proposals(view)
+
+
+@pytest.mark.parametrize("choice", ["bayesian", "genetic"])
+def test_what_exceeds_a_limit_turns_a_search_away(choice: str) -> None:
+    """Larger trees are better, and those of more than 40 leaves too large."""
+    asked, told = built(choice, "search.trials=36"), []
+    while len(told) < 36:
+        trial = asked.ask(told)
+        assert trial is not None
+        leaves = asked.space.proposal(trial).hyperparameters["num_leaves"]
+        told.append(end(trial, math.log(leaves), leaves / 40 - 1))
+    late = [asked.space.proposal(trial).hyperparameters["num_leaves"] for trial in told[12:]]
+    assert sum(leaves <= 40 for leaves in late) > len(late) / 2
+    assert max(leaves for leaves in late if leaves <= 40) > 25
+
+
+def test_a_genetic_search_ranks_what_exceeds_a_limit_behind_all_else_and_by_how_much() -> None:
+    asked = built("genetic")
+    walked = asked.walk(4)
+    told = [end(trial, value, excess) for trial, value, excess in
+            zip(walked, (0.1, 0.4, 0.3, 0.9), (-0.5, 2.0, 0.1, 0.0), strict=True)]
+    ranked = genetic._ranked(asked.space, told, is_higher_better=True)
+    assert ranked == [genetic._individual(asked.space, told[n]) for n in (3, 0, 2, 1)]
 
 
 @pytest.mark.parametrize("choice", [choice for choice in CHOICES if choice != "grid"])

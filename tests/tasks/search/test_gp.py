@@ -14,6 +14,8 @@ from flows.plan import Plan, plan
 from tasks.refusal import Refusal
 
 has_torch = find_spec("torch") is not None
+ONE = [f"model.lightgbm.hyperparameters.{key}=0.5" for key in
+       ("feature_fraction", "bagging_fraction", "lambda_l1", "lambda_l2", "learning_rate")]
 needs_torch = pytest.mark.skipif(not has_torch, reason="needs torch: pip install torch")
 
 
@@ -53,3 +55,16 @@ def test_the_same_study_gives_the_same_proposals_and_none_twice(families: str) -
 def test_it_climbs() -> None:
     values = [trial.value or 0.0 for trial in walk(plan(compose(["search=gp"])), 16)]
     assert max(values[10:]) > max(values[:10])
+
+
+@needs_torch
+def test_it_learns_what_exceeds_a_limit() -> None:
+    planned, told = plan(compose(["search=gp", *ONE])), []
+    while len(told) < 18:
+        trial = planned.search.ask(planned.space, told, 0, is_higher_better=True)
+        assert trial is not None
+        leaves = planned.space.proposal(trial).hyperparameters["num_leaves"]
+        told.append(create_trial(state=TrialState.COMPLETE, params=trial.params, distributions=trial.distributions,
+                                 value=math.log(leaves), constraints={"megabytes": leaves / 40 - 1}))  # fmt: skip
+    late = [planned.space.proposal(trial).hyperparameters["num_leaves"] for trial in told[11:]]
+    assert sum(leaves <= 41 for leaves in late) > len(late) / 2

@@ -1,34 +1,61 @@
-"""A family of models for tests of runners: worker processes import it by this name. No choice of any configuration."""
+"""Families of models that do something beside their work. Worker processes import them by this name; no choice of any
+configuration."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.model import Model, Validated
+from tasks.records import Footprint
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Notes each fold that is begun, with its process. The first process to come waits `slow_seconds` in each fold;
-    once `dies_at` folds were begun, `deaths` processes die."""
+class Wrapped:
+    """A family that works as another one does."""
 
     inner: Model
-    notes: str
-    slow_seconds: float
-    dies_at: int
-    deaths: int
 
     def workspace(self, *arguments: Any) -> Any:
         return self.inner.workspace(*arguments)
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         return self.inner.final(hyperparameters, rounds)
+
+    def footprint(self, *arguments: Any) -> Footprint:
+        return self.inner.footprint(*arguments)
+
+
+@dataclass(frozen=True)
+class Uneven(Wrapped):
+    """Its trials take unlike times, so that later ones end first, and fail where `fails` says so."""
+
+    fails: Callable[[Mapping[str, Any]], bool]
+    seconds: float
+
+    def validate(
+        self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int, **more: Any
+    ) -> Validated:
+        time.sleep(self.seconds * (round(100 * hyperparameters["learning_rate"] + hyperparameters["num_leaves"]) % 4))
+        if self.fails(hyperparameters):
+            raise ValueError(f"{hyperparameters['num_leaves']} leaves fall")
+        return self.inner.validate(workspace, fold, hyperparameters, seed, **more)
+
+
+@dataclass(frozen=True)
+class Observed(Wrapped):
+    """Notes each fold that is begun, with its process. The first process to come waits `slow_seconds` in each fold;
+    once `dies_at` folds were begun, `deaths` processes die."""
+
+    notes: str
+    slow_seconds: float
+    dies_at: int
+    deaths: int
 
     def validate(
         self, workspace: Any, fold: int, hyperparameters: Mapping[str, Any], seed: int, **more: Any

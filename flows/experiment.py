@@ -1,0 +1,62 @@
+"""Experiment: what decides a study's result, and what of it the workers are given."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flows.plan import Job
+from flows.record import VERSIONS
+from tasks import tracking
+from tasks.study import Study
+from tasks.workspace import Experiment
+
+
+def identity(job: Job, base: Path | None) -> dict[str, Any]:
+    """All that decides a study's result; not its budget, workers, output or tracking."""
+    config = job.decided.composed.config
+    is_grid = str(config.search.sampler.get("_target_", "")).startswith("tasks.search.grid.")
+    families = {
+        name: {key: value for key, value in node.items() if is_grid or key != "grid"}
+        for name, node in config.model.items()
+    }
+    return {
+        "data": job.prepared.digest,
+        "problem": asdict(job.prepared.problem),
+        "split": job.split.digest,
+        "folds": config.folds,
+        "families": families,
+        "loss": config.loss,
+        "metric": job.decided.metric,
+        "sampler": config.search.sampler,
+        "window": config.search.window,
+        "racing": config.search.racing,
+        "evidence": [asdict(rung) for rung in job.ladder.rungs],
+        "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},
+        **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
+        **({"limits": job.plan.limits.known} if job.plan.limits else {}),
+        "base": None if base is None else tracking.digest(base),
+        "seed": config.seed,
+        "versions": {name: version(name) for name in VERSIONS},
+    }
+
+
+def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:
+    return Experiment(
+        digest=f"{digest}-{study.folder.name}",
+        folder=str(study.folder.resolve()),
+        split=str(Path(job.split.folder).resolve()),
+        problem=job.prepared.problem,
+        families=job.families,
+        loss=job.decided.loss,
+        metric=job.decided.metric,
+        base=None if base is None else str(base.resolve()),
+        seed=job.decided.composed.config.seed,
+        n_folds=job.split.n_folds,
+        growth=job.split.growth,
+        n_threads=1,
+        keep_models=job.plan.ensemble is not None,
+        limits=job.plan.limits,
+    )

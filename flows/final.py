@@ -1,0 +1,71 @@
+"""Final: the model that a run gives, of the winner alone or of an ensemble, checked against the limits for real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flows import narrate, screen
+from flows.plan import Job
+from flows.tune import Budget, Tuned
+from flows.winner import refused, winner_of
+from tasks.combine import combine
+from tasks.finetune import finetune
+from tasks.footprint import measured
+from tasks.records import Combined, Trained
+from tasks.workspace import Experiment, training_of
+
+
+@dataclass(frozen=True)
+class Final:
+    """The model; the search with the trial that it is of, where that is one trial; and the ensemble that was asked for,
+    whether it was used or not."""
+
+    trained: Trained
+    tuned: Tuned
+    combined: Combined | None
+
+
+def final(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Final:
+    """
+    Raises:
+        Refusal: where no trial's final fit holds search.megabytes.
+    """
+    combined = _combined(job, experiment, tuned, budget)
+    if combined is not None and combined.trained is not None:
+        trained = _measured(experiment, combined.trained)
+    else:
+        trained, tuned = _fitted(job, experiment, tuned, budget)
+    narrate.say_what_was_fitted(trained)
+    narrate.say_what_is_too_slow(experiment, trained)
+    return Final(trained, tuned, combined)
+
+
+def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Combined | None:
+    """The ensemble that was asked for, or None; it leaves the winner the time for its final fit."""
+    ensemble, until = job.plan.ensemble, budget.deadline(tuned.final_seconds)
+    if ensemble is None:
+        return None
+    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers, until)
+    screen.say_ensemble(combined, tuned.winner, experiment.metric)
+    return combined
+
+
+def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> tuple[Trained, Tuned]:
+    """The winner's final fit; of one that takes more megabytes than its folds promised the next best takes the place.
+    Time never decides: the same seed has the same winner on a slow machine, and what is too slow is told."""
+    while True:
+        until = budget.until(tuned.final_seconds)
+        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until)
+        trained = _measured(experiment, trained)
+        assert trained.footprint is not None
+        excess = experiment.limits.excess(trained.footprint)
+        if excess.get("megabytes", 0.0) <= 0:
+            return trained, tuned
+        narrate.say_what_is_too_large(experiment, tuned.winner, excess)
+        results = refused(experiment, tuned.results, tuned.winner, trained.footprint)
+        tuned = replace(tuned, results=results, winner=winner_of(experiment, job.ladder, results))
+
+
+def _measured(experiment: Experiment, trained: Trained) -> Trained:
+    return replace(trained, footprint=measured(Path(trained.folder), training_of(experiment)))

@@ -1,0 +1,65 @@
+"""Winner: the best trial that was judged whole and holds the limits; and the one that takes its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import stdev
+
+from tasks.evidence import Ladder
+from tasks.racing import best_of
+from tasks.records import FoldScore, Footprint, TrialResult, Winner
+from tasks.refusal import Refusal
+from tasks.workspace import Experiment
+
+
+def winner_of(experiment: Experiment, ladder: Ladder, results: Sequence[TrialResult]) -> Winner:
+    """
+    Raises:
+        Refusal: where every trial failed, with the reason of the first; where none holds the limits, with what the
+            smallest comes to.
+    """
+    best = best_of(ladder.top(results, experiment.n_folds), experiment.metric)
+    if best is None:
+        raise Refusal(_reason(experiment, results))
+    return _judged(best, experiment.growth)
+
+
+def confirmed(winner: Winner, folds: Sequence[FoldScore], growth: float) -> Winner:
+    """The winner by its scores on all rows of these folds, in the place of those on less."""
+    whole = replace(winner.proposal, n_rows=None, n_folds=None)
+    return _judged(TrialResult(whole, tuple(folds)), growth)
+
+
+def refused(
+    experiment: Experiment, results: Sequence[TrialResult], winner: Winner, found: Footprint
+) -> tuple[TrialResult, ...]:
+    """The results with what the winner's final fit was found to come to in the place of what its folds promised."""
+    excess, setting = experiment.limits.excess(found), (winner.proposal.family, winner.proposal.hyperparameters)
+    return tuple(
+        replace(result, excess=excess)
+        if (result.proposal.family, result.proposal.hyperparameters) == setting
+        else result
+        for result in results
+    )
+
+
+def _judged(best: TrialResult, growth: float) -> Winner:
+    values = [fold.value for fold in best.folds]
+    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
+
+
+def _reason(experiment: Experiment, results: Sequence[TrialResult]) -> str:
+    """Why no trial can win."""
+    over = [result for result in results if result.error is None and not result.is_feasible]
+    if over:
+        least = min(over, key=lambda result: max(result.excess.values()))
+        keys = " and ".join(f"search.{key}" for key, share in least.excess.items() if share > 0)
+        return (
+            f"none of {len(results)} trials has a model within the limits; that of trial {least.proposal.number}, the "
+            f"nearest, comes to {experiment.limits.described(least.excess)}: raise {keys}, or let smaller models be "
+            "searched (model.NAME.space)."
+        )
+    reason = next((result.error for result in results if result.error), "no trial was finished in time")
+    return f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}"

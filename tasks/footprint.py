@@ -1,0 +1,83 @@
+"""Footprint: how large a final model is and how long it takes to predict. What trials promise of it is counted from
+their folds' models and never timed, so that the same seed gives the same trials and winner on any machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from tasks import model as models
+from tasks.model import Fitted, Training
+from tasks.records import FoldScore, Footprint, TrialResult
+
+N_TIMED_ROWS = 1_000
+N_TIMES = 3
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a final model may come to, see `Footprint`; None: no limit."""
+
+    megabytes: float | None = None
+    milliseconds: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.known)
+
+    @property
+    def known(self) -> dict[str, float]:
+        """The limits that are set."""
+        return {key: limit for key, limit in asdict(self).items() if limit is not None}
+
+    def excess(self, footprint: Footprint | None) -> dict[str, float]:
+        """By which share of each limit that is set a model exceeds it; at most 0 where the limit is held, and 0 for a
+        model of which nothing is known."""
+        if footprint is None:
+            return dict.fromkeys(self.known, 0.0)
+        return {key: getattr(footprint, key) / limit - 1 for key, limit in self.known.items()}
+
+    def described(self, excess: dict[str, float]) -> str:
+        """What exceeds which limit, in words; nothing where all are held."""
+        over = {key: by for key, by in excess.items() if by > 0}
+        named = (f"{(1 + by) * self.known[key]:.3g} of search.{key}={self.known[key]:g}" for key, by in over.items())
+        return " and ".join(named)
+
+
+def promised(folds: Sequence[FoldScore]) -> Footprint | None:
+    """What the final model of a trial will come to: the mean of what its folds have it; None where nothing is limited,
+    and where no fold was finished."""
+    known = [fold.footprint for fold in folds if fold.footprint is not None]
+    if not known:
+        return None
+    return Footprint(fmean(one.megabytes for one in known), fmean(one.milliseconds for one in known))
+
+
+def limited(result: TrialResult, limits: Limits) -> TrialResult:
+    """The result with what its model exceeds the limits by."""
+    return replace(result, excess=limits.excess(promised(result.folds))) if limits else result
+
+
+def measured(folder: Path, training: Training) -> Footprint:
+    """What a saved model comes to, by the clock of this machine."""
+    X = training.some(N_TIMED_ROWS)[0].iloc[:N_TIMED_ROWS]
+    return Footprint(models.megabytes(folder), milliseconds([models.load(folder)], X))
+
+
+def milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
+    """What models take together on one core to predict 1,000 rows such as these: the least of three times."""
+    with threadpool_limits(1):
+        least = min(_seconds(fitted, X) for _ in range(N_TIMES))
+    return 1_000 * least * 1_000 / len(X)
+
+
+def _seconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
+    begun = time.perf_counter()
+    for one in fitted:
+        one.predict(X)
+    return time.perf_counter() - begun
