@@ -139,7 +139,7 @@ def pipeline(overrides: list[str]) -> Result:
             experiment, prepared, tuned.winner, budget.n_threads, tuned.until
         )
         narrate.say_what_was_fitted(trained)
-        evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
+        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, decided.metric, config.seed)
         tracker = tracking_.result()
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation)
@@ -278,6 +278,7 @@ def _identity(job: Job, base: Path | None) -> dict[str, Any]:
         "folds": config.folds,
         "families": families,
         "loss": config.loss,
+        **({"class_weight": asdict(weights)} if (weights := job.decided.class_weight) else {}),
         "metric": job.decided.metric,
         "sampler": config.search.sampler,
         "window": config.search.window,
@@ -306,6 +307,7 @@ def _experiment(job: Job, study: Study, digest: str, base: Path | None) -> Exper
         growth=job.split.growth,
         n_threads=1,
         keep_models=job.plan.ensemble is not None,
+        class_weight=job.decided.class_weight,
     )
 
 

@@ -126,4 +126,4 @@ def _run_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Wat
     score = FoldScore(fold, float(value), float(cost), validated.rounds, time.perf_counter() - begun)
     if experiment.keep_models and fold_model.are_bagged(training):
         fold_model.keep(experiment, proposal, fold, validated.fitted)
-    return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32))
+    return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32), validated.costs)
