@@ -179,8 +179,8 @@ def start_at(data: lgb.Dataset, initial: Floats) -> None:
 
 
 def weigh(data: lgb.Dataset, weight: npt.NDArray[np.float64] | None) -> None:
-    """weight: (n_rows,) or None."""
-    data.set_weight(relative(weight))
+    """weight: (n_rows,) or None, by which `Dataset.set_weight` would leave those that are there."""
+    data.set_field("weight", relative(weight))
 
 
 def _alpha(loss: Loss) -> dict[str, float]:
