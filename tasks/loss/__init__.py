@@ -40,8 +40,9 @@ class Loss(Protocol):
 class Curved(Loss, Protocol):
     """A loss that also knows its second derivative, which boosting with a loss of one's own needs."""
 
-    def curvature(self, y: Floats, raw: Floats) -> Floats:
-        """The second derivative of each row's loss by each of its raw scores, at least 0, in the shape of `raw`."""
+    def derivatives(self, y: Floats, raw: Floats) -> tuple[Floats, Floats]:
+        """The gradient, and the second derivative of each row's loss by each of its raw scores, at least 0; both in
+        the shape of `raw`."""
         ...
 
 

@@ -38,35 +38,21 @@ class Focal:
 
     def gradient(self, y: Floats, raw: Floats) -> Floats:
         """(n, k): a(p) (1[j is the true class] - p_j), with a(p) = p dloss/dp; raw: (n, k) logits."""
-        log_p, towards = self._parts(y, raw)
-        return np.asarray(self._steepness(log_p) * towards)
+        return self.derivatives(y, raw)[0]
 
-    def curvature(self, y: Floats, raw: Floats) -> Floats:
-        """(n, k), at least 0: the second derivative of each row's loss by each of its logits, but for the part that is
-        negative where the true class has a small probability (there the loss is concave, and a step by the whole
-        second derivative would lead away). gamma 0: p_j (1 - p_j)."""
-        log_p, towards = self._parts(y, raw)
-        p, q = np.exp(log_p), _rest(log_p)
-        others = np.exp(log_softmax(raw, axis=1))
-        g = self.gamma
-        slope = g * q ** (g - 1) * (log_p + 2) - g * (g - 1) * p * q ** (g - 2) * log_p  # da/dp
-        convex = -self._steepness(log_p) * others * (1 - others)
-        return np.asarray(convex + np.maximum(slope, 0) * p * towards**2)
-
-    def _parts(self, y: Floats, raw: Floats) -> tuple[Floats, Floats]:
-        """(n, 1) log p of the true class, and (n, k) 1[j is the true class] - p_j."""
+    def derivatives(self, y: Floats, raw: Floats) -> tuple[Floats, Floats]:
+        """The gradient, and (n, k), at least 0: the second derivative of each row's loss by each of its logits, but for
+        the part that is negative where the true class has a small probability (there the loss is concave, and a step
+        by the whole second derivative would lead away). gamma 0: p_j (1 - p_j)."""
+        g, rows, codes = self.gamma, np.arange(len(y)), y.astype(np.int64)
         log_all = log_softmax(raw, axis=1)
-        rows, codes = np.arange(len(y)), y.astype(np.int64)
-        towards = -np.exp(log_all)
-        towards[rows, codes] = -np.expm1(log_all[rows, codes])
-        return log_all[rows, codes][:, None], towards
-
-    def _steepness(self, log_p: Floats) -> Floats:
-        """a(p) = gamma p (1 - p)^(gamma - 1) log p - (1 - p)^gamma, at most 0."""
-        q, g = _rest(log_p), self.gamma
-        return np.asarray(g * np.exp(log_p) * q ** (g - 1) * log_p - q**g)
-
-
-def _rest(log_p: Floats) -> Floats:
-    """1 - p without loss of digits, at least EPS: a power below 0 of it must stay finite."""
-    return np.maximum(-np.expm1(log_p), EPS)
+        all_p = np.exp(log_all)
+        p, log_p = all_p[rows, codes], log_all[rows, codes]
+        q = np.maximum(-np.expm1(log_p), EPS)  # 1 - p without loss of digits; a power below 0 of it must stay finite
+        power = q ** (g - 1)
+        steepness = power * (g * p * log_p - q)  # a(p), at most 0
+        slope = g * power * (log_p + 2 - (g - 1) * p / q * log_p)  # da/dp
+        towards = -all_p
+        towards[rows, codes] = q
+        convex = -steepness[:, None] * all_p * (1 - all_p)
+        return steepness[:, None] * towards, convex + (np.maximum(slope, 0) * p)[:, None] * towards**2

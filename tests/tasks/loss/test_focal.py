@@ -24,13 +24,13 @@ def test_gamma_0_is_the_cross_entropy() -> None:
     prediction = softmax(RAW, axis=1)
     np.testing.assert_allclose(Focal(0.0).per_sample(Y, prediction), CrossEntropy().per_sample(Y, prediction))
     np.testing.assert_allclose(Focal(0.0).gradient(Y, RAW), CrossEntropy().gradient(Y, RAW), atol=1e-15)
-    np.testing.assert_allclose(Focal(0.0).curvature(Y, RAW), prediction * (1 - prediction))
+    np.testing.assert_allclose(Focal(0.0).derivatives(Y, RAW)[1], prediction * (1 - prediction))
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
 def test_the_curvature_is_that_of_finite_differences_where_the_loss_is_convex(gamma: float) -> None:
     loss, step = Focal(gamma), 1e-5
-    curvature = loss.curvature(Y, RAW)
+    curvature = loss.derivatives(Y, RAW)[1]
     is_sure = softmax(RAW, axis=1)[np.arange(len(Y)), Y.astype(int)] > 0.7
     for column in range(3):
         shift = step * np.eye(3)[column]
@@ -44,4 +44,4 @@ def test_the_curvature_is_that_of_finite_differences_where_the_loss_is_convex(ga
 def test_huge_logits_have_a_finite_gradient_and_curvature(gamma: float) -> None:
     y, raw = np.array([0.0, 1.0]), np.array([[1e4, -1e4], [1e4, -1e4]])
     np.testing.assert_allclose(Focal(gamma).gradient(y, raw), [[0, 0], [1, -1]], atol=1e-7)
-    assert np.isfinite(Focal(gamma).curvature(y, raw)).all()
+    assert np.isfinite(Focal(gamma).derivatives(y, raw)[1]).all()
