@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 from flows import screen
 from flows.plan import Job
 from flows.tune import Tuned
 from tasks.evidence import Rung, rung_of
+from tasks.examine import OUT_OF_FOLD, WORST
 from tasks.racing import likely_gain
-from tasks.records import Trained
+from tasks.records import Examined, Trained
 from tasks.search.grid import Grid
 
 LONG_MINUTES = 2
@@ -24,11 +26,19 @@ def say_what_was_found(job: Job, base: Path | None) -> None:
     )
     screen.say(
         f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
-        f"as the holdout; {', '.join(job.plan.families)} trained on {job.decided.loss.name}, selected on "
+        f"as the holdout; {', '.join(job.plan.families)} trained on {_trained_on(job)}, selected on "
         f"{job.decided.metric}"
     )
     if evidence := job.ladder.described(divided.n_folds):
         screen.say(evidence)
+
+
+def _trained_on(job: Job) -> str:
+    """The loss with its parameters, and the classes' weights."""
+    loss, asked = job.decided.loss, job.decided.composed.config.class_weight
+    parameters: dict[str, object] = asdict(loss) if is_dataclass(loss) and not isinstance(loss, type) else {}
+    named = [loss.name, *(f"{key} {value:g}" for key, value in parameters.items() if isinstance(value, float))]
+    return " ".join(named) + (f" with class_weight={asked}" if asked else "")
 
 
 def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:
@@ -96,6 +106,13 @@ def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float
     minutes = max(1, round((searched[1] - searched[0]) / 60 * n_told / (n_told - tuned.counts.reused)))
     what = f"about {screen.short(gain)} of {metric}" if gain > 0 else "next to nothing"
     screen.say(f"an estimate: as many trials again (some {minutes} min) would buy {what}, as the second half did here")
+
+
+def say_where_it_fails(examined: Examined) -> None:
+    screen.say(
+        f"where it fails: the {examined.n_worst:,} worst of {examined.n_rows:,} rows out of fold have "
+        f"{examined.share:.0%} of the loss; losses/{WORST} of the MLflow run shows them, losses/{OUT_OF_FOLD} every row"
+    )
 
 
 def say_what_was_fitted(trained: Trained) -> None:

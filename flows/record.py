@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from uuid import UUID
 
@@ -22,8 +23,8 @@ from prefect.states import Crashed
 from flows.plan import Job
 from flows.tune import Tuned
 from tasks import tracking
-from tasks.records import Combined, Evaluation, Trained
-from tasks.study import Study
+from tasks.records import Combined, Evaluation, Examined, Trained, Winner
+from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
 
 # A study goes on only with the versions that it began with: they decide its numbers too.
@@ -145,6 +146,15 @@ def log_what_came_out(
             **{f"baseline_{name}": score.baseline for name, score in evaluation.scores.items()},
         }
     )
+
+
+def log_losses(tracker: Tracker, study: Study, winner: Winner, examined: Examined) -> None:
+    """The cost of the winner's folds, round by round where its family tells it, and where the model fails."""
+    stored = [read_fold(fold_file(study.folder, winner.proposal, fold.fold)) for fold in winner.folds]
+    curves = {f"cost/fold_{it.score.fold}": it.costs for it in stored if it is not None and it.costs}
+    tracker.series({"fold_cost": [(fold.fold, fold.cost) for fold in winner.folds], **curves})
+    tracker.metrics({"cv_cost": fmean(fold.cost for fold in winner.folds)})
+    tracker.artifacts(Path(examined.folder), "losses")
 
 
 def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
