@@ -16,10 +16,14 @@ Y = np.array([0.0, 0, 0, 0, 1, 1, 2])
 BINARY = Problem("binary", "income", ("<=50K", ">50K"))
 
 
+def judged(asked: Any, problem: Problem) -> ClassWeight | None:
+    check(asked)
+    return by_code(asked, problem)
+
+
 def refused(asked: Any, problem: Problem = BINARY) -> tuple[str, ...]:
     with pytest.raises(Refusal) as refusal:
-        check(asked)
-        by_code(asked, problem)
+        judged(asked, problem)
     return refusal.value.faults
 
 
