@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 from flows import screen
 from flows.plan import Job
+from flows.record import parameters_of
 from flows.tune import Tuned
 from tasks.evidence import Rung, rung_of
-from tasks.examine import OUT_OF_FOLD, WORST
+from tasks.examine import WORST
 from tasks.racing import likely_gain
 from tasks.records import Examined, Trained
 from tasks.search.grid import Grid
@@ -36,9 +36,8 @@ def say_what_was_found(job: Job, base: Path | None) -> None:
 def _trained_on(job: Job) -> str:
     """The loss with its parameters, and the classes' weights."""
     loss, asked = job.decided.loss, job.decided.composed.config.class_weight
-    parameters: dict[str, object] = asdict(loss) if is_dataclass(loss) and not isinstance(loss, type) else {}
-    named = [loss.name, *(f"{key} {value:g}" for key, value in parameters.items() if isinstance(value, float))]
-    return " ".join(named) + (f" with class_weight={asked}" if asked else "")
+    told = [f"{key}={value:g}" for key, value in parameters_of(loss).items() if isinstance(value, float)]
+    return " with ".join([loss.name, *([*told, f"class_weight={asked}"] if asked else told)])
 
 
 def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:
@@ -110,8 +109,8 @@ def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float
 
 def say_where_it_fails(examined: Examined) -> None:
     screen.say(
-        f"where it fails: the {examined.n_worst:,} worst of {examined.n_rows:,} rows out of fold have "
-        f"{examined.share:.0%} of the loss; losses/{WORST} of the MLflow run shows them, losses/{OUT_OF_FOLD} every row"
+        f"where it fails: losses/{WORST} of the MLflow run, whose {examined.n_worst:,} of {examined.n_rows:,} rows "
+        f"have {examined.share:.0%} of the loss out of fold"
     )
 
 

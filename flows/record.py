@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -23,6 +23,7 @@ from prefect.states import Crashed
 from flows.plan import Job
 from flows.tune import Tuned
 from tasks import tracking
+from tasks.loss import Loss
 from tasks.records import Combined, Evaluation, Examined, Trained, Winner
 from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
@@ -63,6 +64,8 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
             "overrides": " ".join(composed.overrides),
             "seed": composed.config.seed,
             "metric": job.decided.metric,
+            **parameters_of(job.decided.loss),
+            **({"class_weight": weights} if (weights := composed.config.class_weight) else {}),
             **{group: choice for group, choice in composed.choices.items() if choice is not None},
             "problem": prepared.problem.kind,
             "trials": composed.config.search.trials,
@@ -79,6 +82,12 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
         {"rows": prepared.n_rows, "features": prepared.n_features, "holdout": job.split.n_holdout},
     )
     tracker.artifacts(Path(prepared.folder), "data", only=("quality.json", "schema.json"))
+
+
+def parameters_of(loss: Loss) -> dict[str, Any]:
+    """What the loss is told beside its name, under the keys that it is given by; an `auto` as the data settled it."""
+    fields: dict[str, Any] = asdict(loss) if is_dataclass(loss) and not isinstance(loss, type) else {}
+    return {f"loss.{name}": value for name, value in fields.items()}
 
 
 def take_over(study: Study) -> None:
