@@ -37,7 +37,8 @@ def _trained_on(job: Job) -> str:
     """The loss with its parameters, and the classes' weights."""
     loss, asked = job.decided.loss, job.decided.composed.config.class_weight
     told = [f"{key}={value:g}" for key, value in parameters_of(loss).items() if isinstance(value, float)]
-    return " with ".join([loss.name, *([*told, f"class_weight={asked}"] if asked else told)])
+    told += [f"class_weight={asked}"] if asked else []
+    return " with ".join([loss.name, *([" and ".join(told)] if told else [])])
 
 
 def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:

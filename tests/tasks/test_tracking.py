@@ -73,6 +73,18 @@ def test_a_trial_is_one_nested_run_with_its_folds_as_steps(store: tuple[mlflow.M
     assert [file.path for file in store[0].list_artifacts(bad.info.run_id)] == ["error.txt"]
 
 
+def test_a_series_has_a_value_for_each_step_and_a_long_one_is_thinned(
+    store: tuple[mlflow.MlflowClient, str, Path],
+) -> None:
+    tracker = begin(store, "series")
+    long = {f"cost/fold_{k}": [(n, n / 2) for n in range(10, 20_010, 10)] for k in range(12)}
+    tracker.series({"fold_cost": [(0, 0.5), (1, float("nan")), (2, 0.25)], **long, "none": []})
+    points = store[0].get_metric_history(tracker.run_id, "fold_cost")
+    assert [(point.step, point.value) for point in points] == [(0, 0.5), (2, 0.25)]
+    thinned = store[0].get_metric_history(tracker.run_id, "cost/fold_11")
+    assert [(point.step, point.value) for point in thinned] == [(n, n / 2) for n in range(10, 20_010, 200)]
+
+
 def test_a_trial_that_was_half_logged_is_completed_not_doubled(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
     client = store[0]
     tracker = begin(store, "d")
