@@ -78,7 +78,7 @@ def _out_of_fold(experiment: Experiment, members: Sequence[Member]) -> _OutOfFol
     for fold in range(experiment.n_folds):
         records = [read_fold(fold_file(Path(experiment.folder), member.proposal, fold)) for member in members]
         if any(record is None for record in records):
-            continue  # a winner that was judged on some folds alone
+            continue  # a winner that was judged on some folds alone, or folds whose files were removed
         rows = training.fold(fold, members[0].proposal.n_rows)[1]
         weights = [member.weight for member in members]
         prediction = sum(w * np.asarray(r.prediction, np.float64) for w, r in zip(weights, records, strict=True) if r)
@@ -120,7 +120,7 @@ def _table(found: _OutOfFold, rows: Rows, places: tuple[Rows, Rows], problem: Pr
 def _batches(
     found: _OutOfFold, order: Rows, places: tuple[Rows, Rows], problem: Problem
 ) -> Iterator[pa.RecordBatch]:
-    for begin in range(0, len(order), parquet.ROWS_IN_GROUP):
+    for begin in range(0, max(1, len(order)), parquet.ROWS_IN_GROUP):
         part = _table(found, order[begin : begin + parquet.ROWS_IN_GROUP], places, problem)
         yield pa.RecordBatch.from_pandas(part, preserve_index=False).replace_schema_metadata(None)
 

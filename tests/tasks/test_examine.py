@@ -148,6 +148,15 @@ def test_a_winner_of_a_sample_of_rows_is_judged_on_the_rows_that_it_predicted(tm
     assert 0 < len(every) < len(training_of(it).y)
 
 
+@pytest.mark.parametrize("target", ["y", "label"])
+def test_where_no_prediction_is_stored_any_more_the_tables_are_empty(tmp_path: Path, target: str) -> None:
+    it, prepared = experiment(tmp_path, target=target)
+    examined = examine.fn(it, prepared, (Member(FIRST, 1.0),))
+    every, worst = tables(examined)
+    assert (len(every), len(worst), examined.share) == (0, 0, 0.0)
+    assert {"loss", "row", "target", "prediction"} <= set(every.columns)
+
+
 def test_rows_that_are_written_in_parts_are_those_that_are_written_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
