@@ -63,6 +63,7 @@ class Config:
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     problem: Literal["auto", "binary", "multiclass", "regression"]
     metric: str
+    class_weight: Any
     base: str | None
     source: dict[str, Any]
     folds: dict[str, Any]

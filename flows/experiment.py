@@ -29,6 +29,7 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         "folds": config.folds,
         "families": families,
         "loss": config.loss,
+        **({"class_weight": asdict(weights)} if (weights := job.decided.class_weight) else {}),
         "metric": job.decided.metric,
         "sampler": config.search.sampler,
         "window": config.search.window,
@@ -59,4 +60,5 @@ def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Exp
         n_threads=1,
         keep_models=job.plan.ensemble is not None,
         limits=job.plan.limits,
+        class_weight=job.decided.class_weight,
     )

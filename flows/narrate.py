@@ -7,10 +7,12 @@ from pathlib import Path
 
 from flows import screen
 from flows.plan import Job
+from flows.record import parameters_of
 from flows.tune import Tuned
 from tasks.evidence import Rung, rung_of
+from tasks.examine import WORST
 from tasks.racing import likely_gain
-from tasks.records import Trained, Winner
+from tasks.records import Examined, Trained, Winner
 from tasks.search.grid import Grid
 from tasks.workspace import Experiment
 
@@ -25,11 +27,19 @@ def say_what_was_found(job: Job, base: Path | None) -> None:
     )
     screen.say(
         f"{divided.n_train:,} rows in {divided.n_folds} folds ({choices['folds']}), {divided.n_holdout:,} rows sealed "
-        f"as the holdout; {', '.join(job.plan.families)} trained on {job.decided.loss.name}, selected on "
+        f"as the holdout; {', '.join(job.plan.families)} trained on {_trained_on(job)}, selected on "
         f"{job.decided.metric}"
     )
     if evidence := job.ladder.described(divided.n_folds):
         screen.say(evidence)
+
+
+def _trained_on(job: Job) -> str:
+    """The loss with its parameters, and the classes' weights."""
+    loss, asked = job.decided.loss, job.decided.composed.config.class_weight
+    told = [f"{key}={value:g}" for key, value in parameters_of(loss).items() if isinstance(value, float)]
+    told += [f"class_weight={asked}"] if asked else []
+    return " with ".join([loss.name, *([" and ".join(told)] if told else [])])
 
 
 def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:
@@ -103,6 +113,13 @@ def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float
     minutes = max(1, round((searched[1] - searched[0]) / 60 * n_told / (n_told - tuned.counts.reused)))
     what = f"about {screen.short(gain)} of {metric}" if gain > 0 else "next to nothing"
     screen.say(f"an estimate: as many trials again (some {minutes} min) would buy {what}, as the second half did here")
+
+
+def say_where_it_fails(examined: Examined) -> None:
+    screen.say(
+        f"where it fails: losses/{WORST} of the MLflow run, whose {examined.n_worst:,} of {examined.n_rows:,} rows "
+        f"have {examined.share:.0%} of the loss out of fold"
+    )
 
 
 def say_what_was_fitted(trained: Trained) -> None:

@@ -27,15 +27,24 @@ from flows.experiment import experiment_of, identity
 from flows.final import final
 from flows.plan import Job, Plan, decide, job_of, plan, settle
 from flows.progress import Progress
-from flows.record import described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
+from flows.record import (
+    described,
+    log_losses,
+    log_plots,
+    log_what_came_out,
+    log_what_was_asked,
+    tags_of,
+    take_over,
+)
 from flows.tune import Budget, Rules, Told, Tuned, tune
 from flows.warm_start import FAMILIES
 from tasks import fold_model, registry, tracking
 from tasks.ensemble import Ensemble
 from tasks.evaluate import evaluate
+from tasks.examine import examine
 from tasks.metric import METRICS
 from tasks.prepare import prepare
-from tasks.records import Combined, Evaluation, Registered, Result, Seconds, TrialResult
+from tasks.records import Combined, Evaluation, Member, Registered, Result, Seconds, TrialResult
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.search.genetic import fitting_population
@@ -150,8 +159,12 @@ def pipeline(overrides: list[str]) -> Result:
         narrate.say_what_more_would_buy(job, tuned, searched)
         ended = final(job, experiment, tuned, budget)
         tuned, combined, trained = ended.tuned, ended.combined, ended.trained
-        evaluation = evaluate(divided, trained, prepared.problem, decided.loss.name, config.seed)
+        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, decided.metric, config.seed)
+        members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
+        examined = examine(experiment, prepared, members)
+        narrate.say_where_it_fails(examined)
         tracker = tracking_.result()
+        log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation)
         registered = register(

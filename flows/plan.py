@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import pandas as pd
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
@@ -17,15 +18,18 @@ from flows.build import build, resolve
 from flows.config import Composed
 from flows.runner import Runner
 from flows.warm_start import warm_start
+from tasks import class_weight as class_weights
 from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
 from tasks import registry, tracking
+from tasks.class_weight import ClassWeight
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
 from tasks.folds import Splitter
 from tasks.footprint import Limits
 from tasks.loss import Loss
+from tasks.loss.huber import Huber
 from tasks.model import Model
 from tasks.records import Prepared, Problem, Roles, Split
 from tasks.refusal import Refusal
@@ -70,6 +74,7 @@ class Decided:
     splitter: Splitter
     loss: Loss
     metric: str
+    class_weight: ClassWeight | None
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,8 @@ def plan(composed: Composed) -> Plan:
     search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
     limits = Limits(config.search.megabytes, config.search.milliseconds)
     ensemble = attempt(lambda: _ensemble(config.ensemble, limits, allowed))
+    attempt(lambda: _loss(composed))
+    attempt(lambda: class_weights.check(config.class_weight))
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:
@@ -173,7 +180,7 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
     config, kind = composed.config, prepared.problem.kind
     auto = {
         "problem": (config.problem, kind),
-        "metric": (config.metric, metrics.default(kind)),
+        "metric": (config.metric, _metric_of(_loss(composed), kind)),
         "loss": (composed.choices["loss"], losses.choose(kind)),
         "folds": (composed.choices["folds"], all_folds.choose(kind, prepared.has_group, prepared.has_time)),
     }
@@ -182,9 +189,9 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
     again = configs.compose(configs.with_decided(composed.overrides, decided))
     again = replace(again, overrides=composed.overrides)
     loss = build(again.config.loss, "loss", config.allow_packages)
-    _check_fit(again, prepared.problem, loss)
+    weights = _check_fit(again, prepared.problem, loss)
     splitter = build(again.config.folds, "folds", config.allow_packages)
-    return Decided(again, splitter, loss, again.config.metric)
+    return Decided(again, splitter, loss, again.config.metric, weights)
 
 
 def settle(search: Search, population: int) -> Search:
@@ -203,15 +210,18 @@ def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, 
         else family.affordable(SHARE_OF_THE_FIT * seconds, divided.n_train, n_columns, n_classes)
         for name, family in planned.families.items()
     }
+    decided = replace(decided, loss=_settled(decided.loss, divided))
     rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 
 
-def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> None:
+def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> ClassWeight | None:
     faults: list[str] = []
+    weights: list[ClassWeight | None] = []
     checks: tuple[Callable[[], None], ...] = (
         lambda: metrics.check(composed.config.metric, problem.kind),
         lambda: losses.check(loss, problem.kind),
+        lambda: weights.append(class_weights.by_code(composed.config.class_weight, problem)),
     )
     for check in checks:
         try:
@@ -220,9 +230,31 @@ def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> None:
             faults.extend(refusal.faults)
     if not faults:
         for name, node in composed.config.model.items():
-            faults += build(node, f"model.{name}", composed.config.allow_packages).check(problem, loss.name)
+            faults += build(node, f"model.{name}", composed.config.allow_packages).check(problem, loss)
     if faults:
         raise Refusal(*faults)
+    return weights[0]
+
+
+def _loss(composed: Composed) -> Loss | None:
+    """The loss, where it was not left to the data."""
+    node, allowed = composed.config.loss, composed.config.allow_packages
+    loss: Loss | None = build(node, "loss", allowed) if "_target_" in node else None
+    return loss
+
+
+def _metric_of(loss: Loss | None, kind: str) -> str:
+    """What `metric=auto` selects on; some losses fit one metric alone."""
+    of_loss: str | None = getattr(loss, "metric", None) if loss and kind in loss.problems else None
+    return of_loss or metrics.default(kind)
+
+
+def _settled(loss: Loss, divided: Split) -> Loss:
+    """With what was left `auto` decided by the training rows' target."""
+    if not isinstance(loss, Huber):
+        return loss
+    roles = pd.read_parquet(Path(divided.folder) / "train_roles.parquet", columns=["target"])
+    return loss.settled(roles["target"].to_numpy(dtype="float64"))
 
 
 def _a_problem_of(metric: str) -> str:

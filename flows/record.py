@@ -10,9 +10,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import asdict, replace
+from dataclasses import asdict, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -28,8 +29,9 @@ from flows.screen import cells, headings, verdict
 from flows.tune import Tuned
 from tasks import tracking
 from tasks.comparison import Comparison, Interval
-from tasks.records import Combined, Evaluation, HoldoutScore, Trained, without_nan
-from tasks.study import Study
+from tasks.loss import Loss
+from tasks.records import Combined, Evaluation, Examined, HoldoutScore, Trained, Winner, without_nan
+from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
 
 # A study goes on only with the versions that it began with: they decide its numbers too.
@@ -71,6 +73,8 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
             "overrides": " ".join(composed.overrides),
             "seed": composed.config.seed,
             "metric": job.decided.metric,
+            **parameters_of(job.decided.loss),
+            **({"class_weight": weights} if (weights := composed.config.class_weight) else {}),
             **{group: choice for group, choice in composed.choices.items() if choice is not None},
             "problem": prepared.problem.kind,
             "trials": composed.config.search.trials,
@@ -87,6 +91,12 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
         {"rows": prepared.n_rows, "features": prepared.n_features, "holdout": job.split.n_holdout},
     )
     tracker.artifacts(Path(prepared.folder), "data", only=("quality.json", "schema.json"))
+
+
+def parameters_of(loss: Loss) -> dict[str, Any]:
+    """What the loss is told beside its name, under the keys that it is given by; an `auto` as the data settled it."""
+    fields: dict[str, Any] = asdict(loss) if is_dataclass(loss) and not isinstance(loss, type) else {}
+    return {f"loss.{name}": value for name, value in fields.items()}
 
 
 def take_over(study: Study) -> None:
@@ -156,6 +166,15 @@ def log_what_came_out(
             **{f"baseline_{name}": score.baseline for name, score in evaluation.scores.items()},
         }
     )
+
+
+def log_losses(tracker: Tracker, study: Study, winner: Winner, examined: Examined) -> None:
+    """The cost of the winner's folds, round by round where its family tells it, and where the model fails."""
+    stored = [read_fold(fold_file(study.folder, winner.proposal, fold.fold)) for fold in winner.folds]
+    curves = {f"cost/fold_{it.score.fold}": it.costs for it in stored if it is not None and it.costs}
+    tracker.series({"fold_cost": [(fold.fold, fold.cost) for fold in winner.folds], **curves})
+    tracker.metrics({"cv_cost": fmean(fold.cost for fold in winner.folds)})
+    tracker.artifacts(Path(examined.folder), "losses")
 
 
 def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:

@@ -13,6 +13,7 @@ from tasks import metric as metrics
 from tasks import model as models
 from tasks import parquet
 from tasks.bootstrap import intervals, resamples_for
+from tasks.loss import Loss
 from tasks.records import Evaluation, HoldoutScore, Problem, Split, Trained
 from tasks.store import write_file
 
@@ -20,9 +21,10 @@ N_RESAMPLES = 1_000  # fewer on large holdouts
 
 
 @task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
-def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: int) -> Evaluation:
-    """Every metric that fits the problem, with its 95 % bootstrap interval beside that of a constant predictor, and
-    the predictions beside the model for the stages after this one. Features are read and predicted part by part."""
+def evaluate(split: Split, trained: Trained, problem: Problem, loss: Loss, metric: str, seed: int) -> Evaluation:
+    """The selected metric and every other that fits the problem, with its 95 % bootstrap interval beside that of a
+    constant predictor, and the predictions beside the model for the stages after this one. Features are read and
+    predicted part by part."""
     folder = Path(split.folder)
     roles = pd.read_parquet(folder / "holdout_labels.parquet")
     y = roles["target"].to_numpy(dtype=np.float64)
@@ -31,7 +33,7 @@ def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: 
     model = models.load(Path(trained.folder))
     prediction = np.concatenate([model.predict(X) for X in parquet.frames(folder / "holdout_features.parquet")])
     baseline = constant(pd.read_parquet(folder / "train_roles.parquet"), problem, loss, len(y))
-    names = metrics.for_problem(problem.kind)
+    names = tuple(dict.fromkeys((metric, *metrics.for_problem(problem.kind))))
     n_resamples = resamples_for(len(y), N_RESAMPLES)
     sure = intervals(names, y, prediction, weight, groups=groups, n_resamples=n_resamples, seed=seed)
     scores = {
@@ -46,23 +48,25 @@ def evaluate(split: Split, trained: Trained, problem: Problem, loss: str, seed: 
     return Evaluation(str(path), scores)
 
 
-def constant(train_roles: pd.DataFrame, problem: Problem, loss: str, n_rows: int) -> models.Floats:
-    """What a model that sees no feature predicts: the classes' shares, the mean, or for mae the median, of the
-    training rows; (n_rows,) or (n_rows, n_classes)."""
+def constant(train_roles: pd.DataFrame, problem: Problem, loss: Loss, n_rows: int) -> models.Floats:
+    """What a model that sees no feature predicts, of the training rows: the classes' shares, or the mean, for mae and
+    huber the median, for quantile the quantile of its level; (n_rows,) or (n_rows, n_classes)."""
     y = train_roles["target"].to_numpy(dtype=np.float64)
     weight = train_roles["weight"].to_numpy(dtype=np.float64) if "weight" in train_roles else np.ones(len(y))
     if problem.is_classification:
         shares = np.bincount(y.astype(int), weights=weight, minlength=len(problem.classes)) / weight.sum()
         return np.tile(shares, (n_rows, 1))
-    middle = _median(y, weight) if loss == "mae" else np.average(y, weights=weight)
+    levels = {"mae": 0.5, "huber": 0.5, "quantile": getattr(loss, "level", 0.5)}
+    is_mean = loss.name not in levels
+    middle = np.average(y, weights=weight) if is_mean else _quantile(y, weight, levels[loss.name])
     return np.full(n_rows, middle)
 
 
-def _median(y: models.Floats, weight: models.Floats) -> float:
-    """The least value with at least half of the weight at or below it."""
+def _quantile(y: models.Floats, weight: models.Floats, level: float) -> float:
+    """The least value with at least so large a share of the weight at or below it."""
     order = np.argsort(y, kind="stable")
     below = np.cumsum(weight[order])
-    return float(y[order][np.searchsorted(below, below[-1] / 2)])
+    return float(y[order][np.searchsorted(below, below[-1] * level)])
 
 
 def _table(roles: pd.DataFrame, prediction: models.Floats, problem: Problem) -> pd.DataFrame:

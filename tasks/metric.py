@@ -10,8 +10,10 @@ and its bootstrap (a thousand rows of weights, tasks/bootstrap.py) are the same 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +72,12 @@ def _surprise(y: Floats, prediction: Floats) -> Floats:
     """-log p(true class), (n,), clipped as scikit-learn does: a sure and wrong prediction costs 36, not infinity."""
     chosen = prediction[np.arange(len(y)), y.astype(np.int64)]
     return np.asarray(-np.log(np.clip(chosen, EPS, 1 - EPS)))
+
+
+def pinball(level: float, y: Floats, prediction: Floats) -> Floats:
+    """(n,) level times what the prediction is too low, or 1 - level times what it is too high."""
+    error = y - prediction
+    return np.asarray(np.maximum(level * error, (level - 1) * error))
 
 
 def _relative(y: Floats, prediction: Floats) -> Floats:
@@ -176,7 +184,27 @@ def _one_versus_rest(binary: Callable[[NDArray[np.bool_], Floats], Statistic]) -
     return prepare
 
 
-METRICS: dict[str, Metric] = {
+class _Catalogue(dict[str, Metric]):
+    """Metrics by name. `pinball_LEVEL` is there for every level between 0 and 1, and listed for none."""
+
+    def __missing__(self, name: str) -> Metric:
+        level = _level(name)
+        if level is None:
+            raise KeyError(name)
+        return Metric(name, REGRESSION, False, _mean(partial(pinball, level)))
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or _level(str(name)) is not None
+
+
+def _level(name: str) -> float | None:
+    prefix, _, number = name.rpartition("_")
+    if prefix != "pinball" or not re.fullmatch(r"0?\.\d+", number) or not float(number):
+        return None
+    return float(number)
+
+
+METRICS = _Catalogue({
     metric.name: metric
     for metric in (
         Metric("roc_auc", CLASSES, True, _one_versus_rest(_binary_roc_auc)),
@@ -191,7 +219,7 @@ METRICS: dict[str, Metric] = {
         Metric("r2", REGRESSION, True, _r2),
         Metric("mape", REGRESSION, False, _mean(_relative)),
     )
-}
+})
 
 
 def default(problem: str) -> str:
@@ -212,8 +240,10 @@ def check(name: str, problem: str) -> None:
         Refusal: there is no metric of this name, or it is for another kind of problem.
     """
     choices = ", ".join(for_problem(problem))
+    also = ", pinball_0.9 (of any level)" * (problem == "regression")
     if name not in METRICS:
-        raise Refusal(f"metric={name}: no such metric{did_you_mean(name, METRICS) or '.'} Choices: auto, {choices}.")
+        near = did_you_mean(name, METRICS)
+        raise Refusal(f"metric={name}: no such metric{near} Choices: auto, {choices}{also}.")
     if problem not in METRICS[name].problems:
         kinds = " and ".join(sorted(METRICS[name].problems))
         raise Refusal(f"metric={name} is for {kinds}; this is a {problem} problem; choose one of {choices}.")

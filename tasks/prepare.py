@@ -20,7 +20,7 @@ from tasks.columns import Columns, Table
 from tasks.find_out import Found, find_out
 from tasks.published import published
 from tasks.quality import quality
-from tasks.raw import read, typed
+from tasks.raw import keys, read, typed
 from tasks.records import Prepared, Problem, Roles
 from tasks.refusal import Refusal
 from tasks.role_columns import role_columns
@@ -83,6 +83,10 @@ def _prepare(
     content = row_hashes(raw.only(compared), holdout_seed)
     roles_table, role_notes = role_columns(raw, roles, codes, content, holdout_seed)
     tables: dict[str, Table] = {"features": features, "roles": roles_table}
+    if raw.rows is not None:
+        tables["places"] = pd.DataFrame({"row": np.flatnonzero(raw.rows)})
+    if roles.key:
+        tables["keys"] = keys(raw, roles, spool)
     identifiers = {name for name in found.identifiers if name in compared}
     together = not (roles.key or roles.group or roles.time or identifiers or test is not None)
     distinct = [name for name in compared if name not in identifiers]

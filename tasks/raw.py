@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 import pyarrow as pa
 
+from tasks.cells import as_text
 from tasks.columns import Builder, Columns
 from tasks.records import Roles
 from tasks.refusal import Refusal
@@ -52,6 +53,14 @@ def _check(names: list[str], roles: Roles) -> None:
         )
     if faults:
         raise Refusal(*faults)
+
+
+def keys(raw: Columns, roles: Roles, spool: Spool) -> Columns:
+    """The columns of `source.key` as text, by which a row is named to the user."""
+    built = Builder(len(raw), len(roles.key), spool)
+    for name in dict.fromkeys(roles.key):
+        built.add(name, as_text(raw[name]))
+    return built.columns
 
 
 def typed(raw: Columns, schema: Schema, spool: Spool) -> tuple[Columns, pd.DataFrame]:

@@ -44,7 +44,8 @@ class Problem:
 @dataclass(frozen=True)
 class Prepared:
     """A checked and typed table on disk: `folder` holds `features.parquet`, `roles.parquet` (target, hash, weight,
-    group, time), `schema.json`, `problem.json`, `quality.json` and a few raw rows in `example.json`."""
+    group, time), `schema.json`, `problem.json`, `quality.json` and a few raw rows in `example.json`; where rows were
+    left out `places.parquet` (where the others stand in the source), and where a key was given `keys.parquet`."""
 
     folder: str
     digest: str
@@ -61,6 +62,7 @@ class Prepared:
 class Split:
     """Training rows with their folds, and the sealed holdout. `growth` is how many times as many rows a final fit sees
     as a fold's: K/(K-1). `folder` holds `train_features.parquet`, `train_roles.parquet`, `folds.npz`,
+    `is_held.npy` (a bit for each row of the prepared table, unless the test split is a published one),
     `holdout_features.parquet` and, opened by evaluate alone, `holdout_labels.parquet`."""
 
     folder: str
@@ -222,6 +224,17 @@ class Evaluation:
 
     predictions: str
     scores: dict[str, HoldoutScore]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The losses of rows that were predicted out of fold: `folder` holds `out_of_fold.parquet` and `worst.csv`, both
+    from the worst row on; `share` is what the `n_worst` rows of the latter have of the sum of all `n_rows` losses."""
+
+    folder: str
+    n_rows: int
+    n_worst: int
+    share: float
 
 
 @dataclass(frozen=True)

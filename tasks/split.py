@@ -62,6 +62,8 @@ def _split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, 
         parquet.write_frame(folder / "holdout_labels.parquet", held_roles)
         _divide_features(source, folder, is_held)
         write_folds(folder, drawn)
+        if is_held is not None:
+            np.save(folder / "is_held.npy", np.packbits(is_held))
 
     folder = write_folder(root / digest, fill)
     looked_at = sampled(len(y))
@@ -164,7 +166,7 @@ def _group_notes(groups: Codes | None, held: Codes | None, folds: list[Any]) -> 
 
 
 def _digest(prepared: str, is_held: npt.NDArray[np.bool_] | None, folds: list[Any]) -> str:
-    digest = hashlib.sha256(prepared.encode())
+    digest = hashlib.sha256(f"{prepared} with is_held.npy".encode())  # folders without it are of an earlier version
     if is_held is not None:
         digest.update(np.packbits(is_held).tobytes())
     for fold in folds:

@@ -28,12 +28,13 @@ JOURNAL = "journal.log"
 
 @dataclass(frozen=True)
 class FoldRecord:
-    """A finished fold as it is stored: its score, its learning curve and its predictions, (n_valid,) or
-    (n_valid, n_classes) float32."""
+    """A finished fold as it is stored: its score, its learning curve, its predictions, (n_valid,) or
+    (n_valid, n_classes) float32, and the cost by round where the family computed it."""
 
     score: FoldScore
     curve: tuple[tuple[int, float], ...]
     prediction: npt.NDArray[np.float32]
+    costs: tuple[tuple[int, float], ...] = ()
 
 
 class Study:
@@ -149,7 +150,7 @@ def fold_file(study: Path, proposal: Proposal, fold: int) -> Path:
 
 def write_fold(path: Path, record: FoldRecord) -> None:
     """Writes a finished fold, whole or not at all."""
-    meta = json.dumps({"score": asdict(record.score), "curve": record.curve})
+    meta = json.dumps({"score": asdict(record.score), "curve": record.curve, "costs": record.costs})
 
     def write(target: Path) -> None:
         with target.open("wb") as file:
@@ -165,8 +166,8 @@ def read_fold(path: Path) -> FoldRecord | None:
     try:
         with np.load(path) as file:
             meta = json.loads(str(file["meta"]))
-            curve = tuple((n, v) for n, v in meta["curve"])
-            return FoldRecord(FoldScore.read(meta["score"]), curve, file["prediction"])
+            curve, costs = (tuple((n, v) for n, v in meta.get(name, ())) for name in ("curve", "costs"))
+            return FoldRecord(FoldScore.read(meta["score"]), curve, file["prediction"], costs)
     except (ValueError, KeyError, EOFError, BadZipFile):
         return None
 

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ QUIET = {
 STUDY_TAG, BUDGET_TAG = "finefold.study", "finefold.trials"
 PARENT_TAG = "mlflow.parentRunId"
 LOCAL_UI = "http://127.0.0.1:5000"
+MAX_POINTS = 100  # of a curve; five curves of so many take 0.1 s on SQLite
 MAX_PARAM = 5_900  # MLflow refuses a parameter's value of more than 6,000 characters
 
 
@@ -77,6 +79,20 @@ class Tracker:
                 if value == value and abs(value) != float("inf")
             ],
         )
+
+    def series(self, values: Mapping[str, Sequence[tuple[int, float]]]) -> None:
+        """Logs numbers that have one value for each of several steps; a curve of many is thinned."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        points = [
+            Metric(key, float(value), now, step)
+            for key, curve in values.items()
+            for step, value in curve[:: max(1, ceil(len(curve) / MAX_POINTS))]
+            if isfinite(value)
+        ]
+        for first in range(0, len(points), 1_000):  # the most that MLflow takes at a time
+            self.client.log_batch(self.run_id, metrics=points[first : first + 1_000])
 
     def tags(self, values: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag

@@ -137,7 +137,8 @@ def _run_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Wat
     score = FoldScore(fold, float(value), float(cost), validated.rounds, seconds, comes_to)
     if experiment.keep_models and fold_model.are_bagged(training):
         fold_model.keep(experiment, proposal, fold, validated.fitted)
-    return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32))
+    return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32), validated.costs)
+
 
 
 def _footprint(experiment: Experiment, proposal: Proposal, fold: int, validated: Validated) -> Footprint | None:

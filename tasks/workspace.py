@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks.class_weight import ClassWeight
 from tasks.folds import read_folds
 from tasks.footprint import Limits
 from tasks.loss import Loss
@@ -37,6 +38,7 @@ class Experiment:
     n_threads: int
     keep_models: bool
     limits: Limits = field(default_factory=Limits)
+    class_weight: ClassWeight | None = None
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -79,6 +81,7 @@ def _read_training(experiment: Experiment) -> Training:
         weight=roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None,
         folds=read_folds(folder),
         problem=experiment.problem,
-        loss=experiment.loss.name,
+        loss=experiment.loss,
         metric=experiment.metric,
+        class_weight=experiment.class_weight,
     )

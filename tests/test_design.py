@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CODE = sorted(path for folder in ("flows", "tasks") for path in (ROOT / folder).rglob("*.py"))
 NOUNS = {"source", "folds", "model", "loss", "search", "ensemble"}
-VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "register"}
+VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "examine", "register"}
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},
     "omegaconf": {"flows/config.py", "flows/overrides.py", "flows/build.py", "flows/cli.py"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ class Loss(Protocol):
     raw         what a model gives before it becomes a prediction: (n, k) logits, or for regression the prediction
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # what a family keys its own version by; a loss's parameters are its other fields
     problems: ClassVar[frozenset[str]]
 
     def per_sample(self, y: Floats, prediction: Floats) -> Floats:
@@ -33,6 +33,16 @@ class Loss(Protocol):
 
     def gradient(self, y: Floats, raw: Floats) -> Floats:
         """The derivative of each row's loss by that row's raw score, in the shape of `raw`."""
+        ...
+
+
+@runtime_checkable
+class Curved(Loss, Protocol):
+    """A loss that also knows its second derivative, which boosting with a loss of one's own needs."""
+
+    def derivatives(self, y: Floats, raw: Floats) -> tuple[Floats, Floats]:
+        """The gradient, and the second derivative of each row's loss by each of its raw scores, at least 0; both in
+        the shape of `raw`."""
         ...
 
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import parquet
+from tasks.class_weight import ClassWeight
+from tasks.loss import Loss
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
@@ -31,9 +33,9 @@ class Training:
     """All that the trials of a study share.
 
     features: (n_rows, n_columns) typed, numeric columns floats with NaN for missing, others text or None; a frame, or
-    a Parquet file that is read when it is needed. y: (n_rows,) class codes or the target. weight: (n_rows,) or None.
-    folds: row positions (train, valid). loss and metric are names; metric is what early stopping watches where the
-    family can.
+    a Parquet file that is read when it is needed. y: (n_rows,) class codes or the target. weight: (n_rows,) or None, in
+    fits and in scores. folds: row positions (train, valid). metric: the name of what early stopping watches where the
+    family can. class_weight: of the classes, in fits alone.
     """
 
     features: pd.DataFrame | Path
@@ -41,8 +43,9 @@ class Training:
     weight: Floats | None
     folds: Sequence[tuple[Rows, Rows]]
     problem: Problem
-    loss: str
+    loss: Loss
     metric: str
+    class_weight: ClassWeight | None = None
 
     @cached_property
     def X(self) -> pd.DataFrame:  # noqa: N802  # the field's name for a table of features
@@ -55,6 +58,12 @@ class Training:
             yield self.features
             return
         yield from parquet.frames(self.features)
+
+    def fit_weight(self, rows: Rows) -> Floats | None:
+        """(len(rows),) how much each of the rows counts where these are fitted: the rows' weights times those of their
+        classes; None where all count alike."""
+        weight = None if self.weight is None else self.weight[rows]
+        return weight if self.class_weight is None else self.class_weight.of_rows(self.y[rows], weight)
 
     def fold(self, fold: int, n_rows: int | None = None) -> tuple[Rows, Rows]:
         """Row positions (train, valid) of a fold; or a sample, about `n_rows` to train on and half as many to validate
@@ -148,12 +157,14 @@ class Fitted(Protocol):
 class Validated:
     """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
     learning curve as (round, watched metric on the validation rows), where there are rounds; and the model that
-    predicts so, as it is at its best round. Where a fold goes on from a base, the model holds its own part alone."""
+    predicts so, as it is at its best round. Where a fold goes on from a base, the model holds its own part alone.
+    costs: the loss's cost on the validation rows, by round, where the family computes it as it goes."""
 
     prediction: Floats
     rounds: int | None
     curve: tuple[tuple[int, float], ...]
     fitted: Fitted
+    costs: tuple[tuple[int, float], ...] = ()
 
 
 class Model(Protocol):
@@ -170,7 +181,7 @@ class Model(Protocol):
     grid: dict[str, Any]
     portfolio: list[dict[str, Any]]
 
-    def check(self, problem: Problem, loss: str) -> list[str]:
+    def check(self, problem: Problem, loss: Loss) -> list[str]:
         """What this family can't do of what is asked for, as faults; none where all is well."""
         ...
 
@@ -256,9 +267,9 @@ def load(folder: Path) -> Fitted:
     return fitted
 
 
-def unsupported(family: str, asked: str, known: Sequence[str], kind: str) -> list[str]:
+def unsupported(family: str, asked: Loss, known: Sequence[str], kind: str) -> list[str]:
     """A fault that names the loss and the family, where the family can't train on it."""
-    if asked in known:
+    if asked.name in known:
         return []
     remedy = f"choose {' or '.join(known)}, or another model"
-    return [f"loss={asked}: {family} can't train on it for a {kind} problem; {remedy}."]
+    return [f"loss={asked.name}: {family} can't train on it for a {kind} problem; {remedy}."]

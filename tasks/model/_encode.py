@@ -74,6 +74,6 @@ class Levels:
         return cls(tuple(value["columns"]), {key: tuple(levels) for key, levels in value["levels"].items()})
 
 
-def relative(weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+def relative(weight: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64] | None:
     """Weights with a mean of one, so that a penalty means the same in any unit of them; None where all are equal."""
-    return None if np.all(weight == weight[0]) else np.asarray(weight / weight.mean())
+    return None if weight is None or np.all(weight == weight[0]) else np.asarray(weight / weight.mean())

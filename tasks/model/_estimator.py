@@ -73,7 +73,7 @@ class Workspace(Generic[E]):
     def _encode(self, rows: Rows, valid_rows: Rows | None) -> Encoded[E]:
         X = self.training.X.iloc[rows]
         encoder = self.learn(X)
-        weight = None if self.training.weight is None else relative(self.training.weight[rows])
+        weight = relative(self.training.fit_weight(rows))
         valid = None if valid_rows is None else encoder.encode(self.training.X.iloc[valid_rows])
         return Encoded(encoder, encoder.encode(X), self.training.y[rows], weight, valid)
 

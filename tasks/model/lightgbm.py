@@ -16,30 +16,14 @@ import pandas as pd
 from pydantic import Field
 
 from tasks import parquet
+from tasks.loss import Loss
 from tasks.model import Floats, OutOfTimeError, Rows, Training, Validated, Watch, unsupported, unwatched
 from tasks.model._booster import Form
 from tasks.model._encode import Levels, relative
 from tasks.model._kept import Kept
+from tasks.model._objective import Look, Objective, start_at, trainable, weigh
 from tasks.records import Footprint, Problem
 
-OBJECTIVES = {  # rmse has mse's gradient up to a positive factor, so LightGBM trains both exactly alike
-    ("binary", "cross_entropy"): "binary",
-    ("multiclass", "cross_entropy"): "multiclass",
-    ("regression", "mse"): "regression",
-    ("regression", "rmse"): "regression",
-    ("regression", "mae"): "regression_l1",
-}
-# LightGBM's own metrics are computed in C++; where the selected one is not among them, the objective's cost is watched.
-WATCHED = {
-    ("binary", "roc_auc"): "auc",
-    ("binary", "average_precision"): "average_precision",
-    ("binary", "log_loss"): "binary_logloss",
-    ("multiclass", "log_loss"): "multi_logloss",
-    ("regression", "rmse"): "rmse",
-    ("regression", "mae"): "l1",
-    ("regression", "mape"): "mape",
-}
-COST = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2", "regression_l1": "l1"}
 SILENT = logging.getLogger("finefold.lightgbm")
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
@@ -82,12 +66,23 @@ class Workspace:
     def parameters(self) -> dict[str, Any]:
         return dict(self.data.params or {})
 
+    @property
+    def objective(self) -> Objective:
+        return Objective(self.training)
+
     def fold(self, fold: int, n_rows: int | None) -> Fold:
         return self.folds.get((fold, n_rows), lambda: self._cut(fold, n_rows))
 
     def _cut(self, fold: int, n_rows: int | None) -> Fold:
         train, valid = self.training.fold(fold, n_rows)
-        return Fold(self._subset(train), self._subset(valid))
+        cut = Fold(self._subset(train), self._subset(valid))
+        if self.training.class_weight is not None:  # which the validation rows are not scored by
+            weigh(cut.train, self.training.fit_weight(train))
+            weigh(cut.valid, None if self.training.weight is None else self.training.weight[valid])
+        if self.base is None and not self.objective.is_own:
+            for side in (cut.train, cut.valid):
+                start_at(side, self.objective.initial(train))
+        return cut
 
     def _subset(self, rows: Rows) -> lgb.Dataset:
         subset = self.data.subset([0])
@@ -99,9 +94,10 @@ class Workspace:
 def _bin(training: Training, base: Fitted | None, parameters: Mapping[str, Any]) -> tuple[Levels, lgb.Dataset]:
     levels = Levels.learn(training.batches(), base.levels if base else None)
     matrix = levels.matrix(training.batches(), len(training.y))
-    weight = None if training.weight is None else relative(training.weight)
+    rows = np.arange(len(training.y))
     data = lgb.Dataset(
-        matrix, training.y, weight=weight, init_score=None if base is None else base.raw(matrix).ravel(order="F"),
+        matrix, training.y, weight=relative(training.fit_weight(rows)),
+        init_score=None if base is None else base.raw(matrix).ravel(order="F"),
         # Named by position: LightGBM refuses `: , " [` and the like in feature names.
         feature_name=[f"f{i}" for i in range(matrix.shape[1])], categorical_feature=levels.categorical,
         params=dict(parameters), free_raw_data=True,
@@ -172,10 +168,9 @@ class LightGBM:
     final_step: Annotated[float, Field(gt=0, le=1)]
     check_every: Annotated[int, Field(ge=1)]
 
-    def check(self, problem: Problem, loss: str) -> list[str]:
-        known = [name for kind, name in OBJECTIVES if kind == problem.kind]
+    def check(self, problem: Problem, loss: Loss) -> list[str]:
         free = [name for name in self.space if self.hyperparameters.get(name) is None]
-        return unsupported("lightgbm", loss, known, problem.kind) + [
+        return unsupported("lightgbm", loss, trainable(loss, problem), problem.kind) + [
             f"model.lightgbm.space.{name}: all trials share one set of bins, so it can't be searched; fix it by "
             f"model.lightgbm.hyperparameters.{name}=VALUE, or compare values by --multirun."
             for name in free
@@ -235,6 +230,9 @@ class LightGBM:
         fitted = Fitted.load(base) if base else None
         levels, data = _bin(training, fitted, {**quiet, **binning})
         data.construct()
+        objective = Objective(training)
+        if fitted is None and not objective.is_own:
+            start_at(data, objective.initial(np.arange(len(training.y))))
         parquet.give_back_memory()
         return Workspace(training, fitted, n_threads, levels, data, Kept(lambda fold: fold.n_bytes))
 
@@ -245,9 +243,14 @@ class LightGBM:
         rows = workspace.fold(fold, n_rows)
         booster = lgb.Booster(self._parameters(workspace, hyperparameters, seed), rows.train)
         booster.add_valid(rows.valid, "valid")
-        is_watched = (workspace.training.problem.kind, workspace.training.metric) in WATCHED
-        fitted = Fitted(booster, workspace.levels, workspace.training.problem.kind == "binary")
-        return self._boost_until_no_gain(fitted, watch if is_watched else lambda _: watch(()))
+        is_watched = workspace.objective.watches_the_metric
+        train, valid = workspace.training.fold(fold, n_rows)
+        grown = self._boost_until_no_gain(
+            booster, workspace.objective, train, valid, watch if is_watched else lambda _: watch(())
+        )
+        made = workspace.objective.finished(booster, None if workspace.base else workspace.objective.initial(train))
+        fitted = Fitted(made, workspace.levels, workspace.training.problem.kind == "binary")
+        return Validated(grown.prediction, grown.rounds, grown.curve, fitted, grown.costs)
 
     def fit(
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
@@ -261,39 +264,51 @@ class LightGBM:
         if workspace.base is not None:  # init_model wants raw data, and adds the base's raw scores itself
             data = _bin(workspace.training, workspace.base, workspace.parameters)[1].set_init_score(None)
             base = workspace.base.booster
+        rows = np.arange(len(workspace.training.y))
+        gradient = workspace.objective.gradient(rows)
+        parameters |= {"num_threads": n_threads or workspace.n_threads, **({"objective": gradient} if gradient else {})}
         booster = lgb.train(
-            {**parameters, "num_threads": n_threads or workspace.n_threads}, data,
-            num_boost_round=rounds or self.rounds, init_model=base, callbacks=[_ending(watch)],
+            parameters, data, num_boost_round=rounds or self.rounds, init_model=base, callbacks=[_ending(watch)],
         )
-        return Fitted(booster.free_dataset(), workspace.levels, workspace.training.problem.kind == "binary")
+        made = workspace.objective.finished(booster, workspace.objective.initial(rows) if base is None else None)
+        return Fitted(made.free_dataset(), workspace.levels, workspace.training.problem.kind == "binary")
 
-    def _boost_until_no_gain(self, fitted: Fitted, watch: Watch) -> Validated:
-        booster = fitted.booster
-        best: tuple[int, float, Floats] | None = None
+    def _boost_until_no_gain(
+        self, booster: lgb.Booster, objective: Objective, train: Rows, valid: Rows, watch: Watch
+    ) -> _Grown:
+        """The booster keeps all its trees; what it predicts with and saves are those up to its best round."""
+        gradient = objective.gradient(train)
+        best: tuple[int, Look] | None = None
         curve: list[tuple[int, float]] = []
+        costs: list[tuple[int, float]] = []
         for n_rounds in range(1, self.rounds + 1):
-            is_finished = booster.update()
+            is_finished = booster.update(fobj=gradient)
             if n_rounds % self.check_every == 0 or n_rounds == self.rounds or is_finished:
-                value, is_higher_better, prediction = _look(booster)
-                curve.append((n_rounds, value))
-                if best is None or (value > best[1] if is_higher_better else value < best[1]):
-                    best = (n_rounds, value, prediction)
+                look = objective.look(booster, valid)
+                curve.append((n_rounds, look.value))
+                costs.append((n_rounds, look.cost))
+                if best is None or look.is_better(best[1]):
+                    best = (n_rounds, look)
                 if is_finished or n_rounds - best[0] >= self.patience:
                     break
             watch(curve)
         assert best is not None
-        booster.best_iteration = best[0]  # it predicts with, and saves, the trees up to there
-        return Validated(_as_probabilities(booster, best[2]), best[0], tuple(curve), fitted)
+        booster.best_iteration = best[0]
+        return _Grown(best[0], best[1].prediction, tuple(curve), tuple(costs))
 
     def _parameters(self, workspace: Workspace, hyperparameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        problem, loss = workspace.training.problem, workspace.training.loss
-        objective = OBJECTIVES[problem.kind, loss]
-        watched = WATCHED.get((problem.kind, workspace.training.metric), COST[objective])
-        fixed = {
-            "objective": objective, "metric": watched, "seed": seed, "deterministic": True, "force_row_wise": True,
-            **({"num_class": len(problem.classes)} if problem.kind == "multiclass" else {}),
-        }
-        return {**workspace.parameters, **hyperparameters, **fixed}
+        fixed = {"seed": seed, "deterministic": True, "force_row_wise": True}
+        return {**workspace.parameters, **hyperparameters, **workspace.objective.parameters(), **fixed}
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """A fold's best round, its predictions there, and what was seen until the end."""
+
+    rounds: int
+    prediction: Floats
+    curve: tuple[tuple[int, float], ...]
+    costs: tuple[tuple[int, float], ...]
 
 
 def _ending(watch: Watch) -> Callable[[lgb.callback.CallbackEnv], None]:
@@ -304,22 +319,3 @@ def _ending(watch: Watch) -> Callable[[lgb.callback.CallbackEnv], None]:
             raise lgb.callback.EarlyStopException(env.iteration, []) from None
 
     return end
-
-
-def _look(booster: lgb.Booster) -> tuple[float, bool, Floats]:
-    """The watched metric on the validation rows, and their predictions, from scores that LightGBM keeps up to date."""
-    kept = {}
-
-    def keep(prediction: Floats, _: lgb.Dataset) -> tuple[str, float, bool]:
-        kept["prediction"] = prediction.copy()
-        return "kept", 0.0, True
-
-    _, _, value, is_higher_better = booster.eval_valid(keep)[0][:4]
-    return float(value), bool(is_higher_better), kept["prediction"]
-
-
-def _as_probabilities(booster: lgb.Booster, prediction: Floats) -> Floats:
-    objective = booster.params["objective"]
-    if objective == "binary":
-        return np.column_stack([1 - prediction, prediction])
-    return prediction

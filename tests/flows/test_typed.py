@@ -69,3 +69,23 @@ def test_every_such_key_exists_in_some_source() -> None:
 
 def test_quotes_of_both_kinds_may_stand_in_one_list() -> None:
     assert read_typed_value("source.drop", "['a', \"b, c\", it's, d]") == ["a", "b, c", "it's", "d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("balanced", "balanced"),
+        ("null", None),
+        ("{<=50K: 1, >50K: 2.5}", {"<=50K": 1.0, ">50K": 2.5}),
+        ('{"a, b": 2,1: 3,true: 4}', {"a, b": 2.0, "1": 3.0, "true": 4.0}),
+        ("{a: b: 3}", {"a: b": 3.0}),
+        ("{it's: 1e-3}", {"it's": 0.001}),
+        ("{yes: many}", {"yes": "many"}),
+        ("{yes}", "{yes}"),
+        ("{yes: 1, no}", "{yes: 1, no}"),
+        ("{}", "{}"),
+    ],
+)
+def test_weights_of_classes_are_read_by_the_classes_own_names(text: str, expected: object) -> None:
+    assert compose([f"class_weight={text}"]).config.class_weight == expected
+    assert sweep([f"class_weight={text}"]) == [[f"class_weight={text}"]]

@@ -38,9 +38,11 @@ REGRESSION = {
     "mae": lambda y, p, w: reference.mean_absolute_error(y, p, sample_weight=w),
     "r2": lambda y, p, w: reference.r2_score(y, p, sample_weight=w),
     "mape": lambda y, p, w: reference.mean_absolute_percentage_error(y, p, sample_weight=w),
+    "pinball_0.9": lambda y, p, w: reference.mean_pinball_loss(y, p, sample_weight=w, alpha=0.9),
 }
 REFERENCES = {"binary": BINARY | CLASSES, "multiclass": MULTICLASS | CLASSES, "regression": REGRESSION}
 CASES = [(problem, name) for problem in PROBLEMS for name in metric.for_problem(problem)]
+CASES += [("regression", "pinball_0.9")]
 
 
 @pytest.mark.parametrize("is_weighted", [False, True])
@@ -157,3 +159,17 @@ def test_a_misspelt_metric_is_refused_with_the_nearest_name() -> None:
 def test_a_metric_that_fits_is_not_refused() -> None:
     for problem, name in CASES:
         metric.check(name, problem)
+
+
+@pytest.mark.parametrize("name", ["pinball_.05", "pinball_0.9", "pinball_0.999"])
+def test_a_pinball_is_there_for_every_level_and_for_regressions_alone(name: str) -> None:
+    metric.check(name, "regression")
+    assert not metric.METRICS[name].is_higher_better
+    assert f"metric={name} is for regression" in refused(lambda: metric.check(name, "binary"))
+
+
+@pytest.mark.parametrize("name", ["pinball", "pinball_1", "pinball_0.0", "pinball_1.5", "pinball_x", "pinbal_0.9"])
+def test_a_pinball_of_no_level_is_no_metric(name: str) -> None:
+    message = refused(lambda: metric.check(name, "regression"))
+    assert "no such metric" in message
+    assert "pinball_0.9 (of any level)" in message

@@ -84,7 +84,7 @@ def finished(
         fitted = family.fit(workspace, best.proposal.hyperparameters, winner.rounds, 0)
         models.save(fitted, folder / "model")
         trained = Trained(str(folder / "model"), "lightgbm", fitted.n_parameters, winner.rounds)
-        evaluate.fn(split, trained, problem, loss.name, 0)
+        evaluate.fn(split, trained, problem, loss, metric, 0)
         yield Material(
             split=folder / "split",
             problem=problem,

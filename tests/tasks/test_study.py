@@ -55,7 +55,7 @@ def result(number: int, value: float, error: str | None = None) -> TrialResult:
 
 def record() -> FoldRecord:
     prediction = np.arange(6, dtype=np.float32).reshape(3, 2) / 7
-    return FoldRecord(FoldScore(2, 0.91, 0.25, 40, 1.5), ((10, 0.4), (20, 0.3)), prediction)
+    return FoldRecord(FoldScore(2, 0.91, 0.25, 40, 1.5), ((10, 0.4), (20, 0.3)), prediction, ((10, 0.7),))
 
 
 def test_a_study_is_found_again_with_its_trials_and_what_it_remembers(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_stored_fold_is_read_back_as_it_was(tmp_path: Path) -> None:
     write_fold(path, record())
     found = read_fold(path)
     assert found is not None
-    assert (found.score, found.curve) == (record().score, record().curve)
+    assert (found.score, found.curve, found.costs) == (record().score, record().curve, record().costs)
     np.testing.assert_array_equal(found.prediction, record().prediction)
     assert found.prediction.dtype == np.float32
 

@@ -49,6 +49,18 @@ def test_an_unfinished_run_of_another_budget_is_not_gone_on_with(
     assert store[0].get_run(first.run_id).info.status == "KILLED"
 
 
+def test_a_series_has_a_value_for_each_step_and_a_long_one_is_thinned(
+    store: tuple[mlflow.MlflowClient, str, Path],
+) -> None:
+    tracker = begin(store, "series")
+    long = {f"cost/fold_{k}": [(n, n / 2) for n in range(10, 20_010, 10)] for k in range(12)}
+    tracker.series({"fold_cost": [(0, 0.5), (1, float("nan")), (2, 0.25)], **long, "none": []})
+    points = store[0].get_metric_history(tracker.run_id, "fold_cost")
+    assert [(point.step, point.value) for point in points] == [(0, 0.5), (2, 0.25)]
+    thinned = store[0].get_metric_history(tracker.run_id, "cost/fold_11")
+    assert [(point.step, point.value) for point in thinned] == [(n, n / 2) for n in range(10, 20_010, 200)]
+
+
 def test_a_server_that_does_not_answer_is_refused_with_key_and_remedy() -> None:
     with pytest.raises(Refusal, match=r"tracking.uri=http://127.0.0.1:9 does not answer .* leave tracking.uri out"):
         tracking.check("http://127.0.0.1:9")

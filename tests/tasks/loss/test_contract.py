@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
+from scipy import special
 from scipy.special import softmax
 from sklearn import metrics as reference
 
@@ -23,11 +25,20 @@ REFERENCES = {
     "mae": reference.mean_absolute_error,
     "rmse": reference.root_mean_squared_error,
     "cross_entropy": reference.log_loss,
+    "huber": lambda y, prediction, sample_weight: np.average(
+        special.huber(DELTA, prediction - y), weights=sample_weight
+    ),
+    "quantile": partial(reference.mean_pinball_loss, alpha=0.9),
+    "focal": lambda y, prediction, sample_weight: np.average(
+        [-(1 - p[int(c)]) ** 2 * np.log(p[int(c)]) for c, p in zip(y, prediction, strict=True)], weights=sample_weight
+    ),
 }
+DELTA = 0.7
+GIVEN = {"huber": {"delta": DELTA}}  # what the data decides
 
 
 def load(choice: str) -> Loss:
-    node = OmegaConf.to_container(OmegaConf.load(CONF / f"{choice}.yaml"))
+    node = {**OmegaConf.to_container(OmegaConf.load(CONF / f"{choice}.yaml")), **GIVEN.get(choice, {})}
     module, _, name = node.pop("_target_").rpartition(".")
     loss: Loss = getattr(import_module(module), name)(**node)
     return loss

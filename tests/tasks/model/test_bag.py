@@ -11,6 +11,7 @@ import pytest
 from flows.build import build
 from flows.config import compose
 from tasks import model
+from tasks.loss.cross_entropy import CrossEntropy
 from tasks.model import Model, Training
 from tasks.model._bag import Bag, Member
 from tasks.records import Problem
@@ -26,7 +27,7 @@ def training() -> Training:
     y = (X["a"] + (X["b"] == "x") + random.normal(size=N) > 0.5).to_numpy(dtype=np.float64)
     side = np.arange(N) % 2
     folds = [(np.flatnonzero(side != k), np.flatnonzero(side == k)) for k in range(2)]
-    return Training(X, y, None, folds, Problem("binary", "y", ("no", "yes")), "cross_entropy", "roc_auc")
+    return Training(X, y, None, folds, Problem("binary", "y", ("no", "yes")), CrossEntropy(), "roc_auc")
 
 
 @pytest.fixture

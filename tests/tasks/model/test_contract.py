@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,10 @@ import pytest
 from flows.build import build
 from flows.config import CONF, compose
 from tasks import metric, model
+from tasks.class_weight import ClassWeight
+from tasks.loss import Loss
+from tasks.loss.cross_entropy import CrossEntropy
+from tasks.loss.mse import MSE
 from tasks.model import Floats, Model, Training
 from tasks.records import Problem, ProblemKind
 from tasks.refusal import Refusal
@@ -32,6 +36,19 @@ SMALL = {"lightgbm": ["model.lightgbm.rounds=30"], "forest": ["model.forest.hype
 
 families = pytest.mark.parametrize("name", FAMILIES)
 kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@dataclass(frozen=True)
+class UnheardOf(MSE):
+    """A loss of the user's own, which says nothing of its curvature."""
+
+    name: ClassVar[str] = "unheard_of"
+
+
+def loss_of(name: str) -> Loss:
+    given = ["loss.delta=0.5"] if name == "huber" else []
+    built: Loss = build(compose([f"loss={name}", *given]).config.loss, "loss")
+    return built
 
 
 @cache
@@ -88,8 +105,15 @@ def training(kind: ProblemKind, X: pd.DataFrame | None = None, weight: Floats | 
     side = np.arange(N) % 3
     folds = [(np.flatnonzero(side != k), np.flatnonzero(side == k)) for k in range(3)]
     classes = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c")}.get(kind, ())
-    loss = "mse" if kind == "regression" else "cross_entropy"
+    loss = MSE() if kind == "regression" else CrossEntropy()
     return Training(X, y, weight, folds, Problem(kind, "y", classes), loss, metric.default(kind))
+
+
+def constant_of(data: Training, rows: model.Rows, n_rows: int) -> Floats:
+    if data.problem.kind == "regression":
+        return np.full(n_rows, data.y[rows].mean())
+    shares = np.bincount(data.y[rows].astype(int)) / len(rows)
+    return np.tile(shares, (n_rows, 1))
 
 
 def fitted(name: str, data: Training, seed: int = 0) -> model.Fitted:
@@ -323,16 +347,65 @@ def test_columns_are_found_by_name_not_by_place(name: str) -> None:
 @families
 def test_every_loss_is_trained_on_or_refused_by_name(name: str, kind: ProblemKind) -> None:
     it, data = family(name), training(kind)
-    for loss in [*LOSSES, "unheard_of"]:
+    for loss in [*map(loss_of, LOSSES), UnheardOf()]:
         faults = it.check(data.problem, loss)
         if faults:
-            assert f"loss={loss}" in faults[0]
+            assert f"loss={loss.name}" in faults[0]
             assert name in faults[0]
         else:
-            assert (loss == "cross_entropy") == (kind != "regression")
+            assert kind in loss.problems
             assert_sound(validated(name, replace(data, loss=loss)), kind, N // 3)
     assert it.check(data.problem, data.loss) == []
-    assert it.check(data.problem, "unheard_of")
+    assert it.check(data.problem, UnheardOf())
+
+
+@kinds
+@families
+def test_every_loss_that_it_trains_on_makes_its_own_cost_small(name: str, kind: ProblemKind) -> None:
+    it, data = family(name), training(kind)
+    train, valid = data.folds[0]
+    for loss in filter(lambda one: not it.check(data.problem, one), map(loss_of, LOSSES)):
+        cost = loss.cost(data.y[valid], validated(name, replace(data, loss=loss)))
+        assert cost < 0.9 * loss.cost(data.y[valid], constant_of(data, train, len(valid)))
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+@families
+def test_class_weights_are_the_weights_of_the_rows_of_a_class_beside_their_own(name: str, kind: ProblemKind) -> None:
+    own, new = np.random.default_rng(2).uniform(0.5, 2, N), table(60, seed=5)
+    data = training(kind, weight=own)
+    by_class = np.array([1.0, 5.0, 2.0])[: len(data.problem.classes)]
+    by_row = fitted(name, replace(data, weight=own * by_class[data.y.astype(int)])).predict(new)
+    weighed = replace(data, class_weight=ClassWeight(tuple(by_class)))
+    np.testing.assert_allclose(fitted(name, weighed).predict(new), by_row, rtol=1e-6)
+    assert np.abs(fitted(name, data).predict(new) - by_row).max() > 1e-3
+
+
+@families
+def test_balanced_class_weights_find_more_of_a_rare_class(name: str) -> None:
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame(generator.normal(size=(1200, 3)), columns=["a", "b", "c"])
+    y = (X["a"] + generator.normal(size=1200) > 2.3).to_numpy(dtype=np.float64)  # 5 % of the rows
+    rows = np.arange(1200)
+    data = Training(X, y, None, [(rows[:800], rows[800:])], Problem("binary", "y", ("no", "yes")), CrossEntropy(),
+                    "balanced_accuracy")
+    plain, balanced = (
+        metric.value("balanced_accuracy", y[800:], validated(name, one))
+        for one in (data, replace(data, class_weight=ClassWeight(None)))
+    )
+    assert balanced > plain + 0.1
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+@families
+def test_class_weights_of_validation_rows_decide_nothing(name: str, kind: ProblemKind) -> None:
+    """A fold is what its training rows alone make of it, though their balance differs from that of all rows."""
+    it, data = family(name), replace(training(kind, coarse()), class_weight=ClassWeight(None))
+    train, valid = data.folds[1]
+    folded = it.validate(it.workspace(data, None, 1), 1, start(it, name), 0)
+    alone = replace(data, features=data.X.iloc[train], y=data.y[train], folds=())
+    whole = it.fit(it.workspace(alone, None, 1), start(it, name), folded.rounds, 0)
+    np.testing.assert_allclose(whole.predict(data.X.iloc[valid]), folded.prediction, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if name != "lightgbm"])

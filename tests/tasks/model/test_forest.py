@@ -8,6 +8,9 @@ import pytest
 
 from flows.build import build
 from flows.config import compose
+from tasks.loss.cross_entropy import CrossEntropy
+from tasks.loss.mae import MAE
+from tasks.loss.mse import MSE
 from tasks.model import Training
 from tasks.model import forest as forest_model
 from tasks.model.forest import Forest
@@ -29,7 +32,7 @@ def training(*, is_number: bool) -> Training:
     rows = np.arange(N)
     problem = Problem("regression", "y", ()) if is_number else Problem("binary", "y", (0, 1))
     return Training(X, score if is_number else (score > 0).astype(float), None, [(rows[::2], rows[1::2])], problem,
-                    "mse" if is_number else "cross_entropy", "rmse" if is_number else "roc_auc")
+                    MSE() if is_number else CrossEntropy(), "rmse" if is_number else "roc_auc")
 
 
 def fitted(kind: str, n_threads: int, *overrides: str, is_number: bool = False) -> forest_model.Fitted:
@@ -60,11 +63,11 @@ def test_parameters_are_thresholds_and_the_free_values_of_leaves() -> None:
 
 
 def test_mae_is_refused() -> None:
-    assert "loss=mae" in forest().check(training(is_number=True).problem, "mae")[0]
+    assert "loss=mae" in forest().check(training(is_number=True).problem, MAE())[0]
 
 
 @pytest.mark.parametrize("override", ["hyperparameters.kind=extr", "space.kind=[extr]"])
 def test_a_kind_that_there_is_not_is_refused_before_any_trial(override: str) -> None:
-    faults = forest(f"model.forest.{override}").check(training(is_number=False).problem, "cross_entropy")
+    faults = forest(f"model.forest.{override}").check(training(is_number=False).problem, CrossEntropy())
     assert "kind=extr" in faults[0]
     assert "did you mean 'extra'" in faults[0]

@@ -13,6 +13,9 @@ import pytest
 from flows.build import build
 from flows.config import compose
 from tasks import model
+from tasks.loss.cross_entropy import CrossEntropy
+from tasks.loss.mse import MSE
+from tasks.loss.rmse import RMSE
 from tasks.metric import value
 from tasks.model import Curve, OutOfTimeError, Training
 from tasks.model.lightgbm import Fitted, LightGBM
@@ -42,7 +45,7 @@ def training(kind: ProblemKind, metric: str | None = None) -> Training:
     default = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[kind]
     return Training(X, score if cuts is None else np.digitize(score, cuts).astype(np.float64), None,
                     [(rows[: N // 2], rows[N // 2:])], Problem(kind, "y", classes),
-                    "mse" if kind == "regression" else "cross_entropy", metric or default)
+                    MSE() if kind == "regression" else CrossEntropy(), metric or default)
 
 
 def base(kind: ProblemKind, folder: Path, rounds: int = 10) -> Fitted:
@@ -138,7 +141,7 @@ def test_the_model_of_a_fold_is_saved_with_the_trees_up_to_its_best_round_alone(
 
 def test_rmse_is_trained_exactly_as_mse() -> None:
     it, data = lightgbm(), training("regression")
-    as_rmse = Training(data.X, data.y, None, data.folds, data.problem, "rmse", data.metric)
+    as_rmse = Training(data.X, data.y, None, data.folds, data.problem, RMSE(), data.metric)
     mse, rmse = (it.validate(it.workspace(d, None, 1), 0, PLAIN, 0).prediction.tobytes() for d in (data, as_rmse))
     assert mse == rmse
 
@@ -212,7 +215,7 @@ def test_contributions_have_a_column_for_each_feature(kind: ProblemKind, tmp_pat
 
 def test_what_decides_the_bins_can_not_be_searched() -> None:
     it = lightgbm("model.lightgbm.hyperparameters.max_bin=null", "model.lightgbm.space.max_bin=[63,255]")
-    (fault,) = it.check(Problem("binary", "y", ("a", "b")), "cross_entropy")
+    (fault,) = it.check(Problem("binary", "y", ("a", "b")), CrossEntropy())
     assert "model.lightgbm.space.max_bin" in fault
     assert "model.lightgbm.hyperparameters.max_bin=VALUE" in fault
 

@@ -17,6 +17,8 @@ from threadpoolctl import threadpool_info
 from flows.build import build
 from flows.config import compose
 from tasks import model
+from tasks.loss.cross_entropy import CrossEntropy
+from tasks.loss.mse import MSE
 from tasks.model import Floats, Training
 from tasks.model import linear as linear_model
 from tasks.model.linear import Encoder, Linear
@@ -35,7 +37,7 @@ def training(X: pd.DataFrame, y: Floats, *, is_number: bool = False, weight: Flo
     halves = np.arange(len(y)) % 2
     folds = [(np.flatnonzero(halves == 0), np.flatnonzero(halves == 1))]
     problem = Problem("regression", "y", ()) if is_number else Problem("binary", "y", (0, 1))
-    loss, metric = ("mse", "rmse") if is_number else ("cross_entropy", "roc_auc")
+    loss, metric = (MSE(), "rmse") if is_number else (CrossEntropy(), "roc_auc")
     return Training(X, y, weight, folds, problem, loss, metric)
 
 
