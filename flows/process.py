@@ -76,7 +76,10 @@ def spawn(home: Path, port: int) -> Process:
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
     )
-    process = Process(pid, psutil.Process(pid).create_time(), url)
+    begun = psutil.Process(pid)
+    while not begun.cmdline():  # empty for a moment while the program is loaded, by which it would seem another's
+        time.sleep(0.001)
+    process = Process(pid, begun.create_time(), url)
     (home / "finefold-server.json").write_text(json.dumps(asdict(process)))
     return process
 

@@ -88,4 +88,4 @@ def test_quotes_of_both_kinds_may_stand_in_one_list() -> None:
 )
 def test_weights_of_classes_are_read_by_the_classes_own_names(text: str, expected: object) -> None:
     assert compose([f"class_weight={text}"]).config.class_weight == expected
-    assert sweep([f"class_weight={text}"]) == [[f"class_weight={text}"]]
+    assert list(sweep([f"class_weight={text}"]).values()) == [[f"class_weight={text}"]]
