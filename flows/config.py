@@ -67,11 +67,13 @@ class Config:
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     problem: Literal["auto", "binary", "multiclass", "regression"]
     metric: str
+    device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
     source: dict[str, Any]
     folds: dict[str, Any]
     model: dict[str, dict[str, Any]]
     loss: dict[str, Any]
+    optimizer: dict[str, Any]
     search: Search
     ensemble: dict[str, Any]
     runner: dict[str, Any]

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial
 from flows.runner import Runner, Submitted
 from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
+from tasks.model import growth_of_rounds
 from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.refusal import Refusal
@@ -171,11 +172,12 @@ class _Loop:
         if best is None:
             return 0.0
         fold = fmean(fold.seconds for fold in best.folds)
-        _, rounds = self.experiment.families[best.proposal.family].final(best.proposal.hyperparameters, 100)
+        family = self.experiment.families[best.proposal.family]
+        _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
         more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal.n_rows)
-        return fold * more_rows * self.experiment.growth * steps
+        return fold * more_rows * growth_of_rounds(family, self.experiment.growth) * steps
 
 
 def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
@@ -245,4 +247,5 @@ def _winner(experiment: Experiment, ladder: Ladder, results: Sequence[TrialResul
         raise Refusal(f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}")
     values = [fold.value for fold in best.folds]
     standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(experiment.growth))
+    growth = growth_of_rounds(experiment.families[best.proposal.family], experiment.growth)
+    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))

@@ -82,7 +82,7 @@ def _of_all_rows(experiment: Experiment, result: TrialResult) -> Path:
     if folder.exists():
         return folder
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
-    rounds = result.rounds(experiment.growth)
+    rounds = result.rounds(models.growth_of_rounds(family, experiment.growth))
     return _write(folder, family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed))
 
 

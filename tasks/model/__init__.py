@@ -201,6 +201,12 @@ class Model(Protocol):
         ...
 
 
+def growth_of_rounds(family: Model, growth: float) -> float:
+    """How many times as many rounds a fit on `growth` times as many rows has: as many, unless rounds are passes over
+    the rows (`rounds_are_epochs`), which have that many more steps anyway."""
+    return 1.0 if getattr(family, "rounds_are_epochs", False) else growth
+
+
 def save(fitted: Fitted, folder: Path) -> None:
     """Writes the model and the name of its class, which is all that `load` needs."""
     folder.mkdir(parents=True, exist_ok=True)
