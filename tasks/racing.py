@@ -57,6 +57,10 @@ class Race:
         reach = outlook([(n, sign * value) for n, value in curve], rounds)
         return None if reach is None else sign * reach
 
+    def best_of(self, curve: Curve) -> float:
+        """The best score of a learning curve."""
+        return (max if self.is_higher_better else min)(value for _, value in curve)
+
     def _difference(self, values: Mapping[int, float]) -> float:
         mean = fmean(value - self.best[fold] for fold, value in values.items())
         return mean if self.is_higher_better else -mean

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -198,6 +198,28 @@ class Model(Protocol):
     ) -> Fitted:
         """Fits on all training rows, `rounds` long where the family has rounds, on more threads than a trial where
         `n_threads` says so; their number doesn't change the model."""
+        ...
+
+
+WatchAll = Callable[[Sequence[Curve]], None]  # sees the curves of all folds at the same round
+
+
+@runtime_checkable
+class TrainsTogether(Protocol):
+    """A family that can train the folds of a trial as one, where that is faster."""
+
+    def are_one(
+        self, workspace: Any, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        """Whether these folds are trained as one: decided by shapes alone, never by a clock or by workers."""
+        ...
+
+    def validate_together(
+        self, workspace: Any, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int, watch: WatchAll,
+        n_rows: int | None = None,
+    ) -> list[Validated]:
+        """What `validate` gives for each of the folds, but for rounding. `watch` is called after each round; a fold
+        that stopped earlier than others has the shorter curve."""
         ...
 
 

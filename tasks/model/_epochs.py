@@ -43,12 +43,18 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {  # (M, B) from outputs
 
 @dataclass(frozen=True)
 class Rows:
-    """numbers: (n, N + F); levels: (n, C); y: (n,) class codes or the scaled target; weight: (n,)."""
+    """numbers: (n, N + F); levels: (n, C); y: (n,) class codes or the scaled target; weight: (n,). Of several nets each
+    is (M, n, ...)."""
 
     numbers: Tensor
     levels: Tensor
     y: Tensor
     weight: Tensor
+
+    def of(self, keep: Sequence[int]) -> Rows:
+        """The rows of some of the nets."""
+        nets = list(keep)
+        return Rows(self.numbers[nets], self.levels[nets], self.y[nets], self.weight[nets])
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,7 @@ class _Course:
         for step, (rows, n_rows) in enumerate(self._batches()):
             done = (epoch - 1 + step / self.plan.n_steps) / self.plan.epochs
             self.optimizer.param_groups[0]["lr"] = self.plan.learning_rate * SCHEDULES[self.plan.schedule](done)
-            self.stack.flat.grad.zero_()
+            self.stack.gradient.zero_()
             masks = self._masks(n_rows, rows.y.shape[1]) if self.plan.dropout else ()
             raw = outputs(
                 self.stack.tensors, self.jobs[0].shape, self.plan.activation, rows.numbers, rows.levels, masks
@@ -198,8 +204,7 @@ class _Course:
         self.jobs, self.shuffles, self.dropouts = (
             [old[k] for k in keep] for old in (self.jobs, self.shuffles, self.dropouts)
         )
-        self.train = _padded([job.train for job in self.jobs])
-        self.valid = _padded([job.valid for job in self.jobs if job.valid])
+        self.train, self.valid = self.train.of(keep), self.valid and self.valid.of(keep)
 
     def _batches(self) -> Iterator[tuple[Rows, list[int]]]:
         """Batches of all nets, (M, B, ...), their weights divided by the rows of the batch; and how many rows each net
@@ -209,7 +214,7 @@ class _Course:
         n_rows = is_row.sum(2, keepdim=True)
         first = len(self.train.y[0]) * torch.arange(len(self.jobs))[:, None]
         rows = (places.clamp_min(0) + first).to(self.train.y.device)
-        share = (is_row / n_rows).to(self.train.weight)
+        share = (is_row / n_rows.clamp_min(1)).to(self.train.weight)
         flat = [part.flatten(0, 1) for part in (self.train.numbers, self.train.levels, self.train.y, self.train.weight)]
         for step, n_rows_of_step in enumerate(n_rows[:, :, 0].tolist()):
             numbers, levels, y, weight = (part[rows[step]] for part in flat)

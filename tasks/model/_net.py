@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -98,29 +98,31 @@ class Start:
 
 
 class Stack:
-    """Parameters of M nets in one tensor, (M, n_parameters), which is all that an optimizer knows of: its steps are
-    elementwise, so those of M nets are taken at once. `tensors`: each parameter as a view of it, (M, ...)."""
+    """Parameters of M nets in one tensor, which is all that an optimizer knows of: its steps are elementwise, so those
+    of M nets are taken at once. `tensors`: each parameter as a view of it, (M, ...), that of net k at place k."""
 
     def __init__(self, shapes: Sequence[Shape], nets: Sequence[Mapping[str, Tensor]], like: Tensor) -> None:
         self.shapes = list(shapes)
-        self.names = _around(shapes)
-        n_parameters = sum(math.prod(size) for size in self.names.values())
-        self.flat = torch.zeros(len(shapes), n_parameters, dtype=like.dtype, device=like.device)
-        self._bind()
+        self.sizes = _around(shapes)
+        n_parameters = sum(map(math.prod, self.sizes.values()))
+        self._bind(torch.zeros(len(shapes) * n_parameters, dtype=like.dtype, device=like.device))
         for k, net in enumerate(nets):
             for name, value in net.items():
                 _corner(self.tensors[name][k], value.shape).data.copy_(value)
 
-    def _bind(self) -> None:
-        self.flat.grad = torch.zeros_like(self.flat)
+    def _bind(self, flat: Tensor) -> None:
+        self.flat, self.gradient = flat, torch.zeros_like(flat)
+        self.flat.grad = self.gradient
         self.tensors: dict[str, Tensor] = {}
-        begin = 0
-        for name, size in self.names.items():
-            part = slice(begin, begin + math.prod(size))
-            tensor = self.flat.detach()[:, part].view(-1, *size).requires_grad_()
-            tensor.grad = self.flat.grad[:, part].view(-1, *size)  # backward adds into it in place
+        for name, part in self._parts(len(self.shapes)).items():
+            tensor = flat.detach()[part].view(-1, *self.sizes[name]).requires_grad_()
+            tensor.grad = self.gradient[part].view(-1, *self.sizes[name])  # backward adds into it in place
             self.tensors[name] = tensor
-            begin = part.stop
+
+    def _parts(self, n_nets: int) -> dict[str, slice]:
+        """Where each parameter of all nets lies."""
+        ends = list(accumulate(n_nets * math.prod(size) for size in self.sizes.values()))
+        return {name: slice(begin, end) for name, (begin, end) in zip(self.sizes, pairwise([0, *ends]), strict=True)}
 
     def net(self, k: int) -> dict[str, Tensor]:
         """The parameters of one net, in its own shapes; a copy."""
@@ -129,15 +131,20 @@ class Stack:
 
     def drop(self, keep: Sequence[int], optimizer: torch.optim.Optimizer) -> None:
         """Goes on with some of the nets; the optimizer forgets the others."""
-        old, self.flat = self.flat, self.flat[list(keep)]
+        n_nets, old = len(self.shapes), self.flat
+
+        def kept(values: Tensor) -> Tensor:
+            parts = [values[part].view(n_nets, -1)[list(keep)] for part in self._parts(n_nets).values()]
+            return torch.cat([part.flatten() for part in parts])
+
         self.shapes = [self.shapes[k] for k in keep]
-        self._bind()
-        optimizer.param_groups[0]["params"] = [self.flat]
-        state: dict[str, Any] = optimizer.state.pop(old, {})
-        optimizer.state[self.flat] = {
-            key: value[list(keep)] if isinstance(value, Tensor) and value.shape == old.shape else value
-            for key, value in state.items()
+        state: dict[str, Any] = {
+            key: kept(value) if isinstance(value, Tensor) and value.shape == old.shape else value
+            for key, value in optimizer.state.pop(old, {}).items()
         }
+        self._bind(kept(old))
+        optimizer.param_groups[0]["params"] = [self.flat]
+        optimizer.state[self.flat] = state
 
 
 def outputs(

@@ -44,7 +44,7 @@ class Workspace:
     training: Training
     min_rows: int
     folds: Kept[Encoded] = field(default_factory=lambda: Kept(lambda encoded: encoded.n_bytes))
-    sizes: Kept[list[int]] = field(default_factory=lambda: Kept(lambda sizes: 0))
+    counts: Kept[list[int]] = field(default_factory=lambda: Kept(lambda counts: 0))
 
     def fold(self, fold: int, n_rows: int | None, scaling: str) -> Encoded:
         rows = self.training.fold
@@ -57,11 +57,13 @@ class Workspace:
     def n_train(self, fold: int, n_rows: int | None) -> int:
         """Training rows by which a fold's steps per epoch are counted: those of the largest fold, where folds are
         nearly of one size, so that they can be trained together; else its own."""
-        sizes = self.sizes.get(n_rows, lambda: self._sizes(n_rows))
+        sizes = self.sizes(n_rows)
         return max(sizes) if are_alike(sizes) else sizes[fold]
 
-    def _sizes(self, n_rows: int | None) -> list[int]:
-        return [len(self.training.fold(fold, n_rows)[0]) for fold in range(len(self.training.folds))]
+    def sizes(self, n_rows: int | None) -> list[int]:
+        """Training rows of every fold."""
+        fold = self.training.fold
+        return self.counts.get(n_rows, lambda: [len(fold(k, n_rows)[0]) for k in range(len(self.training.folds))])
 
     def _encode(self, scaling: str, rows: Rows, valid: Rows | None) -> Encoded:
         X = self.training.X.iloc[rows]

@@ -6,7 +6,7 @@ Defaults follow Gorishniy et al. 2021 and 2022 and Holzmüller et al. 2024, as f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,10 +16,10 @@ import pandas as pd
 from pydantic import Field
 
 from tasks import metric as metrics
-from tasks.model import Curve, Floats, OutOfTimeError, Training, Validated, Watch, unsupported, unwatched
+from tasks.model import Curve, Floats, OutOfTimeError, Training, Validated, Watch, WatchAll, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model._inputs import SCALINGS, Indices, Inputs, Singles
-from tasks.model._sides import Encoded, Side, Workspace
+from tasks.model._sides import Encoded, Side, Workspace, are_alike
 from tasks.records import Problem
 from tasks.refusal import Refusal, did_you_mean
 
@@ -39,6 +39,9 @@ CHOICES: dict[str, Sequence[str]] = {
 }
 SIZES = ("layers", "width", "level_width", "frequencies", "periodic_width")
 LEAST_EPOCHS = 5  # whatever a budget pays for
+# Up to so many units in a layer, and times rows per step, folds are trained as one.
+MOST_WIDTH, MOST_CELLS = 128, 16_384
+MOST_VALUES = 50_000_000  # of the folds' tables, which are held together
 N_SHUFFLED = 500  # rows by which a column's importance is measured
 
 
@@ -154,24 +157,24 @@ class MLP:
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
         watch: Watch = unwatched, n_rows: int | None = None,
     ) -> Validated:
-        return self._validate(workspace, [fold], hyperparameters, seed, lambda curves: watch(curves[0]), n_rows)[0]
+        def watch_it(curves: Sequence[Curve]) -> None:
+            watch(curves[0])
 
-    def fit(
-        self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
-        watch: Watch = unwatched, n_threads: int | None = None,
-    ) -> Fitted:
-        """On one thread: more made small nets slower."""
-        encoded = workspace.all_rows(hyperparameters["scaling"])
-        unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
-        job = self._job(encoded, unit, hyperparameters, None)
-        plan = self._plan(workspace, hyperparameters, len(encoded.train.y), seed)
-        with named_memory(hyperparameters):
-            net = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
-        return _fitted(encoded, job.shape, plan.activation, unit, net)
+        return self.validate_together(workspace, [fold], hyperparameters, seed, watch_it, n_rows)[0]
 
-    def _validate(
+    def are_one(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        """Small nets and batches, whose steps cost more in calls than in sums (benchmarks/README.md); on a GPU all."""
+        sizes = workspace.sizes(n_rows)
+        width, batch = int(hyperparameters["width"]), min(int(hyperparameters["batch_size"]), max(sizes))
+        is_small = width <= MOST_WIDTH and width * batch <= MOST_CELLS
+        is_held = len(folds) * max(sizes) * len(workspace.training.X.columns) <= MOST_VALUES
+        return len(folds) > 1 and are_alike(sizes) and is_held and (is_small or device(self.device).type != "cpu")
+
+    def validate_together(
         self, workspace: Workspace, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
-        watch: Callable[[Sequence[Curve]], None], n_rows: int | None,
+        watch: WatchAll, n_rows: int | None = None,
     ) -> list[Validated]:
         encoded = [workspace.fold(fold, n_rows, hyperparameters["scaling"]) for fold in folds]
         training = workspace.training
@@ -186,6 +189,19 @@ class MLP:
             _validated(one, _fitted(one, job.shape, plan.activation, unit, progress.net), progress)
             for one, job, unit, progress in zip(encoded, jobs, units, every, strict=True)
         ]
+
+    def fit(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Fitted:
+        """On one thread: more made small nets slower."""
+        encoded = workspace.all_rows(hyperparameters["scaling"])
+        unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
+        job = self._job(encoded, unit, hyperparameters, None)
+        plan = self._plan(workspace, hyperparameters, len(encoded.train.y), seed)
+        with named_memory(hyperparameters):
+            net = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
+        return _fitted(encoded, job.shape, plan.activation, unit, net)
 
     def _job(self, encoded: Encoded, unit: Unit, hyperparameters: Mapping[str, Any], metric: str | None) -> epochs.Job:
         inputs, train, valid = encoded.inputs, encoded.train, encoded.valid
