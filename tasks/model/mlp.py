@@ -28,7 +28,7 @@ try:
     from safetensors.torch import load_file, save_file
 
     from tasks.model import _epochs as epochs
-    from tasks.model._device import absent, device, named_memory
+    from tasks.model._device import absent, device, named_memory, one_thread
     from tasks.model._net import ACTIVATIONS, Shape, Start
     from tasks.model._unit import Unit, tensors
 except ImportError as missing:
@@ -42,7 +42,7 @@ LEAST_EPOCHS = 5  # whatever a budget pays for
 # Up to so many units in a layer, and times rows per step, folds are trained as one.
 MOST_WIDTH, MOST_CELLS = 128, 16_384
 MOST_VALUES = 50_000_000  # of the folds' tables, which are held together
-N_SHUFFLED = 500  # rows by which a column's importance is measured
+N_SHUFFLED = 300  # rows by which a column's importance is measured
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Fitted:
         return sum(value.numel() for value in self.net.values())
 
     def predict(self, X: pd.DataFrame) -> Floats:
-        return self._predict(*self.inputs.encode(X))
+        return self.predicted(*self.inputs.encode(X))
 
-    def _predict(self, numbers: Singles, levels: Indices) -> Floats:
-        return self.unit.prediction(self.raw(numbers, levels))
+    def predicted(self, numbers: Singles, levels: Indices) -> Floats:
+        return self.unit.prediction(self._outputs(numbers, levels, torch.float64))
 
-    def raw(self, numbers: Singles, levels: Indices) -> torch.Tensor:
+    def _outputs(self, numbers: Singles, levels: Indices, dtype: torch.dtype) -> torch.Tensor:
         """(n, n_outputs)."""
         rows = epochs.Rows(
-            torch.from_numpy(numbers).double()[None], torch.from_numpy(levels)[None], torch.empty(0), torch.empty(0)
+            torch.from_numpy(numbers).to(dtype)[None], torch.from_numpy(levels)[None], torch.empty(0), torch.empty(0)
         )
-        parameters = {name: value.double()[None] for name, value in self.net.items()}
+        parameters = {name: value.to(dtype)[None] for name, value in self.net.items()}
         return epochs.evaluated(parameters, self.shape, self.activation, rows)[0]
 
     def importance(self) -> dict[str, float]:
@@ -85,11 +85,11 @@ class Fitted:
         rows = np.linspace(0, len(train.y) - 1, min(N_SHUFFLED, len(train.y))).astype(np.int64)
         other = np.random.default_rng(0).permutation(len(rows))
         numbers, levels = train.numbers[rows], train.levels[rows]
-        before, change = self.raw(numbers, levels), []
+        before, change = self._outputs(numbers, levels, torch.float32), []
         for of_numbers, of_levels in self.inputs.places():
             moved, swapped = numbers.copy(), levels.copy()
             moved[:, of_numbers], swapped[:, of_levels] = numbers[other][:, of_numbers], levels[other][:, of_levels]
-            change.append(float((self.raw(moved, swapped) - before).abs().mean()))
+            change.append(float((self._outputs(moved, swapped, torch.float32) - before).abs().mean()))
         total = sum(change)
         return replace(self, shares=[one / total for one in change] if total else [1 / len(change)] * len(change))
 
@@ -238,10 +238,12 @@ class MLP:
 
 def _fitted(encoded: Encoded, shape: Shape, activation: str, unit: Unit, net: dict[str, torch.Tensor]) -> Fitted:
     kept = {name: value.cpu() for name, value in net.items()}
-    return Fitted(encoded.inputs, shape, activation, unit, kept, ()).weighed(encoded.train)
+    with one_thread:
+        return Fitted(encoded.inputs, shape, activation, unit, kept, ()).weighed(encoded.train)
 
 
 def _validated(encoded: Encoded, fitted: Fitted, progress: epochs.Progress) -> Validated:
     assert encoded.valid is not None
-    prediction = fitted._predict(encoded.valid.numbers, encoded.valid.levels)
+    with one_thread:
+        prediction = fitted.predicted(encoded.valid.numbers, encoded.valid.levels)
     return Validated(prediction, progress.epoch, tuple(progress.curve), fitted)

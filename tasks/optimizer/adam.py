@@ -30,5 +30,6 @@ class Adam:
         import torch
 
         return torch.optim.Adam(
-            [parameters], lr=learning_rate, weight_decay=weight_decay, betas=(self.beta1, self.beta2), eps=self.eps
+            [parameters], lr=learning_rate, weight_decay=weight_decay, betas=(self.beta1, self.beta2), eps=self.eps,
+            fused=True,  # half the time of a step
         )

@@ -30,5 +30,6 @@ class AdamW:
         import torch
 
         return torch.optim.AdamW(
-            [parameters], lr=learning_rate, weight_decay=weight_decay, betas=(self.beta1, self.beta2), eps=self.eps
+            [parameters], lr=learning_rate, weight_decay=weight_decay, betas=(self.beta1, self.beta2), eps=self.eps,
+            fused=True,  # half the time of a step
         )
