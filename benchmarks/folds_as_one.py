@@ -1,8 +1,8 @@
-"""`python -m benchmarks.folds_as_one [repeats=3] [rows=5000] [epochs=4] [columns=20]`: five folds of a net trained as one
-beside one after the other, on one core.
+"""`python -m benchmarks.folds_as_one [repeats=3] [rows=5000] [epochs=4] [columns=20]`: five folds of a net trained as
+one beside one after the other, on one core.
 
-The same nets, but for rounding, on the same rows; both ways take turns. A batch of one row is measured on a tenth of the
-rows. A share below 1 in the last column says that the rule would choose the slower way.
+The same nets, but for rounding, on the same rows; both ways take turns. A batch of one row is measured on a tenth of
+the rows. A share below 1 in the last column says that the rule would choose the slower way.
 """
 
 from __future__ import annotations

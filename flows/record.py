@@ -137,6 +137,8 @@ def log_what_came_out(
             f"cv_{metric}": winner.mean,
             f"cv_{metric}_se": winner.standard_error,
             "parameters_learned": trained.n_parameters,
+            "parameters_trainable": trained.n_parameters - trained.n_frozen,
+            "parameters_frozen": trained.n_frozen,
             **({} if trained.rounds is None else {"rounds": trained.rounds}),
             **{f"trials_{key}": n for key, n in asdict(tuned.counts).items()},
             **{f"holdout_{name}": score.value for name, score in evaluation.scores.items()},

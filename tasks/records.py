@@ -142,7 +142,7 @@ class Winner:
 @dataclass(frozen=True)
 class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
-    final fit that are not the search's; `note`: what else is to be said of it."""
+    final fit that are not the search's; `note`: what else is to be said of it; `n_frozen`: of the parameters."""
 
     folder: str
     family: str
@@ -150,6 +150,7 @@ class Trained:
     rounds: int | None
     changed: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    n_frozen: int = 0
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class Watch(Protocol):
 
     def __call__(self, curve: Curve) -> None:
         """Called after every round with the curve so far, empty where the family watches another metric than the one
-        that trials are selected on.
+        that trials are selected on, or where the curve doesn't tell yet how it goes on.
 
         Raises:
             OutOfTimeError: when no time is left. A fold ends so, a final fit stays as far as it has come.
@@ -114,7 +114,9 @@ class Fitted(Protocol):
     """A trained model. It predicts from typed features, saves without pickle, and is loaded by `load`."""
 
     @property
-    def n_parameters(self) -> int: ...
+    def n_parameters(self) -> int:
+        """All of them; where some came from elsewhere and were not trained, `n_frozen` says how many."""
+        ...
 
     def predict(self, X: pd.DataFrame) -> Floats:
         """X: (n_rows, n_columns); gives (n_rows,) values or (n_rows, n_classes) probabilities."""

@@ -58,6 +58,6 @@ class Unit:
 def tensors(side: Side, unit: Unit, device: torch.device) -> Rows:
     """float32 on the device; without weights every row counts once."""
     weight: npt.NDArray[Any] = np.ones(len(side.y)) if side.weight is None else side.weight
-    made = (torch.from_numpy(np.ascontiguousarray(values)) for values in (
-        side.numbers, side.levels, unit.target(side.y).astype(np.float32), weight.astype(np.float32)))
-    return Rows(*(tensor.to(device) for tensor in made))
+    y = unit.target(side.y).astype(np.float32)
+    made = (torch.tensor(values, device=device) for values in (side.numbers, side.levels, y, weight.astype(np.float32)))
+    return Rows(*made)
