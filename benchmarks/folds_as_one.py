@@ -1,5 +1,5 @@
-"""`python -m benchmarks.folds_as_one [repeats=3] [rows=5000] [epochs=4] [columns=20]`: five folds of a net trained as
-one beside one after the other, on one core.
+"""`python -m benchmarks.folds_as_one [repeats=3] [rows=5000] [epochs=4] [columns=20] [hidden=64,...] [batch=1,...]`:
+five folds of a net trained as one beside one after the other, on one core.
 
 The same nets, but for rounding, on the same rows; both ways take turns. A batch of one row is measured on a tenth of
 the rows. A share below 1 in the last column says that the rule would choose the slower way.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from benchmarks import report
+from benchmarks import arguments, report
 from flows.build import build
 from flows.config import compose
 from tasks.model import Training
@@ -27,21 +27,25 @@ HEADINGS = ("hidden", "batch", "one by one, s", "as one, s", "times as fast", "t
 
 
 def main() -> None:
+    arguments.check(("repeats", "rows", "epochs", "columns", "hidden", "batch"))
     repeats, n_rows = report.argument("repeats", 3), report.argument("rows", 5000)
     epochs, n_columns = report.argument("epochs", 4), report.argument("columns", 20)
     family = mlp(epochs)
     rows = []
-    for width in WIDTHS:
-        for batch in BATCHES:
+    for width in arguments.numbers("hidden", WIDTHS):
+        for batch in arguments.numbers("batch", BATCHES):
             rows.append(compare(family, made(n_rows // 10 if batch == 1 else n_rows, n_columns), width, batch, repeats))
     print(report.table(HEADINGS, rows))
-    print(f"\n{n_rows} rows, {n_columns} columns, {epochs} epochs, two layers, Adam. {report.machine(repeats)}")
+    how = "two layers, ReLU, no dropout, Adam, seconds of one core"
+    print(f"\n{n_rows} rows, {n_columns} columns, {epochs} epochs, {how}. {report.machine(repeats)}")
 
 
 def mlp(epochs: int) -> MLP:
-    key = "model.mlp.hyperparameters"
-    fixed = [f"{key}.epochs={epochs}", f"{key}.patience={epochs}", f"{key}.frequencies=0", f"{key}.layers=2"]
-    built: MLP = build(compose(["model=mlp", "optimizer=adam", "device=cpu", *fixed]).config.model["mlp"], "model.mlp")
+    """A plain net, so that nothing but matrices and Adam is measured."""
+    plain = {"epochs": epochs, "patience": epochs, "layers": 2, "frequencies": 0, "dropout": 0, "activation": "relu"}
+    overrides = [f"model.mlp.hyperparameters.{key}={value}" for key, value in plain.items()]
+    config = compose(["model=mlp", "optimizer=adam", "device=cpu", *overrides]).config
+    built: MLP = build(config.model["mlp"], "model.mlp")
     return built
 
 

@@ -25,7 +25,7 @@ from flows import narrate, screen, server
 from flows.build import resolve
 from flows.plan import Job, decide, job_of, plan, settle
 from flows.progress import Progress
-from flows.record import VERSIONS, described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over
+from flows.record import described, log_plots, log_what_came_out, log_what_was_asked, tags_of, take_over, versioned
 from flows.tune import Budget, Rules, Told, Tuned, tune
 from flows.warm_start import FAMILIES
 from tasks import fold_model, registry, tracking
@@ -287,7 +287,7 @@ def _identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
         "base": None if base is None else tracking.digest(base),
         "seed": config.seed,
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": {name: version(name) for name in versioned(job)},
     }
 
 

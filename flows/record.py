@@ -22,12 +22,18 @@ from prefect.states import Crashed
 from flows.plan import Job
 from flows.tune import Tuned
 from tasks import tracking
+from tasks.model import packages
 from tasks.records import Combined, Evaluation, Trained
 from tasks.study import Study
 from tasks.tracking import Tracker
 
 # A study goes on only with the versions that it began with: they decide its numbers too.
 VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
+
+
+def versioned(job: Job) -> tuple[str, ...]:
+    """The packages whose versions decide a study's numbers."""
+    return (*VERSIONS, *sorted({name for family in job.families.values() for name in packages(family)}))
 
 
 def tags_of(job: Job) -> dict[str, str]:
@@ -55,7 +61,7 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
     tracker.tags({**tags, **({"mlflow.source.git.commit": commit} if commit else {})})
     versions = {
         "python": platform.python_version(),
-        **{name: version(name) for name in (*VERSIONS, "mlflow", "prefect")},
+        **{name: version(name) for name in (*versioned(job), "mlflow", "prefect")},
     }
     tracker.params(
         {

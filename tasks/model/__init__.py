@@ -225,6 +225,11 @@ class TrainsTogether(Protocol):
         ...
 
 
+def packages(it: Model | Fitted) -> tuple[str, ...]:
+    """The packages that a family, or what it fitted, needs beyond those that finefold installs anyway."""
+    return getattr(it, "packages", ())
+
+
 def growth_of_rounds(family: Model, growth: float) -> float:
     """How many times as many rounds a fit on `growth` times as many rows has: as many, unless rounds are passes over
     the rows (`rounds_are_epochs`), which have that many more steps anyway."""

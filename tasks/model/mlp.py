@@ -34,6 +34,7 @@ try:
 except ImportError as missing:
     raise Refusal(f'model=mlp needs more packages ({missing}): pip install "finefold[neural]"') from missing
 
+PACKAGES = ("safetensors", "torch")
 CHOICES: dict[str, Sequence[str]] = {
     "scaling": SCALINGS, "activation": tuple(ACTIVATIONS), "schedule": tuple(epochs.SCHEDULES),
 }
@@ -56,6 +57,8 @@ class Fitted:
     unit: Unit
     net: dict[str, torch.Tensor]
     shares: Sequence[float]
+
+    packages = PACKAGES
 
     @property
     def n_parameters(self) -> int:
@@ -125,6 +128,7 @@ class MLP:
     min_rows: Annotated[int, Field(ge=1)]
 
     rounds_are_epochs = True
+    packages = PACKAGES
 
     def check(self, problem: Problem, loss: str) -> list[str]:
         known = ["cross_entropy"] if problem.is_classification else ["mse", "rmse", "mae"]
