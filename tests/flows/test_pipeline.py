@@ -297,8 +297,8 @@ def test_a_net_is_found_fitted_tracked_and_served_by_its_own_packages(place: Pat
     assert parent.data.params["optimizer"] == "momentum"
     assert float(parent.data.params["best.learning_rate"]) > 0
     assert "version.torch" in parent.data.params
-    version = client.get_model_version("flowers", "1")
-    pinned = Path(mlflow.artifacts.download_artifacts(f"{version.source}/requirements.txt")).read_text()
+    mlflow.set_tracking_uri(f"sqlite:///{place}/mlruns/mlflow.db")
+    pinned = (Path(mlflow.artifacts.download_artifacts(found.model_uri)) / "requirements.txt").read_text()
     assert re.search(r"^torch==[\d.]+$", pinned, re.MULTILINE)
     model = mlflow.pyfunc.load_model(found.model_uri)
     rows = pd.DataFrame({name: [5.1, None] for name in model.metadata.get_input_schema().input_names()})
