@@ -1,4 +1,4 @@
-"""`python -m benchmarks.folds_as_one [repeats=3] [rows=5000] [epochs=4] [columns=20] [hidden=64,...] [batch=1,...]`:
+"""`python -m benchmarks.folds_as_one [repeats=3] [rows=5000] [epochs=16] [columns=20] [hidden=64,...] [batch=1,...]`:
 five folds of a net trained as one beside one after the other, on one core.
 
 The same nets, but for rounding, on the same rows; both ways take turns. A batch of one row is measured on a tenth of
@@ -29,7 +29,7 @@ HEADINGS = ("hidden", "batch", "one by one, s", "as one, s", "times as fast", "t
 def main() -> None:
     arguments.check(("repeats", "rows", "epochs", "columns", "hidden", "batch"))
     repeats, n_rows = report.argument("repeats", 3), report.argument("rows", 5000)
-    epochs, n_columns = report.argument("epochs", 4), report.argument("columns", 20)
+    epochs, n_columns = report.argument("epochs", 16), report.argument("columns", 20)
     family = mlp(epochs)
     rows = []
     for width in arguments.numbers("hidden", WIDTHS):
@@ -61,7 +61,7 @@ def made(n_rows: int, n_columns: int) -> Training:
 
 def compare(family: MLP, data: Training, width: int, batch: int, repeats: int) -> list[str]:
     fixed = {key: value for key, value in family.hyperparameters.items() if value is not None}
-    point = {**fixed, **family.start, "width": width, "batch_size": batch}
+    point = {**family.start, **fixed, "width": width, "batch_size": batch}
     workspace, folds = family.workspace(data, None, 1), range(N_FOLDS)
 
     def alone() -> None:

@@ -297,7 +297,6 @@ def test_a_net_is_found_fitted_tracked_and_served_by_its_own_packages(place: Pat
     assert parent.data.params["optimizer"] == "momentum"
     assert float(parent.data.params["best.learning_rate"]) > 0
     assert "version.torch" in parent.data.params
-    mlflow.set_tracking_uri(f"sqlite:///{place}/mlruns/mlflow.db")
     pinned = (Path(mlflow.artifacts.download_artifacts(found.model_uri)) / "requirements.txt").read_text()
     assert re.search(r"^torch==[\d.]+$", pinned, re.MULTILINE)
     model = mlflow.pyfunc.load_model(found.model_uri)

@@ -82,7 +82,8 @@ def test_which_folds_are_one_is_told_by_shapes() -> None:
 
     assert are_one()
     assert are_one(width=128, batch_size=10**9)  # which is 100 rows, all of a fold
-    assert not are_one(width=256)
+    assert are_one(width=256, batch_size=16)
+    assert not are_one(width=256, batch_size=64)
     assert not are_one(folds=(0,))
     uneven = it.workspace(training(sizes=(50, 150)), None, 1)
     assert not it.are_one(uneven, point(it), (0, 1), None)
