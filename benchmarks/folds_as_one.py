@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def main() -> None:
         for batch in arguments.numbers("batch", BATCHES):
             rows.append(compare(family, made(n_rows // 10 if batch == 1 else n_rows, n_columns), width, batch, repeats))
     print(report.table(HEADINGS, rows))
-    how = "two layers, ReLU, no dropout, Adam, seconds of one core"
+    how = f"two layers, ReLU, no dropout, Adam, seconds of one core, torch {version('torch')}"
     print(f"\n{n_rows} rows, {n_columns} columns, {epochs} epochs, {how}. {report.machine(repeats)}")
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def main() -> None:
                 divided = tables.divided(name, folder, root / "tables")
                 rows += [compare(root, divided, shared, n_trials, seed) for seed in range(report.argument("seeds", 1))]
     print(report.table(HEADINGS, rows))
-    print(f"\n{n_trials} trials, two workers; the same holdout for both. {report.machine(1)}")
+    print(f"\n{n_trials} trials, two workers; the same holdout for both. torch {version('torch')}, {report.machine(1)}")
 
 
 def compare(root: Path, table: Divided, shared: Place, n_trials: int, seed: int) -> list[str]:
