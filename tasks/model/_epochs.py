@@ -107,8 +107,8 @@ class Progress:
 
 
 def train(jobs: Sequence[Job], plan: Plan, watch: Callable[[Sequence[Curve]], None]) -> list[Progress]:
-    """Trains a net for each job, all together; `watch` sees the curves of all after every epoch, and lets none go on
-    where it raises, but for nets without validation rows: these stay as they are then.
+    """Trains a net for each job, all together; `watch` sees the curves of all after every epoch, and what it raises
+    ends them all.
 
     Raises:
         ValueError: when the cost is no number any more, or explodes.
@@ -173,7 +173,7 @@ class _Course:
 
     def run(self, epoch: int, look: Callable[[], None]) -> None:
         """One epoch."""
-        total = torch.zeros((), device=self.train.numbers.device)
+        costs = self.stack.flat.new_zeros(len(self.jobs))
         for step, (rows, n_rows) in enumerate(self._batches()):
             done = (epoch - 1 + step / self.plan.n_steps) / self.plan.epochs
             self.optimizer.param_groups[0]["lr"] = self.plan.learning_rate * SCHEDULES[self.plan.schedule](done)
@@ -183,16 +183,17 @@ class _Course:
                 self.stack.tensors, self.jobs[0].shape, self.plan.activation, rows.numbers, rows.levels, masks
             )
             # Summed over nets, so that each net's gradient is its own; within a net the mean over the batch.
-            cost = (self.loss(raw, rows.y) * rows.weight).sum()
-            cost.backward()
+            cost = (self.loss(raw, rows.y) * rows.weight).sum(1)
+            cost.sum().backward()
             self.optimizer.step()
-            total += cost.detach()
+            costs += cost.detach()
             if self.valid and step % STEPS_OF_A_LOOK == STEPS_OF_A_LOOK - 1:
                 look()
-        mean = float(total) / self.plan.n_steps / len(self.jobs)
-        if not mean < EXPLODED:
-            raise ValueError(f"the cost was {mean:.3g} in epoch {epoch} at learning_rate={self.plan.learning_rate:.3g} "
-                             f"(optimizer={self.plan.optimizer.name}): a smaller learning rate may hold it")
+        largest = float((costs / self.plan.n_steps).max())  # NaN where any is
+        if not largest < EXPLODED:
+            rate, name = self.plan.learning_rate, self.plan.optimizer.name
+            raise ValueError(f"the cost was {largest:.3g} in epoch {epoch} at learning_rate={rate:.3g} "
+                             f"(optimizer={name}): a smaller learning rate may hold it")
 
     def values(self) -> list[float]:
         """The score of each net on its validation rows."""
