@@ -15,7 +15,7 @@ from tasks.metric import METRICS
 from tasks.records import Proposal, TrialResult
 from tasks.store import remove_folder, write_file, write_folder
 from tasks.study import fold_file
-from tasks.workspace import Experiment, training_of, workspace_of
+from tasks.workspace import Experiment, training_of, units, workspace_of
 
 SIZE, LATENCY = "size.json", "latency.json"
 N_TIMED_ROWS = 1_000
@@ -65,15 +65,18 @@ def milliseconds(experiment: Experiment, result: TrialResult) -> float:
 
 
 def of_fold(experiment: Experiment, proposal: Proposal, fold: int) -> Path:
-    """The folder of a fold's model, fitted again where it is not kept."""
+    """The folder of a fold's model, fitted again where it is not kept, with the folds that it was trained with."""
     folder = _folder(experiment, proposal, fold)
     if folder.exists():
         return folder
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
-    validated = family.validate(
-        workspace, fold, proposal.hyperparameters, experiment.seed, n_rows=proposal.n_rows
+    folds = next(unit for unit in units(experiment, proposal) if fold in unit)
+    done = models.validated(
+        family, workspace, folds, proposal.hyperparameters, experiment.seed, proposal.n_rows
     )
-    return _write(folder, validated.fitted)
+    for one, validated in zip(folds, done, strict=True):
+        keep(experiment, proposal, one, validated.fitted)
+    return folder
 
 
 def _of_all_rows(experiment: Experiment, result: TrialResult) -> Path:

@@ -14,11 +14,11 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model
 from tasks import metric as metrics
-from tasks.model import Curve, OutOfTimeError, TrainsTogether, Validated
+from tasks.model import Curve, OutOfTimeError, Validated, validated
 from tasks.racing import DOUBT, Race
 from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.study import FoldRecord, fold_file, read_fold, write_fold
-from tasks.workspace import Experiment, training_of, workspace_of
+from tasks.workspace import Experiment, training_of, units, workspace_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def run_trial(
         return TrialResult(proposal, folds, error, was_cut, estimate, time.perf_counter() - begun)
 
     try:
-        for folds in _units(experiment, proposal):
+        for folds in units(experiment, proposal):
             if race and scores and len(scores) < len(race.best) and race.is_lost(values()):
                 return result(estimate=race.estimate(values()))
             scores |= _stored_folds(experiment, proposal, folds, _Watch(race, values(), folds, deadline))
@@ -113,16 +113,6 @@ class _Watch:
         return reach
 
 
-def _units(experiment: Experiment, proposal: Proposal) -> list[tuple[int, ...]]:
-    """The folds in their order, those that are trained as one side by side."""
-    folds, family = experiment.order[: proposal.n_folds], experiment.families[proposal.family]
-    if isinstance(family, TrainsTogether):
-        workspace = workspace_of(experiment, proposal.family)
-        if family.are_one(workspace, proposal.hyperparameters, folds, proposal.n_rows):
-            return [folds]
-    return [(fold,) for fold in folds]
-
-
 def _stored_folds(
     experiment: Experiment, proposal: Proposal, folds: Sequence[int], watch: _Watch
 ) -> dict[int, FoldScore]:
@@ -146,31 +136,24 @@ def _run_folds(
     begun = time.perf_counter()
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
     hyperparameters, seed, n_rows = proposal.hyperparameters, experiment.seed, proposal.n_rows
-    if isinstance(family, TrainsTogether) and len(folds) > 1:
-        validated = family.validate_together(workspace, folds, hyperparameters, seed, watch, n_rows)
-    else:
-        validated = [
-            family.validate(
-                workspace, folds[0], hyperparameters, seed, watch=lambda curve: watch([curve]), n_rows=n_rows
-            )
-        ]
+    done = validated(family, workspace, folds, hyperparameters, seed, n_rows, watch)
     seconds = (time.perf_counter() - begun) / len(folds)
     return {
-        fold: _record(experiment, proposal, fold, one, seconds) for fold, one in zip(folds, validated, strict=True)
+        fold: _record(experiment, proposal, fold, one, seconds) for fold, one in zip(folds, done, strict=True)
     }
 
 
 def _record(
-    experiment: Experiment, proposal: Proposal, fold: int, validated: Validated, seconds: float
+    experiment: Experiment, proposal: Proposal, fold: int, done: Validated, seconds: float
 ) -> FoldRecord:
     training = training_of(experiment)
     rows = training.fold(fold, proposal.n_rows)[1]
     y, weight = training.y[rows], None if training.weight is None else training.weight[rows]
-    value = metrics.value(experiment.metric, y, validated.prediction, weight)
-    cost = experiment.loss.cost(y, validated.prediction, weight)
+    value = metrics.value(experiment.metric, y, done.prediction, weight)
+    cost = experiment.loss.cost(y, done.prediction, weight)
     if not np.isfinite(value):
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
-    score = FoldScore(fold, float(value), float(cost), validated.rounds, seconds)
+    score = FoldScore(fold, float(value), float(cost), done.rounds, seconds)
     if experiment.keep_models and fold_model.are_bagged(training):
-        fold_model.keep(experiment, proposal, fold, validated.fitted)
-    return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32))
+        fold_model.keep(experiment, proposal, fold, done.fitted)
+    return FoldRecord(score, done.curve, done.prediction.astype(np.float32))

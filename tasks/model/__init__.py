@@ -225,6 +225,19 @@ class TrainsTogether(Protocol):
         ...
 
 
+def validated(
+    family: Model, workspace: Any, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
+    n_rows: int | None, watch: WatchAll = lambda curves: None,
+) -> list[Validated]:  # fmt: skip
+    """One fold, or several that are trained as one."""
+    if isinstance(family, TrainsTogether) and len(folds) > 1:
+        return family.validate_together(workspace, folds, hyperparameters, seed, watch, n_rows)
+    (fold,) = folds
+    return [family.validate(
+        workspace, fold, hyperparameters, seed, watch=lambda curve: watch([curve]), n_rows=n_rows
+    )]  # fmt: skip
+
+
 def packages(it: Model | Fitted) -> tuple[str, ...]:
     """The packages that a family, or what it fitted, needs beyond those that finefold installs anyway."""
     return getattr(it, "packages", ())

@@ -20,6 +20,7 @@ from tasks.loss.mse import MSE
 from tasks.model import Curve, Training, Validated, Watch, WatchAll
 from tasks.racing import Race
 from tasks.records import Problem, Proposal
+from tasks.store import remove_folder
 from tasks.study import fold_file, read_fold
 from tasks.trial import Entry, run_trial, run_trials
 from tasks.workspace import Experiment, training_of, workspace_of
@@ -308,3 +309,15 @@ def test_folds_that_are_trained_as_one_are_cut_by_the_deadline(tmp_path: Path) -
     late = AsOne(curves=[[(), (), ()]])
     assert run_trial(experiment(tmp_path, late), proposal(), deadline=time.time() - 1).was_cut
     assert late.validated == []
+
+
+def test_a_lost_model_is_fitted_again_with_the_folds_that_it_was_trained_with(tmp_path: Path) -> None:
+    family = AsOne()
+    here = replace(experiment(tmp_path, family), keep_models=True)
+    run_trial(here, proposal())
+    folder = fold_model.of_fold(here, proposal(), 1)
+    assert len(family.validated) == N_FOLDS  # it was kept
+    remove_folder(folder)
+    assert fold_model.of_fold(here, proposal(), 1) == folder
+    assert (folder / "value.txt").read_text() == "3.0"
+    assert family.validated == 2 * list(here.order)
