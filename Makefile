@@ -34,7 +34,7 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-all: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[dask,postgresql,ray,test]"
+		--editable ".[dask,neural,postgresql,ray,test]"
 	@touch $@
 
 # Pins for Linux and macOS on Python 3.11 to 3.13; needs uv.

@@ -64,11 +64,13 @@ class Config:
     problem: Literal["auto", "binary", "multiclass", "regression"]
     metric: str
     class_weight: Any
+    device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
     source: dict[str, Any]
     folds: dict[str, Any]
     model: dict[str, dict[str, Any]]
     loss: dict[str, Any]
+    optimizer: dict[str, Any]
     search: Search
     ensemble: dict[str, Any]
     runner: dict[str, Any]

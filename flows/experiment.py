@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.plan import Job
-from flows.record import VERSIONS
+from flows.record import versioned
 from tasks import tracking
 from tasks.study import Study
 from tasks.workspace import Experiment
@@ -40,7 +40,7 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({"limits": job.plan.limits.known} if job.plan.limits else {}),
         "base": None if base is None else tracking.digest(base),
         "seed": config.seed,
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": {name: version(name) for name in versioned(job)},
     }
 
 

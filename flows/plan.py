@@ -110,8 +110,12 @@ def plan(composed: Composed) -> Plan:
     source = attempt(functools.partial(build, configs.source_node(config), "source", allowed))
     test = attempt(lambda: _test_source(composed))
     roles = attempt(lambda: configs.roles(config))
+    optimizer = attempt(lambda: build(config.optimizer, "optimizer", allowed))
+    faults += _unused(composed)
     families = {
-        name: attempt(functools.partial(build, node, f"model.{name}", allowed)) for name, node in config.model.items()
+        name: attempt(functools.partial(build, node, f"model.{name}", allowed))
+        for name, node in config.model.items()
+        if optimizer is not None or "optimizer" not in node  # whose faults would be named twice
     }
     spaces = {
         name: attempt(functools.partial(_family_space, name, family))
@@ -260,6 +264,16 @@ def _settled(loss: Loss, divided: Split) -> Loss:
 def _a_problem_of(metric: str) -> str:
     """Any problem that the metric is for, so that only its name is checked."""
     return next(iter(metrics.METRICS[metric].problems)) if metric in metrics.METRICS else "regression"
+
+
+def _unused(composed: Composed) -> list[str]:
+    """Faults of what was chosen and no family of the run has: a family's YAML names what it takes."""
+    asked = {"optimizer": composed.choices["optimizer"], "device": composed.config.device}
+    return [
+        f"{key}={choice}: {', '.join(composed.config.model)} has none; choose model=mlp, or leave {key} out."
+        for key, choice in asked.items()
+        if choice != "auto" and not any(key in node for node in composed.config.model.values())
+    ]
 
 
 def _test_source(composed: Composed) -> Source | None:

@@ -30,6 +30,7 @@ from flows.tune import Tuned
 from tasks import tracking
 from tasks.comparison import Comparison, Interval
 from tasks.loss import Loss
+from tasks.model import packages
 from tasks.records import Combined, Evaluation, Examined, HoldoutScore, Trained, Winner, without_nan
 from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
@@ -38,6 +39,11 @@ from tasks.tracking import Tracker
 VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
 # What else a run is tagged with by the command that started it: a comparison names the run that holds it.
 TAGS: ContextVar[Mapping[str, str]] = ContextVar("TAGS", default=MappingProxyType({}))
+
+
+def versioned(job: Job) -> tuple[str, ...]:
+    """The packages whose versions decide a study's numbers."""
+    return (*VERSIONS, *sorted({name for family in job.families.values() for name in packages(family)}))
 
 
 def tags_of(job: Job) -> dict[str, str]:
@@ -66,7 +72,7 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
     tracker.tags({**tags, **({"mlflow.source.git.commit": commit} if commit else {})})
     versions = {
         "python": platform.python_version(),
-        **{name: version(name) for name in (*VERSIONS, "mlflow", "prefect")},
+        **{name: version(name) for name in (*versioned(job), "mlflow", "prefect")},
     }
     tracker.params(
         {
@@ -157,6 +163,8 @@ def log_what_came_out(
             f"cv_{metric}": winner.mean,
             f"cv_{metric}_se": winner.standard_error,
             "parameters_learned": trained.n_parameters,
+            "parameters_trainable": trained.n_parameters - trained.n_frozen,
+            "parameters_frozen": trained.n_frozen,
             **({} if trained.rounds is None else {"rounds": trained.rounds}),
             **{f"model_{key}": value for key, value in comes_to.items()},
             **{f"trials_{key}": n for key, n in asdict(tuned.counts).items()},

@@ -18,6 +18,7 @@ from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_CONFIRMING, Ladder, Rung, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
+from tasks.model import growth_of_rounds
 from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
@@ -203,11 +204,12 @@ class _Loop:
         if best is None:
             return 0.0
         fold = fmean(fold.seconds for fold in best.folds)
-        _, rounds = self.experiment.families[best.proposal.family].final(best.proposal.hyperparameters, 100)
+        family = self.experiment.families[best.proposal.family]
+        _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
         more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal.n_rows)
-        return fold * more_rows * self.experiment.growth * steps
+        return fold * more_rows * growth_of_rounds(family, self.experiment.growth) * steps
 
 
 def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
@@ -248,7 +250,7 @@ def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> Winner:
         given = {"experiment": loop.experiment, "proposal": whole, "fold": fold, "deadline": deadline}
         out.append(runner.submit(task, given))
     found = sorted((score for one in out if (score := one.result()) is not None), key=lambda score: score.fold)
-    return confirmed(winner, found, loop.experiment.growth) if found else winner
+    return confirmed(loop.experiment, winner, found) if found else winner
 
 
 def _is_over(loop: _Loop, deadline: float | None) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from statistics import stdev
 
 from tasks.evidence import Ladder
+from tasks.model import growth_of_rounds
 from tasks.racing import best_of
 from tasks.records import FoldScore, Footprint, TrialResult, Winner
 from tasks.refusal import Refusal
@@ -22,13 +23,13 @@ def winner_of(experiment: Experiment, ladder: Ladder, results: Sequence[TrialRes
     best = best_of(ladder.top(results, experiment.n_folds), experiment.metric)
     if best is None:
         raise Refusal(_reason(experiment, results))
-    return _judged(best, experiment.growth)
+    return _judged(experiment, best)
 
 
-def confirmed(winner: Winner, folds: Sequence[FoldScore], growth: float) -> Winner:
+def confirmed(experiment: Experiment, winner: Winner, folds: Sequence[FoldScore]) -> Winner:
     """The winner by its scores on all rows of these folds, in the place of those on less."""
     whole = replace(winner.proposal, n_rows=None, n_folds=None)
-    return _judged(TrialResult(whole, tuple(folds)), growth)
+    return _judged(experiment, TrialResult(whole, tuple(folds)))
 
 
 def refused(
@@ -44,9 +45,10 @@ def refused(
     )
 
 
-def _judged(best: TrialResult, growth: float) -> Winner:
+def _judged(experiment: Experiment, best: TrialResult) -> Winner:
     values = [fold.value for fold in best.folds]
     standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    growth = growth_of_rounds(experiment.families[best.proposal.family], experiment.growth)
     return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
 
 

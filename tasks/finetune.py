@@ -55,7 +55,8 @@ def finetune(
         (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
-    return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, changed, note)
+    n_frozen = getattr(fitted, "n_frozen", 0)
+    return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen)
 
 
 def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:

@@ -16,7 +16,7 @@ from tasks.model import OutOfTimeError, Until
 from tasks.records import Proposal, TrialResult
 from tasks.store import remove_folder, write_file, write_folder
 from tasks.study import fold_file
-from tasks.workspace import Experiment, training_of, workspace_of
+from tasks.workspace import Experiment, training_of, units, workspace_of
 
 SIZE, LATENCY = "size.json", "latency.json"
 
@@ -84,15 +84,18 @@ def milliseconds(experiment: Experiment, result: TrialResult) -> float:
 
 
 def of_fold(experiment: Experiment, proposal: Proposal, fold: int, until: float | None = None) -> Path:
-    """The folder of a fold's model, fitted again where it is not kept."""
+    """The folder of a fold's model, fitted again where it is not kept, with the folds that it was trained with."""
     folder = _folder(experiment, proposal, fold)
     if folder.exists():
         return folder
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
-    validated = family.validate(
-        workspace, fold, proposal.hyperparameters, experiment.seed, watch=Until(until), n_rows=proposal.n_rows
+    folds, watch = next(unit for unit in units(experiment, proposal) if fold in unit), Until(until)
+    done = models.validated(
+        family, workspace, folds, proposal.hyperparameters, experiment.seed, proposal.n_rows, lambda _: watch(())
     )
-    return _write(folder, validated.fitted)
+    for one, validated in zip(folds, done, strict=True):
+        keep(experiment, proposal, one, validated.fitted)
+    return folder
 
 
 def _of_all_rows(experiment: Experiment, result: TrialResult, until: float | None, n_threads: int | None) -> Path:
@@ -101,7 +104,7 @@ def _of_all_rows(experiment: Experiment, result: TrialResult, until: float | Non
         return folder
     watch(())
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
-    rounds = result.rounds(experiment.growth)
+    rounds = result.rounds(models.growth_of_rounds(family, experiment.growth))
     fitted = family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed, watch, n_threads)
     if watch.is_over:  # a final fit stays as far as it has come; a member cut in its middle has no known score
         raise OutOfTimeError

@@ -57,6 +57,10 @@ class Race:
         reach = outlook([(n, sign * value) for n, value in curve], rounds)
         return None if reach is None else sign * reach
 
+    def best_of(self, curve: Curve) -> float:
+        """The best score of a learning curve."""
+        return (max if self.is_higher_better else min)(value for _, value in curve)
+
     def _difference(self, values: Mapping[int, float]) -> float:
         mean = fmean(value - self.best[fold] for fold, value in values.items())
         return mean if self.is_higher_better else -mean
@@ -67,10 +71,11 @@ def outlook(curve: Curve, rounds: int) -> float | None:
 
     Learning curves flatten: each doubling of the rounds gains less than the one before. So the gains of all doublings
     to come are taken for a geometric series, whose ratio is that of the last two gains times `SLACK`, but at most 1.
-    None until `FIRST_ROUND`, and while the curve still steepens (a small learning rate begins so).
+    None until `FIRST_ROUND` (of fewer than twice as many, until the middle), and while the curve still steepens (a
+    small learning rate begins so).
     """
     n_rounds = curve[-1][0] if curve else 0
-    if n_rounds < FIRST_ROUND or curve[0][0] > n_rounds / 4:
+    if n_rounds < min(FIRST_ROUND, rounds / 2) or curve[0][0] > n_rounds / 4:
         return None
     looks, best = np.log2([n for n, _ in curve]), np.maximum.accumulate([value for _, value in curve])
     quarter, half, now = np.interp(math.log2(n_rounds) - np.array([2, 1, 0]), looks, best).tolist()

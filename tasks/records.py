@@ -169,7 +169,8 @@ class Winner:
 @dataclass(frozen=True)
 class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
-    final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured."""
+    final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
+    `n_frozen`: of the parameters."""
 
     folder: str
     family: str
@@ -178,6 +179,7 @@ class Trained:
     changed: dict[str, Any] = field(default_factory=dict)
     note: str = ""
     footprint: Footprint | None = None
+    n_frozen: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.model import packages
 from tasks.predictor import Predictor
 from tasks.records import Registered, Trained
 from tasks.registry import log_model, registered_of
@@ -40,9 +41,14 @@ def register(tracker: Tracker, trained: Trained, name: str, tags: dict[str, str]
         name=name,
         signature=_signature(predictor, example),
         example=example,
-        requirements=[f"{package}=={version(package)}" for package in REQUIREMENTS],
+        requirements=[_pinned(package) for package in (*REQUIREMENTS, *packages(predictor.fitted))],
         tags=tags,
     )
+
+
+def _pinned(package: str) -> str:
+    """Without what names a build (`+cpu`): a server takes the build that suits it."""
+    return f"{package}=={version(package).partition('+')[0]}"
 
 
 def read_example(folder: Path, schema: Schema) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, footprint
 from tasks import metric as metrics
-from tasks.model import Curve, OutOfTimeError, Validated
+from tasks.model import Curve, OutOfTimeError, Validated, growth_of_rounds, validated
 from tasks.racing import DOUBT, Race
 from tasks.records import FoldScore, Footprint, Proposal, TrialResult
 from tasks.study import FoldRecord, fold_file, read_fold, write_fold
-from tasks.workspace import Experiment, training_of, workspace_of
+from tasks.workspace import Experiment, training_of, units, workspace_of
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Entry:
 
 
 class BehindError(Exception):
-    """A fold's outlook is so poor that the trial has lost its race; `reach` is what the fold could still score."""
+    """The outlook is so poor that the trial has lost its race; `reach` is what its folds could still score."""
 
-    def __init__(self, reach: float) -> None:
+    def __init__(self, reach: Mapping[int, float]) -> None:
         super().__init__(reach)
         self.reach = reach
 
@@ -50,7 +50,7 @@ def run_trials(experiment: Experiment, entries: Sequence[Entry], deadline: float
 def confirm(experiment: Experiment, proposal: Proposal, fold: int, deadline: float | None) -> FoldScore | None:
     """One fold, on all its rows, of what looked best on less; None where the time does not suffice."""
     try:
-        return _stored_fold(experiment, proposal, fold, _Watch(None, {}, fold, deadline))
+        return _stored_folds(experiment, proposal, [fold], _Watch(None, {}, [fold], deadline))[fold]
     except OutOfTimeError:
         return None
 
@@ -58,96 +58,125 @@ def confirm(experiment: Experiment, proposal: Proposal, fold: int, deadline: flo
 def run_trial(
     experiment: Experiment, proposal: Proposal, race: Race | None = None, deadline: float | None = None
 ) -> TrialResult:
-    """One trial, fold by fold in the experiment's order, until it has lost its race; a fold that an earlier run
-    finished is read, not computed."""
+    """One trial, fold by fold in the experiment's order, or all folds as one where its family trains them so, until it
+    has lost its race; a fold that an earlier run finished is read, not computed."""
     scores: dict[int, FoldScore] = {}
     begun = time.perf_counter()
+
+    def values() -> dict[int, float]:
+        return {fold: score.value for fold, score in scores.items()}
 
     def result(error: str | None = None, *, was_cut: bool = False, estimate: float | None = None) -> TrialResult:
         folds = tuple(scores[fold] for fold in sorted(scores))
         ended = TrialResult(proposal, folds, error, was_cut, estimate, time.perf_counter() - begun)
         return footprint.limited(ended, experiment.limits)
 
-    for fold in experiment.order[: proposal.n_folds]:
-        values = {score.fold: score.value for score in scores.values()}
-        if race and values and len(values) < len(race.best) and race.is_lost(values):
-            return result(estimate=race.estimate(values))
-        try:
-            scores[fold] = _stored_fold(experiment, proposal, fold, _Watch(race, values, fold, deadline))
-        except OutOfTimeError:
-            return result(was_cut=True)
-        except BehindError as behind:
-            assert race is not None
-            return result(estimate=race.estimate({**values, fold: behind.reach}))
-        except (OSError, MemoryError):  # the machine's fault, not the trial's: it is tried again when that is mended
-            raise
-        except Exception:  # whatever a library raises makes this trial fail, not the search; the traceback is kept
-            return result(traceback.format_exc())
+    try:
+        for folds in units(experiment, proposal):
+            if race and scores and len(scores) < len(race.best) and race.is_lost(values()):
+                return result(estimate=race.estimate(values()))
+            scores |= _stored_folds(experiment, proposal, folds, _Watch(race, values(), folds, deadline))
+    except OutOfTimeError:
+        return result(was_cut=True)
+    except BehindError as behind:
+        assert race is not None
+        return result(estimate=race.estimate({**values(), **behind.reach}))
+    except (OSError, MemoryError):  # the machine's fault, not the trial's: it is tried again when that is mended
+        raise
+    except Exception:  # whatever a library raises makes this trial fail, not the search; the traceback is kept
+        return result(traceback.format_exc())
     return result()
 
 
 @dataclass
 class _Watch:
-    """Ends a fold that is out of time or that has lost its trial's race."""
+    """Ends folds that are trained now, after those with `values`, when they are out of time or have lost their trial's
+    race: one fold, or several at the same round."""
 
     race: Race | None
     values: dict[int, float]
-    fold: int
+    folds: Sequence[int]
     deadline: float | None
     rounds: int = 1
     n_looks: int = 0
 
-    def __call__(self, curve: Curve) -> None:
+    def __call__(self, curves: Sequence[Curve]) -> None:
         if self.deadline is not None and time.time() > self.deadline:
             raise OutOfTimeError
-        if self.race is None or len(curve) == self.n_looks:
+        n_looks = max(map(len, curves), default=0)
+        if self.race is None or n_looks == self.n_looks:
             return
-        self.n_looks = len(curve)
-        reach = self.race.outlook(curve, self.rounds)
-        if reach is not None and self.race.is_lost({**self.values, self.fold: reach}, DOUBT):
+        self.n_looks = n_looks
+        reach = self._reach(self.race, curves)
+        if reach is not None and self.race.is_lost({**self.values, **reach}, DOUBT):
             raise BehindError(reach)
 
+    def _reach(self, race: Race, curves: Sequence[Curve]) -> dict[int, float] | None:
+        """What each fold could still score; one that has stopped before the others scores what it had reached."""
+        reach: dict[int, float] = {}
+        for fold, curve in zip(self.folds, curves, strict=True):
+            has_stopped = len(curve) < self.n_looks
+            one = race.best_of(curve) if has_stopped else race.outlook(curve, self.rounds)
+            if one is None:
+                return None
+            reach[fold] = one
+        return reach
 
-def _stored_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Watch) -> FoldScore:
-    path = fold_file(Path(experiment.folder), proposal, fold)
-    record = read_fold(path)
-    if record is None:
-        watch(())
+
+def _stored_folds(
+    experiment: Experiment, proposal: Proposal, folds: Sequence[int], watch: _Watch
+) -> dict[int, FoldScore]:
+    """The scores of folds that are trained as one: read where all are there, else all of them computed; a file that is
+    there (of another trial on this fold alone) stays, so that what was told of it stays true."""
+    paths = {fold: fold_file(Path(experiment.folder), proposal, fold) for fold in folds}
+    records = {fold: read_fold(path) for fold, path in paths.items()}
+    if None in records.values():
+        watch([])
         watch.rounds = getattr(experiment.families[proposal.family], "rounds", 1)
-        record = _run_fold(experiment, proposal, fold, watch)
-        write_fold(path, record)
-    return record.score
+        for fold, record in _run_folds(experiment, proposal, folds, watch).items():
+            if records[fold] is None:
+                write_fold(paths[fold], record)
+                records[fold] = record
+    return {fold: record.score for fold, record in records.items() if record is not None}
 
 
-def _run_fold(experiment: Experiment, proposal: Proposal, fold: int, watch: _Watch) -> FoldRecord:
-    training = training_of(experiment)
-    family = experiment.families[proposal.family]
-    workspace = workspace_of(experiment, proposal.family)
+def _run_folds(
+    experiment: Experiment, proposal: Proposal, folds: Sequence[int], watch: _Watch
+) -> dict[int, FoldRecord]:
+    family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
+    hyperparameters, seed, n_rows = proposal.hyperparameters, experiment.seed, proposal.n_rows
     begun = time.perf_counter()  # what all trials share is no fold's own cost, from which a final fit's is foreseen
-    validated = family.validate(
-        workspace, fold, proposal.hyperparameters, experiment.seed, watch=watch, n_rows=proposal.n_rows
-    )
+    done = validated(family, workspace, folds, hyperparameters, seed, n_rows, watch)
+    seconds = (time.perf_counter() - begun) / len(folds)
+    return {
+        fold: _record(experiment, proposal, fold, one, seconds) for fold, one in zip(folds, done, strict=True)
+    }
+
+
+def _record(
+    experiment: Experiment, proposal: Proposal, fold: int, done: Validated, seconds: float
+) -> FoldRecord:
+    training = training_of(experiment)
     rows = training.fold(fold, proposal.n_rows)[1]
     y, weight = training.y[rows], None if training.weight is None else training.weight[rows]
-    value = metrics.value(experiment.metric, y, validated.prediction, weight)
-    cost = experiment.loss.cost(y, validated.prediction, weight)
+    value = metrics.value(experiment.metric, y, done.prediction, weight)
+    cost = experiment.loss.cost(y, done.prediction, weight)
     if not np.isfinite(value):
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
-    seconds, comes_to = time.perf_counter() - begun, _footprint(experiment, proposal, fold, validated)
-    score = FoldScore(fold, float(value), float(cost), validated.rounds, seconds, comes_to)
+    comes_to = _footprint(experiment, proposal, fold, done)
+    score = FoldScore(fold, float(value), float(cost), done.rounds, seconds, comes_to)
     if experiment.keep_models and fold_model.are_bagged(training):
-        fold_model.keep(experiment, proposal, fold, validated.fitted)
-    return FoldRecord(score, validated.curve, validated.prediction.astype(np.float32), validated.costs)
+        fold_model.keep(experiment, proposal, fold, done.fitted)
+    return FoldRecord(score, done.curve, done.prediction.astype(np.float32), done.costs)
 
 
-
-def _footprint(experiment: Experiment, proposal: Proposal, fold: int, validated: Validated) -> Footprint | None:
+def _footprint(experiment: Experiment, proposal: Proposal, fold: int, done: Validated) -> Footprint | None:
     """What the final model will come to, as this fold has it; None where nothing limits it."""
     if not experiment.limits:
         return None
     training, family = training_of(experiment), experiment.families[proposal.family]
     more_rows = len(training.y) / len(training.fold(fold, proposal.n_rows)[0])
-    longer = validated.rounds and round(validated.rounds * experiment.growth)
+    longer = done.rounds and round(done.rounds * growth_of_rounds(family, experiment.growth))
     hyperparameters, rounds = family.final(proposal.hyperparameters, longer)
     workspace = workspace_of(experiment, proposal.family)
-    return family.footprint(workspace, validated.fitted, hyperparameters, rounds, more_rows)
+    return family.footprint(workspace, done.fitted, hyperparameters, rounds, more_rows)

@@ -15,8 +15,8 @@ from tasks.class_weight import ClassWeight
 from tasks.folds import read_folds
 from tasks.footprint import Limits
 from tasks.loss import Loss
-from tasks.model import Model, Training
-from tasks.records import Problem
+from tasks.model import Model, Training, TrainsTogether
+from tasks.records import Problem, Proposal
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,16 @@ def workspace_of(experiment: Experiment, family: str) -> Any:
             base = Path(experiment.base) if experiment.base else None
             _workspaces[key] = experiment.families[family].workspace(training, base, experiment.n_threads)
         return _workspaces[key]
+
+
+def units(experiment: Experiment, proposal: Proposal) -> list[tuple[int, ...]]:
+    """The folds that a proposal is judged on, in their order, those that are trained as one side by side."""
+    folds, family = experiment.order[: proposal.n_folds], experiment.families[proposal.family]
+    if isinstance(family, TrainsTogether):
+        workspace = workspace_of(experiment, proposal.family)
+        if family.are_one(workspace, proposal.hyperparameters, folds, proposal.n_rows):
+            return [folds]
+    return [(fold,) for fold in folds]
 
 
 def _read_training(experiment: Experiment) -> Training:

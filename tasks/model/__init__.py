@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,7 @@ class Watch(Protocol):
 
     def __call__(self, curve: Curve) -> None:
         """Called after every round with the curve so far, empty where the family watches another metric than the one
-        that trials are selected on.
+        that trials are selected on, or where the curve doesn't tell yet how it goes on.
 
         Raises:
             OutOfTimeError: when no time is left. A fold ends so, a final fit stays as far as it has come.
@@ -140,7 +140,9 @@ class Fitted(Protocol):
     """A trained model. It predicts from typed features, saves without pickle, and is loaded by `load`."""
 
     @property
-    def n_parameters(self) -> int: ...
+    def n_parameters(self) -> int:
+        """All of them; where some came from elsewhere and were not trained, `n_frozen` says how many."""
+        ...
 
     def predict(self, X: pd.DataFrame) -> Floats:
         """X: (n_rows, n_columns); gives (n_rows,) values or (n_rows, n_classes) probabilities."""
@@ -237,6 +239,52 @@ class Model(Protocol):
         """Fits on all training rows, `rounds` long where the family has rounds, on more threads than a trial where
         `n_threads` says so; their number doesn't change the model."""
         ...
+
+
+WatchAll = Callable[[Sequence[Curve]], None]  # sees the curves of all folds at the same round
+
+
+@runtime_checkable
+class TrainsTogether(Protocol):
+    """A family that can train the folds of a trial as one, where that is faster."""
+
+    def are_one(
+        self, workspace: Any, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        """Whether these folds are trained as one: decided by shapes alone, never by a clock or by workers."""
+        ...
+
+    def validate_together(
+        self, workspace: Any, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int, watch: WatchAll,
+        n_rows: int | None = None,
+    ) -> list[Validated]:
+        """What `validate` gives for each of the folds, but for rounding. `watch` is called after each round; a fold
+        that stopped earlier than others has the shorter curve."""
+        ...
+
+
+def validated(
+    family: Model, workspace: Any, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
+    n_rows: int | None, watch: WatchAll = lambda curves: None,
+) -> list[Validated]:  # fmt: skip
+    """One fold, or several that are trained as one."""
+    if isinstance(family, TrainsTogether) and len(folds) > 1:
+        return family.validate_together(workspace, folds, hyperparameters, seed, watch, n_rows)
+    (fold,) = folds
+    return [family.validate(
+        workspace, fold, hyperparameters, seed, watch=lambda curve: watch([curve]), n_rows=n_rows
+    )]  # fmt: skip
+
+
+def packages(it: Model | Fitted) -> tuple[str, ...]:
+    """The packages that a family, or what it fitted, needs beyond those that finefold installs anyway."""
+    return getattr(it, "packages", ())
+
+
+def growth_of_rounds(family: Model, growth: float) -> float:
+    """How many times as many rounds a fit on `growth` times as many rows has: as many, unless rounds are passes over
+    the rows (`rounds_are_epochs`), which have that many more steps anyway."""
+    return 1.0 if getattr(family, "rounds_are_epochs", False) else growth
 
 
 def save(fitted: Fitted, folder: Path) -> None:

@@ -44,6 +44,10 @@ class Bag:
     def n_parameters(self) -> int:
         return sum(fitted.n_parameters for _, fitted in self.models)
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return tuple(sorted({name for _, fitted in self.models for name in models.packages(fitted)}))
+
     def predict(self, X: pd.DataFrame) -> Floats:
         (share, first), *others = self.models
         total = share * first.predict(X)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import optuna
 import pytest
-from on_iris import experiment
+from on_iris import NETS, experiment
 from searching import Searching
 
 from flows.server import Server
@@ -19,3 +20,10 @@ def on_iris(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         yield Searching(folder / "studies", experiment())
+
+
+@pytest.fixture(scope="module")
+def nets_on_iris(on_iris: Searching) -> Searching:
+    if find_spec("torch") is None:
+        pytest.skip('needs torch: pip install "finefold[neural]"')
+    return Searching(on_iris.studies, experiment(*NETS), NETS)

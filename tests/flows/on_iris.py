@@ -23,9 +23,15 @@ FAST = (
 )  # fmt: skip
 
 
-def experiment() -> Experiment:
+NETS = (
+    "model=mlp", "source.name=iris", "folds.n_splits=3", "model.mlp.hyperparameters.epochs=8",
+    "model.mlp.start.batch_size=16", "model.mlp.space.batch_size=[16,32]", "model.mlp.space.width=[16,64,512]",
+)  # fmt: skip  # nets of 512 units are trained fold by fold, the others' folds as one
+
+
+def experiment(*overrides: str) -> Experiment:
     """Iris, prepared and split under the current folder."""
-    composed = compose([*FAST])
+    composed = compose([*(overrides or FAST)])
     planned = plan(composed)
     prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
     decided = decide(composed, prepared)

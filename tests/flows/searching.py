@@ -34,6 +34,7 @@ class Searching:
 
     studies: Path
     experiment: Experiment
+    overrides: tuple[str, ...] = FAST
 
     def run(
         self,
@@ -50,9 +51,10 @@ class Searching:
         ladder: Ladder = WHOLE,
         limits: Limits = NONE,
     ) -> Tuned:
-        planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *FAST]))
+        planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *self.overrides]))
         families: dict[str, Any] = {
-            key: Uneven(family, fails, pause) for key, family in self.experiment.families.items()
+            key: Uneven(family, fails, pause) if key == "lightgbm" else family
+            for key, family in self.experiment.families.items()
         }
 
         @flow(name="searching")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +306,26 @@ def test_a_literal_password_from_a_form_fails_before_anything_is_read(prefect_se
 
     with pytest.raises(Refusal, match="rotate the password"):
         pipeline(["source=sql", "source.url=postgresql://me:s3cret@127.0.0.1/db", "source.query=q"])
+
+
+@pytest.mark.slow
+def test_a_net_is_found_fitted_tracked_and_served_by_its_own_packages(place: Path, client: mlflow.MlflowClient) -> None:
+    if find_spec("torch") is None:
+        pytest.skip('needs torch: pip install "finefold[neural]"')
+    small = ["model.mlp.hyperparameters.epochs=6", "search.trials=3", "folds.n_splits=3", "search=random"]
+    found = run(["model=mlp", "source.name=iris", "model_name=flowers", "optimizer=momentum", *small])
+    assert found.trials.finished == 3
+    assert found.holdout["log_loss"].value < found.holdout["log_loss"].baseline
+    parent = client.get_run(found.run_id)
+    n_parameters = parent.data.metrics["parameters_learned"]
+    assert parent.data.metrics["parameters_trainable"] == n_parameters > 100
+    assert parent.data.metrics["parameters_frozen"] == 0
+    assert 1 <= parent.data.metrics["rounds"] <= 6
+    assert parent.data.params["optimizer"] == "momentum"
+    assert float(parent.data.params["best.learning_rate"]) > 0
+    assert "version.torch" in parent.data.params
+    pinned = (Path(mlflow.artifacts.download_artifacts(found.model_uri)) / "requirements.txt").read_text()
+    assert re.search(r"^torch==[\d.]+$", pinned, re.MULTILINE)
+    model = mlflow.pyfunc.load_model(found.model_uri)
+    rows = pd.DataFrame({name: [5.1, None] for name in model.metadata.get_input_schema().input_names()})
+    assert set(model.predict(rows).filter(like="probability_").sum(axis=1).round(6)) == {1.0}

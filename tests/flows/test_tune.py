@@ -14,6 +14,7 @@ from searching import LADDER, SHORT, WHOLE, Searching, StopError, outcome, stop_
 from flows.config import compose
 from flows.plan import plan
 from flows.tune import Budget, Rules, _Loop
+from tasks.evidence import Ladder
 from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.refusal import Refusal
 from tasks.study import opened
@@ -28,6 +29,23 @@ def test_any_number_of_workers_gives_the_same_trials_and_winner(on_iris: Searchi
     assert outcome(one) == outcome(two) == outcome(four)
     assert one.winner.proposal == two.winner.proposal == four.winner.proposal
     assert len({str(proposal.hyperparameters) for proposal, _ in outcome(one)}) == N
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ladder", [WHOLE, LADDER], ids=["whole", "ladder"])
+def test_nets_win_alike_on_any_number_of_workers_and_after_an_interruption(
+    nets_on_iris: Searching, ladder: Ladder
+) -> None:
+    name, more = f"nets-{len(ladder.rungs)}", {"n_trials": 10, "ladder": ladder, "racing": 0.5}
+    one, two, four = (
+        nets_on_iris.run("random", f"{name}-on-{workers}", workers=workers, **more) for workers in (1, 2, 4)
+    )
+    assert {r.proposal.hyperparameters["width"] for r in one.results} >= {64, 512}
+    assert outcome(one) == outcome(two) == outcome(four)
+    assert one.counts.failed == 0
+    with pytest.raises(StopError):
+        nets_on_iris.run("random", f"{name}-interrupted", told=stop_at(4), **more)
+    assert outcome(nets_on_iris.run("random", f"{name}-interrupted", **more)) == outcome(one)
 
 
 @pytest.mark.parametrize(("choice", "number"), [*((choice, 4) for choice in SEARCHES), ("bayesian", 0)])

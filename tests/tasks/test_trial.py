@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +17,10 @@ import pytest
 from tasks import fold_model
 from tasks.folds import write_folds
 from tasks.loss.mse import MSE
-from tasks.model import Curve, Training, Validated, Watch
+from tasks.model import Curve, Training, Validated, Watch, WatchAll
 from tasks.racing import Race
 from tasks.records import Problem, Proposal
+from tasks.store import remove_folder
 from tasks.study import fold_file, read_fold
 from tasks.trial import Entry, run_trial, run_trials
 from tasks.workspace import Experiment, training_of, workspace_of
@@ -69,6 +70,27 @@ class Constant:
         n_valid = len(workspace.fold(fold, n_rows)[1])
         value = float(hyperparameters["value"])
         return Validated(np.full(n_valid, value), None, (), Value(value))
+
+
+@dataclass(frozen=True)
+class AsOne(Constant):
+    """Trains all folds of a trial as one: `curves` are what the watch sees of them, round after round."""
+
+    curves: Sequence[Sequence[Curve]] = ()
+    rounds: int = 100
+
+    def are_one(
+        self, workspace: Training, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        return len(folds) > 1
+
+    def validate_together(
+        self, workspace: Training, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
+        watch: WatchAll, n_rows: int | None = None,
+    ) -> list[Validated]:
+        for curves in self.curves:
+            watch(curves)
+        return [self.validate(workspace, fold, hyperparameters, seed, lambda curve: None, n_rows) for fold in folds]
 
 
 def experiment(folder: Path, family: Constant, name: str = "one", shift: float = 0.0) -> Experiment:
@@ -241,3 +263,61 @@ def test_a_proposal_on_a_sample_is_judged_and_kept_apart(tmp_path: Path) -> None
     assert len(list(Path(here.folder).rglob("*.npz"))) == 2 * N_FOLDS
     one_fold = run_trial(here, replace(proposal(value=4.0), n_folds=1))
     assert [fold.fold for fold in one_fold.folds] == [here.order[0]]
+
+
+def test_folds_that_are_trained_as_one_are_scored_as_those_trained_one_by_one(tmp_path: Path) -> None:
+    families = {"alone": Constant(), "as one": AsOne()}
+    alone, as_one = (run_trial(experiment(tmp_path, it, name), proposal()) for name, it in families.items())
+    assert [(fold.fold, fold.value, fold.cost) for fold in as_one.folds] == [
+        (fold.fold, fold.value, fold.cost) for fold in alone.folds
+    ]
+
+
+def test_folds_that_are_trained_as_one_are_all_read_or_all_computed(tmp_path: Path) -> None:
+    family = AsOne()
+    here = experiment(tmp_path, family)
+    once = run_trial(here, proposal())
+    assert run_trial(here, proposal()).folds == once.folds
+    assert len(family.validated) == N_FOLDS
+    kept, lost = (fold_file(Path(here.folder), proposal(), fold) for fold in (0, 1))
+    lost.unlink()
+    before = kept.stat().st_mtime_ns
+    again = run_trial(here, proposal())
+    assert len(family.validated) == 2 * N_FOLDS
+    assert kept.stat().st_mtime_ns == before  # what was told of a fold stays true
+    assert [fold.value for fold in again.folds] == [fold.value for fold in once.folds]
+
+
+def test_folds_that_are_trained_as_one_end_together_when_their_mean_has_lost_the_race(tmp_path: Path) -> None:
+    """A flat curve promises what it has; one that is shorter than the others' has stopped, at its best."""
+
+    def curves(*ends: float, n: int = 60) -> Sequence[Curve]:
+        return [[(k, end) for k in range(1, n + 1)] for end in ends]
+
+    race = Race({0: 1.0, 1: 1.0, 2: 1.0}, 1.0, 0.1, is_higher_better=False, z=2.5)
+    lost = AsOne(curves=[curves(1.0, 1.0, 2.0)])
+    found = run_trial(experiment(tmp_path, lost, "lost"), proposal(), race)
+    assert (found.folds, found.estimate, found.error) == ((), pytest.approx(4 / 3, abs=0.01), None)
+    assert lost.validated == []
+    stopped = experiment(tmp_path, AsOne(curves=[[*curves(1.0, 1.0), *curves(2.0, n=9)]]), "stopped")
+    assert run_trial(stopped, proposal(), race).estimate == pytest.approx(4 / 3, abs=0.01)
+    for name, fine in (("near", curves(1.0, 1.0, 1.1)), ("early", curves(9.0, 9.0, 9.0, n=9))):
+        assert run_trial(experiment(tmp_path, AsOne(curves=[fine]), name), proposal(), race).estimate is None
+
+
+def test_folds_that_are_trained_as_one_are_cut_by_the_deadline(tmp_path: Path) -> None:
+    late = AsOne(curves=[[(), (), ()]])
+    assert run_trial(experiment(tmp_path, late), proposal(), deadline=time.time() - 1).was_cut
+    assert late.validated == []
+
+
+def test_a_lost_model_is_fitted_again_with_the_folds_that_it_was_trained_with(tmp_path: Path) -> None:
+    family = AsOne()
+    here = replace(experiment(tmp_path, family), keep_models=True)
+    run_trial(here, proposal())
+    folder = fold_model.of_fold(here, proposal(), 1)
+    assert len(family.validated) == N_FOLDS  # it was kept
+    remove_folder(folder)
+    assert fold_model.of_fold(here, proposal(), 1) == folder
+    assert (folder / "value.txt").read_text() == "3.0"
+    assert family.validated == 2 * list(here.order)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -26,13 +27,22 @@ from tasks.records import Problem, ProblemKind
 from tasks.refusal import Refusal
 from tasks.search import FamilySpace, family_space
 
-FAMILIES = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+NEEDS = {"mlp": "torch"}
+FAMILIES = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if find_spec(NEEDS.get(path.stem, "tasks")))
 KINDS: tuple[ProblemKind, ...] = ("binary", "multiclass", "regression")
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml") if path.stem != "auto")
 LEVELS = ("rouge", "größe", '["x", :]', "絵", "-")
 N = 240
 # Fewer rounds and trees than the defaults, so that the tests take seconds.
-SMALL = {"lightgbm": ["model.lightgbm.rounds=30"], "forest": ["model.forest.hyperparameters.n_estimators=20"]}
+SMALL = {
+    "lightgbm": ["model.lightgbm.rounds=30"],
+    "forest": ["model.forest.hyperparameters.n_estimators=20"],
+    "mlp": [
+        "model.mlp.hyperparameters.epochs=20",
+        "model.mlp.start.batch_size=32",
+        "model.mlp.space.batch_size=[32,64]",
+    ],
+}
 
 families = pytest.mark.parametrize("name", FAMILIES)
 kinds = pytest.mark.parametrize("kind", KINDS)

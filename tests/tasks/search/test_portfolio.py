@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,10 @@ def test_a_misspelt_hyperparameter_of_a_portfolio_is_refused_with_a_suggestion()
         plan(compose(["model.lightgbm.portfolio=[{num_leafs: 7}]"]))
 
 
-@pytest.mark.parametrize("family", ["lightgbm", "linear", "forest"])
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason='needs torch: pip install "finefold[neural]"')
+
+
+@pytest.mark.parametrize("family", ["lightgbm", "linear", "forest", pytest.param("mlp", marks=needs_torch)])
 def test_a_shipped_portfolio_lies_inside_its_space_and_repeats_nothing(family: str) -> None:
     planned = plan(compose([f"model={family}"]))
     space, portfolio = planned.space.families[family], planned.families[family].portfolio

@@ -1,0 +1,68 @@
+"""Where nets are trained, in how many threads, and what is said when there is no room."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+def device(name: str) -> torch.device:
+    """`auto`: CUDA or MPS, where there is one."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def absent(name: str) -> list[str]:
+    """A fault for a device that is not here."""
+    known = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    here = [one for one, is_here in known.items() if is_here]
+    if name in ("auto", *here):
+        return []
+    return [f"device={name}: PyTorch finds no such device here; choose auto or {' or '.join(here)}."]
+
+
+@contextmanager
+def named_memory(hyperparameters: Mapping[str, Any]) -> Iterator[None]:
+    """
+    Raises:
+        ValueError: instead of the library's error, when memory runs out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # on the CPU torch raises a plain RuntimeError
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        n = int(hyperparameters["batch_size"])
+        remedy = f"try model.mlp.hyperparameters.batch_size={max(1, n // 4)}"
+        raise ValueError(f"out of memory at batch_size={n}: {remedy}") from error
+
+
+class _OneThread:
+    """While any thread is inside, each computes in one thread: small nets were 3 to 10 times slower in more on a busy
+    machine, and sums would depend on their number. A setting of the process and of the thread that makes it; so every
+    thread makes it, and the last one out takes it back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside, self._before = 0, 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._before = torch.get_num_threads()
+            self._n_inside += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                torch.set_num_threads(self._before)
+
+
+one_thread = _OneThread()

@@ -1,0 +1,63 @@
+"""What a net's outputs mean in the user's unit, and rows as the tensors that it is trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tasks.model import Floats
+from tasks.model._epochs import Rows
+from tasks.model._sides import Side
+from tasks.records import Problem
+
+LEAST_SHARE = 1e-6  # of a class that the training rows lack
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a net's outputs mean: probabilities of `n_classes`, or (0) a number, scaled by `scale` around `center`."""
+
+    n_classes: int
+    center: float = 0.0
+    scale: float = 1.0
+
+    @classmethod
+    def learn(cls, problem: Problem, y: Floats, weight: Floats | None) -> Unit:
+        """Of a constant target the scale is 1."""
+        if problem.is_classification:
+            return cls(len(problem.classes))
+        center = float(np.average(y, weights=weight))
+        return cls(0, center, float(np.sqrt(np.average((y - center) ** 2, weights=weight))) or 1.0)
+
+    @property
+    def n_outputs(self) -> int:
+        return self.n_classes or 1
+
+    def target(self, y: Floats) -> Floats:
+        return y if self.n_classes else (y - self.center) / self.scale
+
+    def bias(self, y: Floats, weight: Floats | None) -> torch.Tensor:
+        """(n_outputs,) the logarithm of each class's share, so that training need not find it; 0 for a number."""
+        if not self.n_classes:
+            return torch.zeros(1, dtype=torch.float64)
+        count = np.bincount(y.astype(np.int64), weight, self.n_classes)
+        return torch.from_numpy(np.log(np.maximum(count / count.sum(), LEAST_SHARE)))
+
+    def prediction(self, raw: torch.Tensor) -> Floats:
+        """(n,) or (n, n_classes) from (n, n_outputs)."""
+        raw = raw.double()
+        if self.n_classes:
+            return np.asarray(torch.softmax(raw, dim=1).cpu().numpy(), dtype=np.float64)
+        return np.asarray(raw[:, 0].cpu().numpy() * self.scale + self.center, dtype=np.float64)
+
+
+def tensors(side: Side, unit: Unit, device: torch.device) -> Rows:
+    """float32 on the device; without weights every row counts once."""
+    weight: npt.NDArray[Any] = np.ones(len(side.y)) if side.weight is None else side.weight
+    y = unit.target(side.y).astype(np.float32)
+    made = (torch.tensor(values, device=device) for values in (side.numbers, side.levels, y, weight.astype(np.float32)))
+    return Rows(*made)

@@ -1,0 +1,280 @@
+"""A multilayer perceptron on tables, in PyTorch: levels embedded, numbers scaled and turned into waves.
+
+Defaults follow Gorishniy et al. 2021 and 2022 and Holzmüller et al. 2024, as far as they paid here (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from tasks import metric as metrics
+from tasks.loss import Loss
+from tasks.model import Curve, Floats, OutOfTimeError, Training, Validated, Watch, WatchAll, unsupported, unwatched
+from tasks.model import _estimator as estimators
+from tasks.model._inputs import SCALINGS, Indices, Inputs, Singles
+from tasks.model._sides import Encoded, Side, Workspace, are_alike
+from tasks.records import Footprint, Problem
+from tasks.refusal import Refusal, did_you_mean
+
+try:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from tasks.model import _epochs as epochs
+    from tasks.model._device import absent, device, named_memory, one_thread
+    from tasks.model._loss import row_losses, trainable
+    from tasks.model._net import ACTIVATIONS, Shape, Start
+    from tasks.model._unit import Unit, tensors
+except ImportError as missing:
+    raise Refusal(f'model=mlp needs more packages ({missing}): pip install "finefold[neural]"') from missing
+
+PACKAGES = ("safetensors", "torch")
+CHOICES: dict[str, Sequence[str]] = {
+    "scaling": SCALINGS, "activation": tuple(ACTIVATIONS), "schedule": tuple(epochs.SCHEDULES),
+}
+SIZES = ("layers", "width", "level_width", "frequencies", "periodic_width")
+LEAST_EPOCHS = 5  # whatever a budget pays for
+MOST_SUMS = 2**21  # of a step of a fold, about width^2 x batch, up to which folds are trained as one
+MOST_VALUES = 50_000_000  # of the folds' tables, which are held together
+MS_OF_A_SUM = 2e-4  # of 1,000 rows in double precision, at 5 billion sums a second
+N_SHUFFLED = 300  # rows by which a column's importance is measured
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A net with its encoding. It predicts on the CPU in double precision, so that a row's prediction depends neither
+    on the rows beside it nor on the device that trained it."""
+
+    inputs: Inputs
+    shape: Shape
+    activation: str
+    unit: Unit
+    net: dict[str, torch.Tensor]
+    shares: Sequence[float]
+
+    packages = PACKAGES
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights, biases, embeddings and frequencies."""
+        return sum(value.numel() for value in self.net.values())
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        return self.predicted(*self.inputs.encode(X))
+
+    def predicted(self, numbers: Singles, levels: Indices) -> Floats:
+        return self.unit.prediction(self._outputs(numbers, levels, torch.float64))
+
+    def _outputs(self, numbers: Singles, levels: Indices, dtype: torch.dtype) -> torch.Tensor:
+        """(n, n_outputs)."""
+        rows = epochs.Rows(
+            torch.from_numpy(numbers).to(dtype)[None], torch.from_numpy(levels)[None], torch.empty(0), torch.empty(0)
+        )
+        parameters = {name: value.to(dtype)[None] for name, value in self.net.items()}
+        return epochs.evaluated(parameters, self.shape, self.activation, rows)[0]
+
+    @property
+    def n_bytes(self) -> float:
+        """About what `save` writes."""
+        return 4 * self.n_parameters + sum(estimators.dumped_bytes(self.inputs.parts))
+
+    def importance(self) -> dict[str, float]:
+        """Share of the mean change of the outputs when a column's cells change places among some training rows."""
+        return dict(zip(self.inputs.levels.columns, self.shares, strict=True))
+
+    def weighed(self, train: Side) -> Fitted:
+        """With the importance of each column."""
+        rows = np.linspace(0, len(train.y) - 1, min(N_SHUFFLED, len(train.y))).astype(np.int64)
+        other = np.random.default_rng(0).permutation(len(rows))
+        numbers, levels = train.numbers[rows], train.levels[rows]
+        before, change = self._outputs(numbers, levels, torch.float32), []
+        for of_numbers, of_levels in self.inputs.places():
+            moved, swapped = numbers.copy(), levels.copy()
+            moved[:, of_numbers], swapped[:, of_levels] = numbers[other][:, of_numbers], levels[other][:, of_levels]
+            change.append(float((self._outputs(moved, swapped, torch.float32) - before).abs().mean()))
+        total = sum(change)
+        return replace(self, shares=[one / total for one in change] if total else [1 / len(change)] * len(change))
+
+    def save(self, folder: Path) -> None:
+        save_file({name: value.contiguous() for name, value in self.net.items()}, folder / "net.safetensors")
+        self.inputs.save(folder)
+        kept = {"shape": asdict(self.shape), "activation": self.activation, "unit": asdict(self.unit),
+                "shares": list(self.shares)}
+        (folder / "net.json").write_text(json.dumps(kept))
+
+    @classmethod
+    def load(cls, folder: Path) -> Fitted:
+        kept = json.loads((folder / "net.json").read_text())
+        net = load_file(folder / "net.safetensors")
+        shape, unit = Shape(**kept["shape"]), Unit(**kept["unit"])
+        return cls(Inputs.load(folder), shape, kept["activation"], unit, net, kept["shares"])
+
+
+@dataclass(frozen=True)
+class MLP:
+    """The family. optimizer: a choice of conf/optimizer, built. device: where it trains. most_epochs: of any fit,
+    whatever the hyperparameter says (None: as it says). min_rows: a level in fewer training rows shares the index of
+    unseen ones."""
+
+    hyperparameters: dict[str, Any]
+    start: dict[str, Any]
+    space: dict[str, Any]
+    grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
+    optimizer: Any
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    most_epochs: Annotated[int, Field(ge=1)] | None
+    min_rows: Annotated[int, Field(ge=1)]
+
+    rounds_are_epochs = True
+    packages = PACKAGES
+
+    def check(self, problem: Problem, loss: Loss) -> list[str]:
+        faults = unsupported("mlp", loss, trainable(problem), problem.kind)
+        return faults + self._unknown_choices() + absent(self.device)
+
+    @property
+    def rounds(self) -> int:
+        """The most epochs of a fit."""
+        fixed, space = self.hyperparameters["epochs"], self.space.get("epochs")
+        asked = fixed or (max(space) if isinstance(space, list) else space["high"] if space else self.start["epochs"])
+        return min(int(asked), self.most_epochs or int(asked))
+
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """From the sums that the start does with a row, at some 15 billion a second, and 0.3 ms for a step's calls;
+        early stopping spares a quarter of the epochs."""
+        batch = min(int(self.hyperparameters["batch_size"] or self.start["batch_size"]), n_rows)
+        return 0.75 * self.rounds * n_rows * (6e-6 + 4e-7 * n_columns + 3e-4 / batch)
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        """With fewer epochs."""
+        share = self.seconds(n_rows, n_columns, n_classes) / seconds
+        return replace(self, most_epochs=max(LEAST_EPOCHS, round(self.rounds / share))) if share > 1 else self
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return dict(hyperparameters), rounds
+
+    def footprint(
+        self, workspace: Workspace, fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None,
+        more_rows: float,
+    ) -> Footprint:
+        """As large as the fold's; of the time, encoding, and a sum for each weight and row."""
+        levels = fitted.inputs.levels
+        encoding = 1.0 + 0.1 * len(levels.columns) + 0.35 * len(levels.levels) + levels.milliseconds
+        return Footprint(fitted.n_bytes / 1e6, encoding + MS_OF_A_SUM * fitted.n_parameters)
+
+    def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
+        estimators.refuse_base(base, "mlp")
+        return Workspace(training, self.min_rows)
+
+    def validate(
+        self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
+        watch: Watch = unwatched, n_rows: int | None = None,
+    ) -> Validated:
+        def watch_it(curves: Sequence[Curve]) -> None:
+            watch(curves[0])
+
+        return self.validate_together(workspace, [fold], hyperparameters, seed, watch_it, n_rows)[0]
+
+    def are_one(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        """Small nets and batches, whose steps cost more in calls than in sums (benchmarks/README.md); on a GPU all.
+        Beyond that a step of five folds gains less than a fifth, and racing from fold to fold saves more."""
+        sizes = workspace.sizes(n_rows)
+        width, batch = int(hyperparameters["width"]), min(int(hyperparameters["batch_size"]), max(sizes))
+        is_small = width**2 * batch <= MOST_SUMS
+        is_held = len(folds) * max(sizes) * len(workspace.training.X.columns) <= MOST_VALUES
+        return len(folds) > 1 and are_alike(sizes) and is_held and (is_small or device(self.device).type != "cpu")
+
+    def validate_together(
+        self, workspace: Workspace, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
+        watch: WatchAll, n_rows: int | None = None,
+    ) -> list[Validated]:
+        encoded = [workspace.fold(fold, n_rows, hyperparameters["scaling"]) for fold in folds]
+        training = workspace.training
+        units = [Unit.learn(training.problem, one.train.y, one.train.weight) for one in encoded]
+        jobs = [self._job(one, unit, hyperparameters, training) for one, unit in zip(encoded, units, strict=True)]
+        plan = self._plan(workspace, hyperparameters, workspace.n_train(folds[0], n_rows), seed)
+        with named_memory(hyperparameters):
+            every = epochs.train(jobs, plan, watch)
+        return [
+            _validated(one, _fitted(one, job.shape, plan.activation, unit, progress.net), progress)
+            for one, job, unit, progress in zip(encoded, jobs, units, every, strict=True)
+        ]
+
+    def fit(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Fitted:
+        """On one thread: more made small nets slower."""
+        encoded = workspace.all_rows(hyperparameters["scaling"])
+        unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
+        job = self._job(encoded, unit, hyperparameters, workspace.training)
+        plan = self._plan(workspace, hyperparameters, len(encoded.train.y), seed)
+        with named_memory(hyperparameters):
+            net = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
+        return _fitted(encoded, job.shape, plan.activation, unit, net)
+
+    def _job(
+        self, encoded: Encoded, unit: Unit, hyperparameters: Mapping[str, Any], training: Training
+    ) -> epochs.Job:
+        inputs, train, valid = encoded.inputs, encoded.train, encoded.valid
+        sizes = {name: int(hyperparameters[name]) for name in SIZES}
+        shape = Shape(inputs.n_numbers, inputs.n_flags, train.levels.shape[1], inputs.n_levels, unit.n_outputs, **sizes)
+        untrained = np.setdiff1d(np.arange(inputs.n_levels), train.levels)
+        start = Start(unit.bias(train.y, train.weight), torch.from_numpy(untrained), float(hyperparameters["spread"]))
+        place = device(self.device)
+        job = epochs.Job(shape, start, row_losses(training.loss, unit.scale), tensors(train, unit, place))
+        if valid is None:
+            return job
+
+        def score(raw: torch.Tensor) -> epochs.Score:
+            prediction = unit.prediction(raw)
+            return epochs.Score(
+                metrics.value(training.metric, valid.y, prediction, valid.weight),
+                training.loss.cost(valid.y, prediction, valid.weight),
+            )
+
+        return replace(job, valid=tensors(valid, unit, place), score=score)
+
+    def _plan(self, workspace: Workspace, hyperparameters: Mapping[str, Any], n_rows: int, seed: int) -> epochs.Plan:
+        given, training = hyperparameters, workspace.training
+        n_epochs = min(int(given["epochs"]), self.rounds)
+        return epochs.Plan(
+            optimizer=self.optimizer, learning_rate=float(given["learning_rate"]),
+            weight_decay=float(given["weight_decay"]), n_steps=epochs.steps(n_rows, int(given["batch_size"])),
+            epochs=n_epochs, patience=int(given["patience"]), schedule=given["schedule"],
+            dropout=float(given["dropout"]), activation=given["activation"],
+            is_higher_better=metrics.METRICS[training.metric].is_higher_better, seed=seed,
+        )
+
+    def _unknown_choices(self) -> list[str]:
+        faults = []
+        for key, choices in CHOICES.items():
+            fixed, space = self.hyperparameters[key], self.space.get(key)
+            asked = [fixed] if fixed is not None else [*(space if isinstance(space, list) else []), self.start[key]]
+            faults += [f"model.mlp: there is no {key}={value}; choose {' or '.join(choices)}"
+                       f"{did_you_mean(str(value), choices)}" for value in dict.fromkeys(asked) if value not in choices]
+        return faults
+
+
+def _fitted(encoded: Encoded, shape: Shape, activation: str, unit: Unit, net: dict[str, torch.Tensor]) -> Fitted:
+    kept = {name: value.cpu() for name, value in net.items()}
+    with one_thread:
+        return Fitted(encoded.inputs, shape, activation, unit, kept, ()).weighed(encoded.train)
+
+
+def _validated(encoded: Encoded, fitted: Fitted, progress: epochs.Progress) -> Validated:
+    assert encoded.valid is not None
+    with one_thread:
+        prediction = fitted.predicted(encoded.valid.numbers, encoded.valid.levels)
+    return Validated(prediction, progress.epoch, tuple(progress.curve), fitted, tuple(progress.costs))

@@ -1,0 +1,38 @@
+"""How a net's parameters follow its gradient: one file per method by its textbook name, `torch.optim` underneath."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
+
+from pydantic import Field
+
+if TYPE_CHECKING:
+    import torch
+
+Share = Annotated[float, Field(ge=0, lt=1)]  # of what was, in a running mean
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a search starts, and within which range it looks."""
+
+    start: Annotated[float, Field(gt=0)]
+    low: Annotated[float, Field(gt=0)]
+    high: Annotated[float, Field(gt=0)]
+
+
+class Optimizer(Protocol):
+    """A method. What suits it (learning rates and weight decays; rows per step, null where the model says how many;
+    epochs) stands in its YAML, from which a family of nets takes it."""
+
+    name: ClassVar[str]
+    learning_rate: Range
+    weight_decay: Range
+    batch_size: int | None
+    epochs: int
+
+    def make(self, parameters: torch.Tensor, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+        """The method at work on a tensor of parameters. weight_decay: times the parameter is added to its gradient, or,
+        where the method keeps the two apart, taken off the parameter itself."""
+        ...

@@ -1,0 +1,257 @@
+"""What is peculiar to the multilayer perceptron."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+if find_spec("torch") is None:
+    pytest.skip('needs torch: pip install "finefold[neural]"', allow_module_level=True)
+
+import torch
+from safetensors.torch import load_file
+
+from flows.build import build
+from flows.config import compose
+from tasks import metric, model
+from tasks.loss.cross_entropy import CrossEntropy
+from tasks.loss.mse import MSE
+from tasks.model import OutOfTimeError, Training, growth_of_rounds
+from tasks.model.mlp import MLP
+from tasks.records import Problem
+
+ROOT = Path(__file__).parents[3]
+N = 200
+KEY = "model.mlp.hyperparameters"
+REGRESSION, BINARY = Problem("regression", "y", ()), Problem("binary", "y", ("no", "yes"))
+
+
+def mlp(*overrides: str) -> MLP:
+    small = (f"{KEY}.epochs=12", "model.mlp.start.batch_size=32", "model.mlp.start.width=16")
+    config = compose(["model=mlp", *small, *overrides]).config
+    built: MLP = build(config.model["mlp"], "model.mlp")
+    return built
+
+
+def point(it: MLP, **changed: Any) -> dict[str, Any]:
+    return {**{key: value for key, value in it.hyperparameters.items() if value is not None}, **it.start, **changed}
+
+
+def training(problem: Problem = REGRESSION, sizes: tuple[int, ...] = (N // 2, N // 2)) -> Training:
+    """Numbers with gaps and levels, some of them in one fold alone; `sizes`: of the folds' validation rows."""
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame({
+        "a": generator.normal(size=N), "b": generator.normal(size=N),
+        "level": generator.choice(np.array(list("pqrs"), dtype=object), N),
+    })  # fmt: skip
+    X.loc[: N // 8, "b"] = np.nan
+    X.loc[: N // 6, "level"] = "early"
+    y = X["a"].to_numpy() * 2 + (X["level"] == "p").to_numpy() + generator.normal(size=N) / 5
+    rows = np.arange(N)
+    parts = np.split(rows, np.cumsum(sizes)[:-1])
+    folds = [(np.setdiff1d(rows, part), part) for part in parts]
+    if problem.is_classification:
+        return Training(X, (y > 0).astype(np.float64), None, folds, problem, CrossEntropy(), "roc_auc")
+    return Training(X, y, None, folds, problem, MSE(), "rmse")
+
+
+@pytest.mark.parametrize("problem", [REGRESSION, BINARY])
+def test_folds_as_one_are_validated_as_one_by_one(problem: Problem) -> None:
+    it, data = mlp(), training(problem)
+    workspace = it.workspace(data, None, 1)
+    together = it.validate_together(workspace, [1, 0], point(it), 0, lambda curves: None)
+    for fold, one in zip([1, 0], together, strict=True):
+        alone = it.validate(workspace, fold, point(it), 0)
+        assert one.rounds == alone.rounds
+        np.testing.assert_allclose(one.prediction, alone.prediction, rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(one.fitted.predict(data.X), alone.fitted.predict(data.X), rtol=2e-3, atol=2e-3)
+
+
+def test_which_folds_are_one_is_told_by_shapes() -> None:
+    it = mlp()
+    workspace = it.workspace(training(), None, 1)
+
+    def are_one(folds: tuple[int, ...] = (0, 1), **changed: Any) -> bool:
+        return it.are_one(workspace, point(it, **changed), folds, None)
+
+    assert are_one()
+    assert are_one(width=128, batch_size=10**9)  # which is 100 rows, all of a fold
+    assert are_one(width=256, batch_size=16)
+    assert not are_one(width=256, batch_size=64)
+    assert not are_one(folds=(0,))
+    uneven = it.workspace(training(sizes=(50, 150)), None, 1)
+    assert not it.are_one(uneven, point(it), (0, 1), None)
+
+
+def test_a_target_far_off_scale_is_learned_as_well_and_reported_in_its_unit() -> None:
+    it, data = mlp(), training()
+    far = replace(data, y=1e9 + 1e6 * data.y)
+    near_by, far_off = (it.validate(it.workspace(one, None, 1), 0, point(it), 0) for one in (data, far))
+    np.testing.assert_allclose((far_off.prediction - 1e9) / 1e6, near_by.prediction, rtol=1e-3, atol=1e-3)
+    valid = far.folds[0][1]
+    assert dict(far_off.curve)[far_off.rounds or 0] == pytest.approx(
+        metric.value("rmse", far.y[valid], far_off.prediction), rel=1e-4
+    )
+    assert metric.value("rmse", far.y[valid], far_off.prediction) < 0.8e6 * data.y.std()
+
+
+def test_a_constant_target_is_learned() -> None:
+    it, data = mlp(), training()
+    same = replace(data, y=np.full(N, 7.0))
+    np.testing.assert_allclose(it.validate(it.workspace(same, None, 1), 0, point(it), 0).prediction, 7, atol=0.5)
+
+
+def test_a_table_of_one_level_and_a_table_without_numbers_are_learned() -> None:
+    it, data = mlp(), training(BINARY)
+    for columns in (["level"], ["a"]):
+        X = data.X[columns].assign(**{"level": "only"} if columns == ["level"] else {})
+        prediction = it.validate(it.workspace(replace(data, features=X), None, 1), 0, point(it), 0).prediction
+        assert np.isfinite(prediction).all()
+
+
+def test_a_fold_stops_after_its_patience_and_is_as_at_its_best_epoch() -> None:
+    it, data = mlp(f"{KEY}.epochs=200", f"{KEY}.patience=3", f"{KEY}.schedule=none"), training()
+    folded = it.validate(it.workspace(data, None, 1), 0, point(it), 0)
+    assert folded.rounds is not None
+    assert len(folded.curve) == folded.rounds + 3 < it.rounds == 200
+    assert min(value for _, value in folded.curve) == dict(folded.curve)[folded.rounds]
+
+
+def test_a_fold_that_is_out_of_time_ends_and_a_final_fit_stays_as_far_as_it_has_come() -> None:
+    it, data = mlp(), training()
+    workspace, seen = it.workspace(data, None, 1), list[int]()
+
+    def watch(curve: model.Curve) -> None:
+        seen.append(len(curve))
+        if len(seen) == 3:
+            raise OutOfTimeError
+
+    with pytest.raises(OutOfTimeError):
+        it.validate(workspace, 0, point(it), 0, watch)
+    seen.clear()
+    cut = it.fit(workspace, point(it), 9, 0, watch)
+    assert cut.predict(data.X).tobytes() == it.fit(workspace, point(it), 3, 0).predict(data.X).tobytes()
+
+
+def test_a_schedule_shows_its_curve_only_once_it_tells_where_it_ends() -> None:
+    it, data = mlp(f"{KEY}.epochs=8"), training()
+    workspace = it.workspace(data, None, 1)
+
+    def seen(schedule: str) -> list[int]:
+        lengths = list[int]()
+        it.validate(workspace, 0, point(it, schedule=schedule), 0, lambda curve: lengths.append(len(curve)))
+        return lengths
+
+    assert seen("none") == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert seen("cosine") == [0, 0, 0, 0, 0, 6, 7, 8]
+
+
+def test_the_final_fit_has_as_many_epochs_as_the_folds_though_it_has_more_rows() -> None:
+    assert growth_of_rounds(mlp(), 1.25) == 1.0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here")
+def test_a_device_that_is_not_there_is_refused_by_name() -> None:
+    assert mlp("device=cuda").check(REGRESSION, MSE()) == [
+        "device=cuda: PyTorch finds no such device here; choose auto or cpu."
+    ]
+
+
+def test_a_choice_that_there_is_not_is_refused_by_name() -> None:
+    faults = mlp(f"{KEY}.activation=rellu", "model.mlp.space.scaling=[quantil]").check(REGRESSION, MSE())
+    assert "scaling=quantil;" in faults[0]
+    assert "activation=rellu" in faults[1]
+    assert "did you mean 'relu'" in faults[1]
+
+
+def test_out_of_memory_is_named_with_the_batch_size_to_try() -> None:
+    it, data = mlp(), training()
+    with pytest.raises(ValueError, match=r"out of memory at batch_size=32: try model.mlp.hyperparameters.batch_size=8"):
+        it.validate(it.workspace(data, None, 1), 0, point(it, width=2**24), 0)
+
+
+def test_a_budget_that_pays_for_less_buys_fewer_epochs() -> None:
+    it = mlp(f"{KEY}.epochs=100")
+    usual = it.seconds(10_000, 10, 2)
+    assert it.affordable(2 * usual, 10_000, 10, 2).rounds == 100
+    assert it.affordable(usual / 2, 10_000, 10, 2).rounds == pytest.approx(50, abs=1)
+    assert it.affordable(usual / 1e6, 10_000, 10, 2).rounds == 5
+
+
+def test_rare_and_unseen_levels_are_one_and_an_index_that_no_row_has_says_nothing(tmp_path: Path) -> None:
+    it, data = mlp("model.mlp.min_rows=3"), training()
+    X = data.X.assign(level=["once", "twice", "twice", *data.X["level"][3:]])
+    fitted = it.fit(it.workspace(replace(data, features=X), None, 1), point(it), 3, 0)
+    rare, unseen = (fitted.predict(X.head(1).assign(level=level)) for level in ("once", "never seen"))
+    assert rare == unseen
+    missing, other = (fitted.predict(X.head(1).assign(level=level)) for level in (None, "p"))
+    assert missing != other
+    model.save(fitted, tmp_path)
+    net = load_file(tmp_path / "net.safetensors")
+    assert net["levels"][0].abs().max() == 0  # the index of missing ones, which no row has
+    assert net["levels"][1].abs().max() > 0
+    assert sum(value.numel() for value in net.values()) == fitted.n_parameters
+
+
+def test_predictions_do_not_depend_on_the_rows_beside() -> None:
+    it, data = mlp(), training(BINARY)
+    fitted = it.fit(it.workspace(data, None, 1), point(it), 3, 0)
+    one_by_one = np.vstack([fitted.predict(data.X.iloc[[k]]) for k in range(20)])
+    np.testing.assert_allclose(fitted.predict(data.X)[:20], one_by_one, rtol=1e-12)
+
+
+def test_the_setting_of_the_process_is_taken_back_after_training() -> None:
+    it, before = mlp(), torch.get_num_threads()
+    it.validate(it.workspace(training(), None, 1), 0, point(it), 0)
+    assert torch.get_num_threads() == before
+
+
+def test_neither_the_seed_of_the_process_matters_nor_is_it_changed() -> None:
+    it, data = mlp(), training()
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        found.append(it.validate(it.workspace(data, None, 1), 0, point(it), 0).prediction.tobytes())
+        assert torch.equal(torch.get_rng_state(), state)
+    assert found[0] == found[1]
+
+
+def run(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_lightgbm_path_never_imports_torch() -> None:
+    code = (
+        "import sys; import flows.pipeline, tasks.trial\n"
+        "from flows.config import compose; from flows.plan import plan\n"
+        "plan(compose([])); print('torch' in sys.modules)"
+    )
+    assert run(code).strip() == "False"
+
+
+def test_without_the_extra_it_is_refused_with_the_command_that_installs_it() -> None:
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': raise ModuleNotFoundError(\"No module named 'torch'\")\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "from flows.config import compose; from flows.plan import plan; from tasks.refusal import Refusal\n"
+        "try: plan(compose(['model=mlp', 'metric=nonsense']))\n"
+        "except Refusal as refusal: print(*refusal.faults, sep='\\n')"
+    )
+    faults = run(code).splitlines()
+    assert len(faults) == 2
+    assert 'pip install "finefold[neural]"' in faults[0]
