@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from statistics import fmean
@@ -22,7 +23,6 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from benchmarks.settings import RANGES, drawn
 
 N_FOLDS, N_CORES, SEED = 5, 2, 0
-N_TRIED = 4  # settings on which the two ways to use two cores are tried, before the clock runs
 # What finefold gives LightGBM too; the last two spare it a trial of both ways to build histograms.
 PARAMETERS = {
     "objective": "binary", "metric": "auc", "verbose": -1, "feature_pre_filter": False, "seed": SEED,
@@ -67,36 +67,30 @@ def scikit(X: np.ndarray, y: np.ndarray, rounds: int, settings: Settings) -> tup
     return time.perf_counter() - begun, max(scores)
 
 
-def optuna(X: np.ndarray, y: np.ndarray, rounds: int, settings: Settings) -> tuple[float, float]:
-    """Optuna over `lgb.cv`, the settings enqueued, AUC once a fold: one trial at a time on two threads, or two on one
-    each, whichever is faster on the first settings. A ready-made Dataset is lent to each trial."""
-    folds = _folds(X, y)
+def optuna(X: np.ndarray, y: np.ndarray, rounds: int, settings: Settings, n_jobs: int = 1) -> tuple[float, float]:
+    """Optuna over `lgb.cv`, the settings enqueued, AUC once a fold: `n_jobs` trials at a time share the two cores. Each
+    is lent a Dataset that is made before the clock runs."""
+    # The number of threads is LightGBM's for the whole process: another one set anywhere, be it in a Dataset, while a
+    # booster grows in another thread ends in a segmentation fault.
+    fixed = {"verbose": -1, "feature_pre_filter": False, "num_threads": N_CORES // n_jobs}
+    folds, ready = _folds(X, y), SimpleQueue[lgb.Dataset]()
+    for _ in range(n_jobs):
+        ready.put(lgb.Dataset(X, y, params=fixed).construct())
 
-    def run(n_jobs: int, tried: Settings) -> tuple[float, float]:
-        # The number of threads is LightGBM's for the whole process: another one set anywhere, be it in a Dataset, while
-        # a booster grows in another thread ends in a segmentation fault.
-        fixed = {"verbose": -1, "feature_pre_filter": False, "num_threads": N_CORES // n_jobs}
-        ready = SimpleQueue[lgb.Dataset]()
-        for _ in range(n_jobs):
-            ready.put(lgb.Dataset(X, y, params=fixed).construct())
+    def objective(trial: Any) -> float:
+        asked = {**fixed, "objective": "binary", "metric": "None", "seed": SEED, **_suggested(trial)}
+        data = ready.get()
+        boosters = lgb.cv(asked, data, rounds, folds=folds, return_cvbooster=True)["cvbooster"].boosters
+        ready.put(data)
+        return fmean(
+            float(roc_auc_score(y[valid], booster.predict(X[valid], num_threads=fixed["num_threads"])))
+            for booster, (_, valid) in zip(boosters, folds, strict=True)
+        )
 
-        def objective(trial: Any) -> float:
-            asked = {**fixed, "objective": "binary", "metric": "None", "seed": SEED, **_suggested(trial)}
-            data = ready.get()
-            boosters = lgb.cv(asked, data, rounds, folds=folds, return_cvbooster=True)["cvbooster"].boosters
-            ready.put(data)
-            return fmean(
-                float(roc_auc_score(y[valid], booster.predict(X[valid], num_threads=fixed["num_threads"])))
-                for booster, (_, valid) in zip(boosters, folds, strict=True)
-            )
-
-        study = _study(tried)
-        begun = time.perf_counter()
-        study.optimize(objective, n_trials=len(tried), n_jobs=n_jobs)
-        return time.perf_counter() - begun, study.best_value
-
-    best = min((1, N_CORES), key=lambda n_jobs: run(n_jobs, settings[:N_TRIED])[0])
-    return run(best, settings)
+    study = _study(settings)
+    begun = time.perf_counter()
+    study.optimize(objective, n_trials=len(settings), n_jobs=n_jobs)
+    return time.perf_counter() - begun, study.best_value
 
 
 def _study(settings: Settings) -> Any:
@@ -118,7 +112,7 @@ def _folds(X: np.ndarray, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 WAYS: dict[str, Callable[[np.ndarray, np.ndarray, int, Settings], tuple[float, float]]] = {
-    "bare": bare, "scikit": scikit, "optuna": optuna,
+    "bare": bare, "scikit": scikit, "optuna": optuna, "optuna_jobs": partial(optuna, n_jobs=N_CORES),
 }  # fmt: skip
 
 
