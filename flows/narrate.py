@@ -123,13 +123,13 @@ def say_where_it_fails(examined: Examined) -> None:
 
 
 def say_what_was_fitted(trained: Trained) -> None:
-    changed = ""
+    said = "the model: "
     if trained.changed and trained.rounds is not None:
         values = ", ".join(f"{key} {screen.short(value)}" for key, value in trained.changed.items())
-        changed = f"final fit on all training rows: {values}, {trained.rounds:,} rounds; "
+        said = f"final fit on all training rows: {values}, {trained.rounds:,} rounds; "
     if (comes_to := trained.footprint) is not None:
-        changed += f"{comes_to.megabytes:.3g} MB, {comes_to.milliseconds:.3g} ms per 1,000 rows on one core"
-    screen.say(changed)
+        said += f"{comes_to.megabytes:.3g} MB, {comes_to.milliseconds:.3g} ms per 1,000 rows on one core"
+    screen.say(said)
     if trained.note:
         screen.say(trained.note, "yellow")
 
