@@ -37,7 +37,7 @@ def say_what_was_found(job: Job, base: Path | None) -> None:
 def _trained_on(job: Job) -> str:
     """The loss with its parameters, and the classes' weights."""
     loss, asked = job.decided.loss, job.decided.composed.config.class_weight
-    told = [f"{key}={value:g}" for key, value in parameters_of(loss).items() if isinstance(value, float)]
+    told = [f"{key}={value:g}" for key, value in parameters_of("loss", loss).items() if isinstance(value, float)]
     told += [f"class_weight={asked}"] if asked else []
     return " with ".join([loss.name, *([" and ".join(told)] if told else [])])
 

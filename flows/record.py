@@ -31,6 +31,7 @@ from tasks import tracking
 from tasks.comparison import Comparison, Interval
 from tasks.loss import Loss
 from tasks.model import packages
+from tasks.optimizer import Optimizer
 from tasks.records import Combined, Evaluation, Examined, HoldoutScore, Trained, Winner, without_nan
 from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
@@ -79,9 +80,10 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
             "overrides": " ".join(composed.overrides),
             "seed": composed.config.seed,
             "metric": job.decided.metric,
-            **parameters_of(job.decided.loss),
+            **parameters_of("loss", job.decided.loss),
             **({"class_weight": weights} if (weights := composed.config.class_weight) else {}),
-            **{group: choice for group, choice in composed.choices.items() if choice is not None},
+            **{key: choice for key, choice in composed.choices.items() if choice is not None and key != "optimizer"},
+            **_optimizer(job),
             "problem": prepared.problem.kind,
             "trials": composed.config.search.trials,
             **{f"version.{name}": number for name, number in versions.items()},
@@ -99,10 +101,19 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
     tracker.artifacts(Path(prepared.folder), "data", only=("quality.json", "schema.json"))
 
 
-def parameters_of(loss: Loss) -> dict[str, Any]:
-    """What the loss is told beside its name, under the keys that it is given by; an `auto` as the data settled it."""
-    fields: dict[str, Any] = asdict(loss) if is_dataclass(loss) and not isinstance(loss, type) else {}
-    return {f"loss.{name}": value for name, value in fields.items()}
+def parameters_of(group: str, choice: Loss | Optimizer) -> dict[str, Any]:
+    """What a choice of the group is told beside its name, under the keys that it is given by; an `auto` as the data
+    settled it. Ranges are left out: what was chosen within one is a hyperparameter."""
+    fields: dict[str, Any] = asdict(choice) if is_dataclass(choice) and not isinstance(choice, type) else {}
+    return {f"{group}.{name}": value for name, value in fields.items() if not isinstance(value, dict)}
+
+
+def _optimizer(job: Job) -> dict[str, Any]:
+    """The optimizer and what it is told, where a family of the run has one."""
+    for family in job.families.values():
+        if (optimizer := getattr(family, "optimizer", None)) is not None:
+            return {"optimizer": optimizer.name, **parameters_of("optimizer", optimizer)}
+    return {}
 
 
 def take_over(study: Study) -> None:

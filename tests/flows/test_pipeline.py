@@ -94,6 +94,7 @@ def test_mlflow_tells_what_was_asked_and_what_came_out(result: Result, client: m
     assert parent.data.params["overrides"] == " ".join(SMALL)
     assert parent.data.params["folds"] == "stratified"
     assert parent.data.params["best.model"] == "lightgbm"
+    assert "optimizer" not in parent.data.params
     assert parent.data.metrics["holdout_roc_auc"] == pytest.approx(result.holdout["roc_auc"].value)
     assert parent.data.metrics["parameters_learned"] > 10
     assert result.flow_run_id in parent.data.tags["prefect.url"]
@@ -318,10 +319,10 @@ def test_a_net_is_found_fitted_tracked_and_served_by_its_own_packages(place: Pat
     assert found.holdout["log_loss"].value < found.holdout["log_loss"].baseline
     parent = client.get_run(found.run_id)
     n_parameters = parent.data.metrics["parameters_learned"]
+    assert (parent.data.params["optimizer"], parent.data.params["optimizer.momentum"]) == ("momentum", "0.9")
     assert parent.data.metrics["parameters_trainable"] == n_parameters > 100
     assert parent.data.metrics["parameters_frozen"] == 0
     assert 1 <= parent.data.metrics["rounds"] <= 6
-    assert parent.data.params["optimizer"] == "momentum"
     assert float(parent.data.params["best.learning_rate"]) > 0
     assert "version.torch" in parent.data.params
     pinned = (Path(mlflow.artifacts.download_artifacts(found.model_uri)) / "requirements.txt").read_text()
