@@ -61,7 +61,7 @@ def _exists(node: DictConfig, key: str) -> bool:
     for parent in parents:
         if not isinstance(node, DictConfig) or parent not in node.keys():  # noqa: SIM118  # see above
             return False
-        node = node._get_node(parent)  # type: ignore[assignment]  # typed wider than a DictConfig
+        node = node._get_node(parent)  # type: ignore[assignment]  # its type also allows lists; the next turn looks
     return isinstance(node, DictConfig) and last in node.keys()  # noqa: SIM118  # see above
 
 

@@ -140,7 +140,7 @@ def preload() -> None:
     """Imports what the first use of MLflow would import."""
     quieten()
     import mlflow.pyfunc
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # imported for later alone
 
 
 def check(uri: str | None, root: Path = Path("mlruns")) -> None:
@@ -207,8 +207,8 @@ def _make_database(path: Path) -> None:
 
     with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as beside:
         made = Path(beside) / path.name
-        engine = create_sqlalchemy_engine(f"sqlite:///{made.resolve()}")  # type: ignore[no-untyped-call]
-        _initialize_tables(engine)  # type: ignore[no-untyped-call]
+        engine = create_sqlalchemy_engine(f"sqlite:///{made.resolve()}")  # type: ignore[no-untyped-call]  # of MLflow
+        _initialize_tables(engine)  # type: ignore[no-untyped-call]  # of MLflow
         engine.dispose()
         with contextlib.suppress(FileExistsError):  # another first run was quicker
             os.link(made, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from flows.cli import main
 from flows.comparable import choices
 from flows.compare import compare, known_to_all
 from flows.multirun import planned
-from flows.server import Server
 from tasks.comparison import Comparison, Standing
 from tasks.folds import read_folds
 from tasks.refusal import Refusal
@@ -31,22 +30,8 @@ PUBLIC_KEYS = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Path]:
-    """A folder that the comparisons of this file share, and that is the current one."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def searches(place: Path) -> Comparison:
     return compare(SEARCHES)
-
-
-@pytest.fixture
-def client(place: Path) -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
 
 
 def nested(client: mlflow.MlflowClient, run_id: str, experiment: str = "1") -> list[Any]:

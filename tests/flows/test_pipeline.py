@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,22 +36,8 @@ PUBLIC_KEYS = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Path]:
-    """A folder that the runs of this file share, and that is the current one."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def result(place: Path) -> Result:
     return run(SMALL)
-
-
-@pytest.fixture
-def client(place: Path) -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
 
 
 def children(client: mlflow.MlflowClient, run_id: str) -> list[Any]:

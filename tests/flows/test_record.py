@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -11,7 +10,6 @@ import pandas as pd
 import pytest
 
 from flows.pipeline import run
-from flows.server import Server
 from tasks.metric import value
 from tasks.records import Result
 
@@ -26,14 +24,6 @@ AMOUNT = TABLE.assign(amount=SCORE)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        yield folder
-
-
-@pytest.fixture(scope="module")
 def focal(place: Path) -> Result:
     return run([*SMALL, "source.target=left", "source.key=customer", "loss=focal", "model_name=focal"], frame=RARE)
 
@@ -42,11 +32,6 @@ def focal(place: Path) -> Result:
 def balanced(place: Path, focal: Result) -> Result:
     weights = "class_weight={> half: 9}"
     return run([*SMALL, "source.target=left", "source.key=customer", "loss=focal", weights], frame=RARE)
-
-
-@pytest.fixture(scope="module")
-def client(place: Path) -> mlflow.MlflowClient:
-    return mlflow.MlflowClient(f"sqlite:///{place}/mlruns/mlflow.db")
 
 
 def losses(client: mlflow.MlflowClient, result: Result) -> tuple[pd.DataFrame, pd.DataFrame]:
