@@ -11,10 +11,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from flows import comparable, screen, server
+from flows.base import base_of
 from flows.config import Composed
 from flows.multirun import Outcome, for_each, planned, run_each
 from flows.overrides import varied
-from flows.pipeline import DATA, base_of, with_frame
+from flows.pipeline import DATA, with_frame
 from flows.plan import Decided, Plan, decide
 from flows.record import log_comparison, user
 from tasks import parent_run, tracking

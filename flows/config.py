@@ -73,6 +73,7 @@ class Config:
     optimizer: dict[str, Any]
     search: Search
     ensemble: dict[str, Any]
+    strategy: dict[str, Any]
     runner: dict[str, Any]
     holdout: Holdout
     tracking: TrackingSettings

@@ -39,12 +39,14 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
         **({"limits": job.plan.limits.known} if job.plan.limits else {}),
         "base": None if base is None else tracking.digest(base),
+        **({} if base is None else {"strategy": config.strategy}),
         "seed": config.seed,
         "versions": {name: version(name) for name in versioned(job)},
     }
 
 
 def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:
+    uses_base = job.plan.strategy is None or job.plan.strategy.uses_base
     return Experiment(
         digest=f"{digest}-{study.folder.name}",
         folder=str(study.folder.resolve()),
@@ -53,7 +55,7 @@ def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Exp
         families=job.families,
         loss=job.decided.loss,
         metric=job.decided.metric,
-        base=None if base is None else str(base.resolve()),
+        base=str(base.resolve()) if base is not None and uses_base else None,
         seed=job.decided.composed.config.seed,
         n_folds=job.split.n_folds,
         growth=job.split.growth,

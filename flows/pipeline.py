@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,10 +21,10 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen, server
 from flows.address import is_healthy
-from flows.build import resolve
+from flows.base import base_of
 from flows.experiment import experiment_of, identity
 from flows.final import final
-from flows.plan import Job, Plan, decide, job_of, plan, settle
+from flows.plan import Job, decide, job_of, plan, settle
 from flows.progress import Progress
 from flows.record import (
     described,
@@ -174,22 +173,6 @@ def pipeline(overrides: list[str]) -> Result:
             {"finefold.data": prepared.digest},
         )
     return _result(job, study, tracker, tuned, combined, evaluation, registered, searched)
-
-
-def base_of(composed: configs.Composed, planned: Plan) -> Path | None:
-    """The folder of the model to go on from, or None.
-
-    Raises:
-        Refusal: when there is no such model, or it is none that can be gone on from.
-    """
-    if composed.config.base is None:
-        return None
-    uri = resolve(composed.config.base, "base")
-    folder = registry.download(uri, planned.tracking_uri)
-    family = json.loads((folder / "family.json").read_text())["module"].rpartition(".")[2]
-    if family != "lightgbm":
-        raise Refusal(f"base={uri} is a {family} model; only a lightgbm model can be gone on from.")
-    return folder
 
 
 def _search(

@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler
 from flows import config as configs
 from flows.build import build, resolve
 from flows.config import Composed
+from flows.overrides import key_of
 from flows.runner import Runner
 from flows.warm_start import warm_start
 from tasks import class_weight as class_weights
@@ -39,6 +40,7 @@ from tasks.search.none import Fixed
 from tasks.search.sampled import Sampled
 from tasks.source import Source
 from tasks.store import check_writable
+from tasks.strategy import Strategy
 
 T = TypeVar("T")
 
@@ -58,6 +60,7 @@ class Plan:
     n_trials: int
     ensemble: Ensemble | None
     limits: Limits
+    strategy: Strategy | None
     runner: Runner
     tracking_uri: str | None
 
@@ -112,8 +115,9 @@ def plan(composed: Composed) -> Plan:
     roles = attempt(lambda: configs.roles(config))
     optimizer = attempt(lambda: build(config.optimizer, "optimizer", allowed))
     faults += _unused(composed)
+    strategy = attempt(lambda: _strategy(composed))
     families = {
-        name: attempt(functools.partial(build, node, f"model.{name}", allowed))
+        name: attempt(functools.partial(_family, name, node, strategy, allowed))
         for name, node in config.model.items()
         if optimizer is not None or "optimizer" not in node  # whose faults would be named twice
     }
@@ -140,10 +144,6 @@ def plan(composed: Composed) -> Plan:
     n_trials = config.search.trials
     if not faults:
         n_trials = attempt(lambda: search.n_trials(Space(spaces), config.search.trials))
-    if config.base is not None and list(config.model) != ["lightgbm"]:
-        faults.append(
-            f"base={config.base}: only model=lightgbm can go on from a base, got model={','.join(config.model)}."
-        )
     if config.base is not None and ensemble is not None:
         faults.append(
             f"base={config.base} with ensemble={composed.choices['ensemble']}: the models of the folds hold only what "
@@ -170,6 +170,7 @@ def plan(composed: Composed) -> Plan:
         n_trials,
         ensemble,
         limits,
+        strategy,
         runner,
         tracking_uri,
     )
@@ -233,11 +234,33 @@ def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> ClassWeight 
         except Refusal as refusal:
             faults.extend(refusal.faults)
     if not faults:
+        strategy = _strategy(composed)
         for name, node in composed.config.model.items():
-            faults += build(node, f"model.{name}", composed.config.allow_packages).check(problem, loss)
+            faults += _family(name, node, strategy, composed.config.allow_packages).check(problem, loss)
     if faults:
         raise Refusal(*faults)
     return weights[0]
+
+
+def _strategy(composed: Composed) -> Strategy | None:
+    """How the run goes on from its base; None where it has none.
+
+    Raises:
+        Refusal: for a strategy without a base.
+    """
+    config, choice = composed.config, composed.choices["strategy"]
+    if config.base is None:
+        if any(key_of(text) == "strategy" for text in composed.overrides):
+            raise Refusal(f"strategy={choice} needs a model to go on from: base=models:/NAME@champion.")
+        return None
+    strategy: Strategy = build(config.strategy, "strategy", config.allow_packages)
+    return strategy
+
+
+def _family(name: str, node: dict[str, Any], strategy: Strategy | None, allowed: Sequence[str]) -> Model:
+    """A family, as it goes on from the base where there is one."""
+    family: Model = build(node, f"model.{name}", allowed)
+    return family if strategy is None else strategy.family(name, family)
 
 
 def _loss(composed: Composed) -> Loss | None:

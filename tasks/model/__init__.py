@@ -177,11 +177,16 @@ class Model(Protocol):
     portfolio: settings that are known to be good, cheap ones first; every search tries them before any of its own.
     """
 
-    hyperparameters: dict[str, Any]
-    start: dict[str, Any]
-    space: dict[str, Any]
-    grid: dict[str, Any]
-    portfolio: list[dict[str, Any]]
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]: ...
+    @property
+    def start(self) -> Mapping[str, Any]: ...
+    @property
+    def space(self) -> Mapping[str, Any]: ...
+    @property
+    def grid(self) -> Mapping[str, Any]: ...
+    @property
+    def portfolio(self) -> Sequence[Mapping[str, Any]]: ...
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         """What this family can't do of what is asked for, as faults; none where all is well."""

@@ -20,6 +20,7 @@ from tasks.loss import Loss
 from tasks.model import Floats, OutOfTimeError, Rows, Training, Validated, Watch, unsupported, unwatched
 from tasks.model._booster import Form
 from tasks.model._encode import Levels, relative
+from tasks.model._going_on import Knobs
 from tasks.model._kept import Kept
 from tasks.model._objective import Look, Objective, start_at, trainable, weigh
 from tasks.records import Footprint, Problem
@@ -167,6 +168,12 @@ class LightGBM:
     patience: Annotated[int, Field(ge=1)]
     final_step: Annotated[float, Field(gt=0, le=1)]
     check_every: Annotated[int, Field(ge=1)]
+
+    ways = ("full",)
+
+    def going_on(self, way: str, knobs: Knobs) -> LightGBM:
+        """full: new trees on top of the base's, which `workspace` is given."""
+        return self
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         free = [name for name in self.space if self.hyperparameters.get(name) is None]

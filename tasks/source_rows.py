@@ -1,0 +1,58 @@
+"""The rows that a base was trained on, kept beside it: what rehearsal trains on, and what forgetting is measured on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.records import Problem
+from tasks.refusal import Refusal
+
+FOLDER, FEATURES, ROLES = "source", "features.parquet", "roles.parquet"
+Part = Literal["train", "valid", "holdout"]
+
+
+@dataclass(frozen=True)
+class SourceRows:
+    """X: (n_rows, n_columns) typed as the base's schema has it. y: (n_rows,) class codes of the problem that is
+    fine-tuned for, or the target. weight: (n_rows,) or None."""
+
+    X: pd.DataFrame
+    y: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64] | None
+
+
+def has_source_rows(base: Path) -> bool:
+    return (base / FOLDER / ROLES).exists()
+
+
+def source_rows(base: Path, part: Part, problem: Problem) -> SourceRows:
+    """The rows of a part: those that the base was trained on, those that choices are made by, and those that are looked
+    at once, at the end. `<base>/source/` holds `features.parquet`, as `Schema.apply` gives them, and `roles.parquet`
+    with the columns target (codes of the base's own classes), part, and weight where there are weights.
+
+    Raises:
+        Refusal: when the base keeps no rows.
+    """
+    folder = base / FOLDER
+    if not has_source_rows(base):
+        raise Refusal("the base keeps no rows of its source; give them by source_data=FILE.")
+    roles = pd.read_parquet(folder / ROLES)
+    own = (roles["part"] == part).to_numpy()
+    X = pd.read_parquet(folder / FEATURES).loc[own].reset_index(drop=True)
+    y = roles.loc[own, "target"].to_numpy(dtype=np.float64)
+    weight = roles.loc[own, "weight"].to_numpy(dtype=np.float64) if "weight" in roles else None
+    return SourceRows(X, y if not problem.is_classification else _codes(base, y, problem), weight)
+
+
+def _codes(base: Path, y: npt.NDArray[np.float64], problem: Problem) -> npt.NDArray[np.float64]:
+    """The base's class codes as those of the problem, which has all of the base's classes and maybe more."""
+    known: list[Any] = json.loads((base / "problem.json").read_text())["classes"]
+    place = {str(label): code for code, label in enumerate(problem.classes)}
+    return np.array([place[str(label)] for label in known], dtype=np.float64)[y.astype(np.int64)]

@@ -1,0 +1,87 @@
+"""Families that see of a base nothing but what it predicts, so that it may be of any family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from tasks import model as models
+from tasks.loss import Loss
+from tasks.model import Fitted, Floats, Rows, Training, Validated, Watch, unwatched
+from tasks.records import Footprint, Problem
+
+# From a base, what it predicts for some rows, their target and weight to the model that takes its place.
+Learn = Callable[[Fitted, Floats, Floats, Floats | None, Training], Fitted]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The base, and what it predicts for all training rows, (n_rows,) or (n_rows, n_classes)."""
+
+    training: Training
+    base: Fitted
+    folder: Path
+    prediction: Floats
+
+
+@dataclass(frozen=True)
+class OnPredictions:
+    """A family of models that `learn` makes of a base; nothing in it is searched."""
+
+    learn: Learn
+    packages: tuple[str, ...] = ()
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] = field(default_factory=dict)
+    space: dict[str, Any] = field(default_factory=dict)
+    grid: dict[str, Any] = field(default_factory=dict)
+    portfolio: list[dict[str, Any]] = field(default_factory=list)
+
+    def check(self, problem: Problem, loss: Loss) -> list[str]:
+        return []
+
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """A pass over the rows, some milliseconds for 1,000 of them."""
+        return 1e-5 * n_rows
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        return self
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return dict(hyperparameters), rounds
+
+    def footprint(
+        self, workspace: Workspace, fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None,
+        more_rows: float,
+    ) -> Footprint:
+        """The base's size; nothing is counted of its time, which is what it is whatever is tuned."""
+        return Footprint(models.megabytes(workspace.folder), 0.0)
+
+    def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
+        assert base is not None
+        fitted = models.load(base)
+        prediction = np.concatenate([fitted.predict(X) for X in training.batches()])
+        return Workspace(training, fitted, base, prediction)
+
+    def validate(
+        self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
+        watch: Watch = unwatched, n_rows: int | None = None,
+    ) -> Validated:
+        train, valid = workspace.training.fold(fold, n_rows)
+        fitted = self._learned(workspace, train)
+        return Validated(fitted.predict(workspace.training.X.iloc[valid]), None, (), fitted)
+
+    def fit(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Fitted:
+        return self._learned(workspace, np.arange(len(workspace.training.y)))
+
+    def _learned(self, workspace: Workspace, rows: Rows) -> Fitted:
+        training = workspace.training
+        return self.learn(
+            workspace.base, workspace.prediction[rows], training.y[rows], training.fit_weight(rows), training
+        )

@@ -1,0 +1,232 @@
+"""Rehearsal: source and target rows together, so that the new model keeps what the base knew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+
+from tasks import model as models
+from tasks.loss import Loss
+from tasks.model import Fitted, Floats, Model, Training, TrainsTogether, Validated, Watch, WatchAll, unwatched
+from tasks.model._kept import Kept
+from tasks.records import Footprint, Problem
+from tasks.source_rows import SourceRows, source_rows
+
+DOMAIN = "finefold: domain"  # a column that tells target rows (1) from source rows (0)
+TARGET, SOURCE = 1.0, 0.0
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """target_share: of all weight, how much lies on the target rows. domain: whether a column tells the two apart, so
+    that what differs between them can be learned."""
+
+    name: ClassVar[str] = "pooled"
+    uses_base: ClassVar[bool] = True
+    uses_source: ClassVar[bool] = True
+    hyperparameters: dict[str, Any]
+    start: dict[str, Any]
+    space: dict[str, Any]
+    grid: dict[str, Any]
+
+    def family(self, name: str, family: Model) -> Model:
+        kind = PooledNets if isinstance(family, TrainsTogether) else PooledFamily
+        return kind(
+            family,
+            hyperparameters={**family.hyperparameters, **self.hyperparameters},
+            start={**family.start, **self.start},
+            space={**family.space, **self.space},
+            grid=self.grid or dict(family.grid),
+            portfolio=list(family.portfolio),
+            own=tuple(self.hyperparameters),
+        )
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A model that is told, for each row, that it is one of the target's."""
+
+    fitted: Fitted
+    columns: tuple[str, ...]
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return models.packages(self.fitted)
+
+    @property
+    def n_parameters(self) -> int:
+        return self.fitted.n_parameters
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        return self.fitted.predict(X.assign(**{DOMAIN: TARGET}))
+
+    def predict_source(self, X: pd.DataFrame) -> Floats:
+        """What it predicts for rows of the source."""
+        return self.fitted.predict(X.assign(**{DOMAIN: SOURCE}))
+
+    def importance(self) -> dict[str, float]:
+        """Without the domain's own."""
+        found = {name: share for name, share in self.fitted.importance().items() if name != DOMAIN}
+        total = sum(found.values()) or 1.0
+        return {name: share / total for name, share in found.items()}
+
+    def save(self, folder: Path) -> None:
+        models.save(self.fitted, folder / "pooled")
+        (folder / "domain.json").write_text(json.dumps({"columns": self.columns}))
+
+    @classmethod
+    def load(cls, folder: Path) -> Domain:
+        kept = json.loads((folder / "domain.json").read_text())
+        return cls(models.load(folder / "pooled"), tuple(kept["columns"]))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Both sides' rows, and the family's own workspace for each weighting and with or without the domain column."""
+
+    training: Training
+    source: SourceRows
+    n_threads: int
+    inner: Kept[Any] = field(default_factory=lambda: Kept(lambda workspace: 0))
+
+
+@dataclass(frozen=True)
+class PooledFamily:
+    """A family that trains on source rows too, and is judged on target rows alone. own: the strategy's
+    hyperparameters, which the family isn't told."""
+
+    family: Model
+    hyperparameters: dict[str, Any]
+    start: dict[str, Any]
+    space: dict[str, Any]
+    grid: dict[str, Any]
+    portfolio: list[Mapping[str, Any]]
+    own: tuple[str, ...]
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return models.packages(self.family)
+
+    @property
+    def rounds(self) -> int:
+        """Raises an AttributeError where the family has none."""
+        rounds: int = self.family.rounds  # type: ignore[attr-defined]  # as `getattr` with a default expects
+        return rounds
+
+    @property
+    def rounds_are_epochs(self) -> bool:
+        return bool(getattr(self.family, "rounds_are_epochs", False))
+
+    def check(self, problem: Problem, loss: Loss) -> list[str]:
+        return self.family.check(problem, loss)
+
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        return self.family.seconds(n_rows, n_columns, n_classes)
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        return replace(self, family=self.family.affordable(seconds, n_rows, n_columns, n_classes))
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        changed, rounds = self.family.final(self._inner(hyperparameters), rounds)
+        return {**hyperparameters, **changed}, rounds
+
+    def footprint(
+        self, workspace: Workspace, fitted: Any, hyperparameters: Mapping[str, Any], rounds: int | None,
+        more_rows: float,
+    ) -> Footprint:
+        within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
+        fitted = fitted.fitted if isinstance(fitted, Domain) else fitted
+        return self.family.footprint(within, fitted, inner, rounds, more_rows)
+
+    def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
+        """
+        Raises:
+            Refusal: when the base keeps no rows of its source.
+        """
+        assert base is not None
+        return Workspace(training, source_rows(base, "train", training.problem), n_threads)
+
+    def validate(
+        self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
+        watch: Watch = unwatched, n_rows: int | None = None,
+    ) -> Validated:
+        within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
+        done = self.family.validate(within, fold, inner, seed, watch, n_rows)
+        return replace(done, fitted=self._told(done.fitted, workspace, hyperparameters))
+
+    def fit(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Fitted:
+        within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
+        fitted = self.family.fit(within, inner, rounds, seed, watch, n_threads)
+        return self._told(fitted, workspace, hyperparameters)
+
+    def _inner(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in hyperparameters.items() if key not in self.own}
+
+    def _within(self, workspace: Workspace, hyperparameters: Mapping[str, Any]) -> Any:
+        share, has_domain = float(hyperparameters["target_share"]), bool(hyperparameters["domain"])
+
+        def make() -> Any:
+            pooled = both(workspace.training, workspace.source, share, has_domain=has_domain)
+            return self.family.workspace(pooled, None, workspace.n_threads)
+
+        return workspace.inner.get((share, has_domain), make)
+
+    def _told(self, fitted: Fitted, workspace: Workspace, hyperparameters: Mapping[str, Any]) -> Fitted:
+        return Domain(fitted, tuple(workspace.training.X.columns)) if hyperparameters["domain"] else fitted
+
+
+@dataclass(frozen=True)
+class PooledNets(PooledFamily):
+    """The same of a family that trains a trial's folds as one."""
+
+    def are_one(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        family = self._together
+        within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
+        return family.are_one(within, inner, folds, n_rows)
+
+    def validate_together(
+        self, workspace: Workspace, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
+        watch: WatchAll, n_rows: int | None = None,
+    ) -> list[Validated]:
+        within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
+        every = self._together.validate_together(within, folds, inner, seed, watch, n_rows)
+        return [replace(done, fitted=self._told(done.fitted, workspace, hyperparameters)) for done in every]
+
+    @property
+    def _together(self) -> TrainsTogether:
+        assert isinstance(self.family, TrainsTogether)
+        return self.family
+
+
+def both(training: Training, source: SourceRows, target_share: float, *, has_domain: bool) -> Training:
+    """The training rows, then those of the source, which stand in every fold's training rows and are never validated.
+
+    target_share: of all weight. The rows keep their weights among those of their side.
+    """
+    n, n_source = len(training.y), len(source.y)
+    X, beside = training.X, source.X[training.X.columns]
+    if has_domain:
+        X, beside = X.assign(**{DOMAIN: TARGET}), beside.assign(**{DOMAIN: SOURCE})
+    weights = [np.ones(n) if training.weight is None else training.weight,
+               np.ones(n_source) if source.weight is None else source.weight]
+    shares = (target_share, 1 - target_share)
+    scaled = [weight / weight.sum() * share * (n + n_source) for weight, share in zip(weights, shares, strict=True)]
+    extra = np.arange(n, n + n_source)
+    return replace(
+        training,
+        features=pd.concat([X, beside], ignore_index=True),
+        y=np.concatenate([training.y, source.y]),
+        weight=np.concatenate(scaled),
+        folds=[(np.concatenate([train, extra]), valid) for train, valid in training.folds],
+    )
