@@ -131,34 +131,16 @@ def _name_of_flow_run() -> str:
 @flow(name="finefold", flow_run_name=_name_of_flow_run, persist_result=False)
 def pipeline(overrides: list[str]) -> Result:
     """The main job. `overrides` are what one would type after `finefold run`: `["search.trials=50"]`."""
-    begun = COMMAND_GIVEN.get() or time.time()
-    composed = configs.compose(overrides)
-    planned = plan(composed)
-    config = composed.config
-    base = base_of(composed, planned)
-
-    prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
-    decided = decide(composed, prepared)
-    divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
-    job = job_of(planned, decided, prepared, divided, begun)
-    narrate.say_what_was_found(job, base)
-
-    digest = digest_of(identity(job, base))
-    higher, anew = METRICS[decided.metric].is_higher_better, config.resume == "never"
-    with (
-        opened(DATA / "studies", digest, is_higher_better=higher, anew=anew) as study,
-        _tracked(job, study) as tracking_,
-    ):
-        take_over(study)
-        study.remember(FAMILIES, list(planned.space.families))
-        experiment = experiment_of(job, study, digest, base)
-        budget = Budget(time.time(), config.search.seconds, planned.n_workers)
-        tuned, searched = _search(job, experiment, study, tracking_, budget)
+    job, base = job_for(overrides)
+    config, prepared, divided = job.decided.composed.config, job.prepared, job.split
+    with searching(job, base) as (study, experiment, tracking_):
+        budget = Budget(time.time(), config.search.seconds, job.plan.n_workers)
+        tuned, searched = search(job, experiment, study, tracking_, budget)
         narrate.say_what_won(job, tuned)
         narrate.say_what_more_would_buy(job, tuned, searched)
         ended = final(job, experiment, tuned, budget)
         tuned, combined, trained = ended.tuned, ended.combined, ended.trained
-        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, decided.metric, config.seed)
+        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, job.decided.metric, config.seed)
         members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
         examined = examine(experiment, prepared, members)
         narrate.say_where_it_fails(examined)
@@ -175,7 +157,40 @@ def pipeline(overrides: list[str]) -> Result:
     return _result(job, study, tracker, tuned, combined, evaluation, registered, searched)
 
 
-def _search(
+def job_for(overrides: list[str]) -> tuple[Job, Path | None]:
+    """The run that the overrides ask for, with its table prepared and split, and the folder of its base.
+
+    Raises:
+        Refusal: for whatever the user can mend.
+    """
+    begun = COMMAND_GIVEN.get() or time.time()
+    composed = configs.compose(overrides)
+    planned = plan(composed)
+    config = composed.config
+    base = base_of(composed, planned)
+    prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
+    decided = decide(composed, prepared)
+    divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
+    job = job_of(planned, decided, prepared, divided, begun)
+    narrate.say_what_was_found(job, base)
+    return job, base
+
+
+@contextmanager
+def searching(job: Job, base: Path | None) -> Iterator[tuple[Study, Experiment, Future[Tracker]]]:
+    """The study of the run, opened and locked, what its workers are given, and its MLflow run."""
+    digest = digest_of(identity(job, base))
+    higher, anew = METRICS[job.decided.metric].is_higher_better, job.decided.composed.config.resume == "never"
+    with (
+        opened(DATA / "studies", digest, is_higher_better=higher, anew=anew) as study,
+        _tracked(job, study) as tracking_,
+    ):
+        take_over(study)
+        study.remember(FAMILIES, list(job.plan.space.families))
+        yield study, experiment_of(job, study, digest, base), tracking_
+
+
+def search(
     job: Job, experiment: Experiment, study: Study, tracker: Future[Tracker], budget: Budget
 ) -> tuple[Tuned, tuple[float, float]]:
     """The search, and when it began and ended, as Unix times in seconds."""

@@ -93,8 +93,13 @@ def interval(values: Sequence[float], rho: float) -> Interval:
     k, mean = len(values), fmean(values)
     if k < 2:
         return Interval(mean, math.nan, math.nan)
-    reach = float(stdtrit(k - 1, (1 + LEVEL) / 2)) * stdev(values) * math.sqrt(1 / k + rho)
+    reach = float(stdtrit(k - 1, (1 + LEVEL) / 2)) * standard_error(values, rho)
     return Interval(mean, mean - reach, mean + reach)
+
+
+def standard_error(values: Sequence[float], rho: float) -> float:
+    """Of the mean of the values of at least two folds."""
+    return stdev(values) * math.sqrt(1 / len(values) + rho)
 
 
 def difference(ours: Mapping[int, float], theirs: Mapping[int, float], rho: float) -> Interval:
