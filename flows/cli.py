@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BEGUN = time.time()
 COMMANDS = {
     "run": "from a table to a tuned, tracked and registered model",
+    "finetune": "from a base to the cheapest strategy of the best: each tried on the same folds, in one table",
     "compare": "`KEY=A,B`: each choice on the same folds and budget, in one table with intervals",
 }
 FLAGS = {
@@ -93,6 +94,8 @@ def _run(command: str, arguments: list[str]) -> int:
         if "--multirun" in flags:
             raise Refusal("compare --multirun: compare runs every choice as it is; leave --multirun out.")
         return _compare(overrides)
+    if command == "finetune":
+        return _finetune(overrides)
     if "--multirun" in flags:
         return _multirun(overrides)
     result = _run_once(overrides, BEGUN)
@@ -171,6 +174,16 @@ def _compare(overrides: list[str]) -> int:
     screen.comparison(comparison, _page_hint(first))
     _print_json(asdict(comparison), first)
     return FAILED if comparison.failed else 0
+
+
+def _finetune(overrides: list[str]) -> int:
+    with _no_collection():
+        from flows.finetune import FineTuned, finetune
+    done = finetune(overrides, begun=BEGUN)
+    result = done.result if isinstance(done, FineTuned) else done
+    _summarize(result, overrides)
+    _print_json(asdict(done), overrides)
+    return 0
 
 
 def _summarize(result: Result, overrides: list[str]) -> None:

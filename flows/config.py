@@ -51,6 +51,12 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Cost:
+    per_hour: Annotated[float, Field(ge=0)] | None
+    unit: str
+
+
+@dataclass(frozen=True)
 class TrackingSettings:
     uri: str | None
     experiment: Annotated[str, Field(min_length=1)]
@@ -66,6 +72,7 @@ class Config:
     class_weight: Any
     device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
+    cost: Cost
     source: dict[str, Any]
     folds: dict[str, Any]
     model: dict[str, dict[str, Any]]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 from optuna.trial import FrozenTrial
@@ -56,6 +56,8 @@ from tasks.workspace import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 DATA = Path("data")
 # When `run` was given its command, Unix time in seconds; 0 where the flow was started by a deployment.
@@ -104,21 +106,35 @@ def run_on(running: server.Server, overrides: list[str], begun: float) -> Result
     Raises:
         Refusal: for whatever the user can mend; when the server went away.
     """
+    result = on_server(running, begun, lambda: pipeline(overrides))
+    drain(running, result.flow_run_id)
+    seconds = replace(result.seconds, total=time.time() - begun)
+    return replace(result, prefect_url=f"{running.ui_url}/runs/flow-run/{result.flow_run_id}", seconds=seconds)
+
+
+def on_server(running: server.Server, begun: float, call: Callable[[], T]) -> T:
+    """What a flow gives, once the server answers. begun: when the command was given, Unix time in seconds.
+
+    Raises:
+        Refusal: as the flow does; when the server went away.
+    """
     running.wait()
     token = COMMAND_GIVEN.set(begun)
     try:
-        result: Result = pipeline(overrides)
+        return call()
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         raise Refusal(
             f"Prefect's server at {running.ui_url} went away ({error}). Nothing is lost: the same command goes on."
         ) from error
     finally:
         COMMAND_GIVEN.reset(token)
-    warning = running.drain([result.flow_run_id])
+
+
+def drain(running: server.Server, flow_run_id: str) -> None:
+    """Waits until the server has recorded the flow run, and says what it hasn't."""
+    warning = running.drain([flow_run_id])
     if warning:
         screen.say(warning, "yellow")
-    seconds = replace(result.seconds, total=time.time() - begun)
-    return replace(result, prefect_url=f"{running.ui_url}/runs/flow-run/{result.flow_run_id}", seconds=seconds)
 
 
 def _name_of_flow_run() -> str:
@@ -157,8 +173,10 @@ def pipeline(overrides: list[str]) -> Result:
     return _result(job, study, tracker, tuned, combined, evaluation, registered, searched)
 
 
-def job_for(overrides: list[str]) -> tuple[Job, Path | None]:
+def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | None]:
     """The run that the overrides ask for, with its table prepared and split, and the folder of its base.
+
+    is_told: whether what was found is said.
 
     Raises:
         Refusal: for whatever the user can mend.
@@ -172,7 +190,8 @@ def job_for(overrides: list[str]) -> tuple[Job, Path | None]:
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)
-    narrate.say_what_was_found(job, base)
+    if is_told:
+        narrate.say_what_was_found(job, base)
     return job, base
 
 

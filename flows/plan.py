@@ -254,6 +254,8 @@ def _strategy(composed: Composed) -> Strategy | None:
             raise Refusal(f"strategy={choice} needs a model to go on from: base=models:/NAME@champion.")
         return None
     strategy: Strategy = build(config.strategy, "strategy", config.allow_packages)
+    if choice == "ladder":
+        raise Refusal("strategy=ladder climbs over several strategies: `finefold finetune` does that.")
     return strategy
 
 

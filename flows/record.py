@@ -7,8 +7,8 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, is_dataclass, replace
 from importlib.metadata import version
@@ -25,9 +25,10 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.plan import Job
-from flows.screen import cells, headings, verdict
+from flows.screen import cells, climb_cells, climb_headings, climb_verdict, headings, passed_by, verdict
 from flows.tune import Tuned
 from tasks import tracking
+from tasks.climb import Climb, Rung
 from tasks.comparison import Comparison, Interval
 from tasks.loss import Loss
 from tasks.model import packages
@@ -40,6 +41,16 @@ from tasks.tracking import Tracker
 VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
 # What else a run is tagged with by the command that started it: a comparison names the run that holds it.
 TAGS: ContextVar[Mapping[str, str]] = ContextVar("TAGS", default=MappingProxyType({}))
+
+
+@contextmanager
+def tagged(tags: Mapping[str, str]) -> Iterator[None]:
+    """Runs that begin within the block have these tags too."""
+    token = TAGS.set(tags)
+    try:
+        yield
+    finally:
+        TAGS.reset(token)
 
 
 def versioned(job: Job) -> tuple[str, ...]:
@@ -270,6 +281,34 @@ def log_comparison(tracker: Tracker, made: Comparison, overrides: Sequence[str])
         # A metric's name may hold no `=` and no brackets.
         choice = re.sub(r"[^\w\-. :/]", ":", one.choice)
         tracker.metrics({f"{choice}/{name}": value for name, value in numbers.items()})
+
+
+def log_rung(tracker: Tracker, made: Rung, metric: str) -> None:
+    """What a strategy came to, in its own run."""
+    assert made.folds is not None
+    kept = {} if made.kept is None else {"source_before": made.kept.before, "source_after": made.kept.after}
+    tracker.metrics({
+        f"cv_{metric}": fmean(made.folds.values()), f"training_{metric}": made.training, "seconds": made.seconds,
+        "parameters": made.n_parameters, "parameters_trained": made.n_trained, **kept,
+    })  # fmt: skip
+
+
+def log_climb(tracker: Tracker, made: Climb, overrides: Sequence[str]) -> None:
+    """Puts the table of a climb and its numbers into the run that holds those of the rungs."""
+    tracker.params({
+        "overrides": " ".join(overrides), "metric": made.metric, "problem": made.problem, "split": made.split,
+        "base": made.base, "best": made.best, "strategy": made.chosen,
+    })  # fmt: skip
+    names = climb_headings(made)
+    rows = [names, ["---"] * len(names), *(climb_cells(made, one) for one in made.reached)]
+    passed = [f"- {line}" for line in passed_by(made)]
+    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", climb_verdict(made), "", *passed]
+    tracker.tags({"mlflow.note.content": "\n".join(lines)})
+    tracker.json(without_nan(asdict(made)), "climb.json")
+    for one in made.reached:
+        assert one.score is not None
+        numbers = {**_ends(f"cv_{made.metric}", one.score), "seconds": one.seconds, "megabytes": one.megabytes}
+        tracker.metrics({f"{one.strategy}/{name}": value for name, value in numbers.items()})
 
 
 def _ends(name: str, given: Interval | HoldoutScore) -> dict[str, float]:
