@@ -170,6 +170,7 @@ class LightGBM:
     check_every: Annotated[int, Field(ge=1)]
 
     ways = ("full",)
+    takes_new_levels = True  # after the base's own, with codes that none of its trees asks for
 
     def going_on(self, way: str, knobs: Knobs) -> LightGBM:
         """full: new trees on top of the base's, which `workspace` is given."""
