@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from flows import comparable, screen, server
-from flows.base import base_of
+from flows.base import base_of, takes, with_own_family
 from flows.config import Composed
 from flows.multirun import Outcome, for_each, planned, run_each
 from flows.overrides import varied
@@ -77,7 +77,7 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
             choices don't share data, folds, metric and budget.
     """
     begun = time.time() if begun is None else begun
-    overrides = with_frame(overrides, frame)
+    overrides = with_own_family(with_frame(overrides, frame))
     combinations = comparable.choices(overrides)
     plans = planned(combinations)
     comparable.check(overrides, {name: composed for name, (composed, _) in plans.items()})
@@ -104,9 +104,9 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
 
 def _ground(plans: Mapping[str, tuple[Composed, Plan]]) -> Ground:
     composed, plan = next(iter(plans.values()))
-    base = base_of(composed, plan)
-    config = composed.config
-    prepared = prepare.fn(plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base)
+    base = next(iter(for_each(plans, lambda one: base_of(*one)).values()))
+    config, new = composed.config, takes(*(one for _, one in plans.values()))
+    prepared = prepare.fn(plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base, takes=new)
     decided = for_each(plans, lambda one: decide(one[0], prepared))
     first = next(iter(decided.values()))
     divided = split.fn(prepared, first.splitter, first.composed.choices["folds"], config.holdout.fraction)

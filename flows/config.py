@@ -39,6 +39,14 @@ class Holdout:
 
 
 @dataclass(frozen=True)
+class Pretrain:
+    keep: bool
+    rows: Annotated[int, Field(ge=0)]
+    licence: str | None
+    origin: str | None
+
+
+@dataclass(frozen=True)
 class Search:
     trials: Annotated[int, Field(ge=1)]
     seconds: Annotated[float, Field(gt=0)] | None
@@ -73,6 +81,8 @@ class Config:
     device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
     cost: Cost
+    source_data: str | None
+    pretrain: Pretrain
     source: dict[str, Any]
     folds: dict[str, Any]
     model: dict[str, dict[str, Any]]

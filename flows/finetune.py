@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 
 from flows import config as configs
 from flows import narrate, screen, server
+from flows.base import with_own_family
 from flows.build import build
 from flows.config import Composed
 from flows.final import final
@@ -33,7 +34,6 @@ from tasks.folds import read_folds
 from tasks.peak import peak_memory
 from tasks.records import Result, Trained
 from tasks.refusal import Refusal
-from tasks.source_rows import has_source_rows
 from tasks.store import locked
 from tasks.strategy.as_is import AsIs
 from tasks.strategy.ladder import Ladder, best_of, chosen
@@ -67,7 +67,7 @@ def finetune(
         Refusal: for whatever the user can mend; all faults of the configuration at once, before anything starts.
     """
     begun = time.time() if begun is None else begun
-    overrides = with_frame(overrides, frame)
+    overrides = with_own_family(with_frame(overrides, frame))
     composed = configs.compose(with_strategy(overrides))
     if composed.config.base is None:
         raise Refusal("finetune needs a model to go on from: base=models:/NAME@champion.")
@@ -141,11 +141,24 @@ def _ground(ladder: Ladder, overrides: Sequence[str]) -> Ground:
             rungs[name] = texts, plan(configs.compose(texts))
         except Refusal as refusal:
             passed[name] = "; ".join(refusal.faults)
-    if not rungs:
-        raise Refusal(*dict.fromkeys(passed.values()))
-    job, base = job_for(next(iter(rungs.values()))[0])
+    job, base = _first_job(rungs, passed)
     folds = read_folds(Path(job.split.folder))
     return Ground(ladder, rungs, passed, job, base, fmean(len(valid) / len(train) for train, valid in folds))
+
+
+def _first_job(rungs: dict[str, tuple[list[str], Plan]], passed: dict[str, str]) -> tuple[Job, Path | None]:
+    """Of the first rung that can go on from the base with this table; those before it are passed by.
+
+    Raises:
+        Refusal: where there is none.
+    """
+    for name, (overrides, _) in list(rungs.items()):
+        try:
+            return job_for(overrides)
+        except Refusal as refusal:
+            passed[name] = "; ".join(refusal.faults)
+            del rungs[name]
+    raise Refusal(*dict.fromkeys(passed.values()))
 
 
 def _rungs(ground: Ground, parent: str) -> tuple[list[Rung], str]:
@@ -170,8 +183,6 @@ def _tried(ground: Ground, name: str) -> Rung:
     """A rung; one that fails is passed by. What the machine does (a full disk, no memory) ends the climb."""
     overrides, planned = ground.rungs[name]
     try:
-        if planned.strategy and planned.strategy.uses_source and not (ground.base and has_source_rows(ground.base)):
-            raise Refusal("not measurable: the base keeps no rows of its source; give them by source_data=FILE")
         return rung(overrides, name, ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned)))
     except (OSError, MemoryError):
         raise

@@ -19,9 +19,9 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
 from flows import config as configs
-from flows import narrate, screen, server
+from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
-from flows.base import base_of
+from flows.base import base_of, takes, with_own_family
 from flows.experiment import experiment_of, identity
 from flows.final import final
 from flows.plan import Job, decide, job_of, plan, settle
@@ -81,7 +81,7 @@ def run(
         Refusal: for whatever the user can mend; all faults of the configuration at once, before anything starts.
     """
     begun = time.time() if begun is None else begun
-    overrides = with_frame(overrides, frame)
+    overrides = with_own_family(with_frame(overrides, frame))
     plan(configs.compose(overrides))
     with running or server.start() as running:
         if not is_healthy(running.api_url):
@@ -164,12 +164,12 @@ def pipeline(overrides: list[str]) -> Result:
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation)
-        registered = register(
-            tracker,
-            trained,
-            config.model_name or registry.possible_name(prepared.name),
-            {"finefold.data": prepared.digest},
-        )
+        with provenance.as_base(job, trained, evaluation, base) as (folder, made):
+            provenance.say_what_is_kept(made)
+            tags = provenance.tags(made)
+            tracker.tags(tags)
+            name = config.model_name or registry.possible_name(prepared.name)
+            registered = register(tracker, trained, folder, name, {"finefold.data": prepared.digest, **tags})
     return _result(job, study, tracker, tuned, combined, evaluation, registered, searched)
 
 
@@ -182,11 +182,11 @@ def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | 
         Refusal: for whatever the user can mend.
     """
     begun = COMMAND_GIVEN.get() or time.time()
-    composed = configs.compose(overrides)
+    composed = configs.compose(with_own_family(overrides))
     planned = plan(composed)
     config = composed.config
-    base = base_of(composed, planned)
-    prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
+    base, new, salt = base_of(composed, planned), takes(planned), config.holdout.seed
+    prepared = prepare(planned.source, planned.roles, config.problem, planned.test, salt, base, takes=new)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)

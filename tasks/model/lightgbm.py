@@ -173,6 +173,7 @@ class LightGBM:
     leaves: dict[str, Any]
 
     ways = ("feature_extraction", "full")
+    takes_new_levels = True  # after the base's own, with codes that none of its trees asks for
 
     def going_on(self, way: str, knobs: Knobs) -> Model:
         """full: new trees on top of the base's, which `workspace` is given; feature_extraction: a linear head on what
