@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -39,6 +39,7 @@ from tasks.strategy.as_is import AsIs
 from tasks.strategy.ladder import Ladder, best_of, chosen
 from tasks.study import digest_of
 from tasks.tracking import Tracker
+from tasks.trial import Entry, run_trials
 from tasks.workspace import Experiment, training_of
 
 if TYPE_CHECKING:
@@ -67,13 +68,13 @@ def finetune(
         Refusal: for whatever the user can mend; all faults of the configuration at once, before anything starts.
     """
     begun = time.time() if begun is None else begun
-    overrides = with_own_family(with_frame(overrides, frame))
+    overrides = with_frame(overrides, frame)
     composed = configs.compose(with_strategy(overrides))
     if composed.config.base is None:
         raise Refusal("finetune needs a model to go on from: base=models:/NAME@champion.")
     if composed.choices["strategy"] != "ladder":
         return run(overrides, begun=begun)
-    return _climbed(overrides, begun)
+    return _climbed(with_own_family(overrides), begun)
 
 
 def with_strategy(overrides: Sequence[str]) -> list[str]:
@@ -169,21 +170,28 @@ def _rungs(ground: Ground, parent: str) -> tuple[list[Rung], str]:
             rungs.append(Rung(name, ground.passed[name]))
             continue
         screen.say(f"strategy {name}", "bold")
+        reached = {rung.strategy: rung.folds for rung in rungs if rung.folds}
+        best = reached[best_of(reached, ground.job.decided.metric)] if reached else None
         with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
-            rungs.append(_tried(ground, name))
-        reached = [(rung.strategy, rung.folds) for rung in rungs if rung.folds]
-        if ground.ladder.is_over(reached, ground.job.decided.metric, ground.rho):
+            rungs.append(_tried(ground, name, best))
+        reached |= {rung.strategy: rung.folds for rung in rungs[-1:] if rung.folds}
+        if ground.ladder.is_over(list(reached.items()), ground.job.decided.metric, ground.rho):
             left = ground.ladder.rungs[len(rungs) :]
             why = f"{ground.ladder.patience} dearer steps in a row brought no gain"
             return [*rungs, *(Rung(name, f"not tried: {why}") for name in left)], why if left else ""
     return rungs, ""
 
 
-def _tried(ground: Ground, name: str) -> Rung:
+def _tried(ground: Ground, name: str, best: Mapping[int, float] | None) -> Rung:
     """A rung; one that fails is passed by. What the machine does (a full disk, no memory) ends the climb."""
     overrides, planned = ground.rungs[name]
+    n_trials = ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
+
+    def is_worth_tuning(values: Mapping[int, float]) -> bool:
+        return ground.ladder.is_within_reach(values, best, ground.job.decided.metric, ground.rho)
+
     try:
-        return rung(overrides, name, ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned)))
+        return rung([*overrides, f"search.trials={n_trials}"], name, is_worth_tuning)
     except (OSError, MemoryError):
         raise
     except Refusal as refusal:
@@ -199,23 +207,38 @@ def _trial_seconds(job: Job, planned: Plan) -> float:
     return job.split.n_folds * max(family.seconds(n_rows, job.prepared.n_features, n_classes) for family in families)
 
 
-@flow(name="finefold-rung", flow_run_name="{strategy}", persist_result=False)
-def rung(overrides: list[str], strategy: str, n_trials: int) -> Rung:
-    """One strategy searched, and its best trial fitted on all training rows; nothing is judged by the holdout."""
+@flow(name="finefold-rung", flow_run_name="{strategy}", persist_result=False, validate_parameters=False)
+def rung(overrides: list[str], strategy: str, is_worth_tuning: Callable[[Mapping[int, float]], bool]) -> Rung:
+    """One strategy, searched where its first trial is worth that, and its best trial fitted on all training rows;
+    nothing is judged by the holdout."""
     with peak_memory() as peak:
-        job, base = job_for([*overrides, f"search.trials={n_trials}"], is_told=False)
+        job, base = job_for(overrides, is_told=False)
         with searching(job, base) as (study, experiment, tracking_):
             budget = Budget(time.time(), job.decided.composed.config.search.seconds, job.plan.n_workers)
+            if not is_worth_tuning(_first_look(job, experiment, budget)):
+                screen.say("its first trial is out of the best one's reach; it is not tuned")
+                job = replace(job, plan=replace(job.plan, n_trials=1))
             tuned, _ = search(job, experiment, study, tracking_, budget)
             narrate.say_what_won(job, tuned)
             begun = time.time()
             trained = final(job, experiment, tuned, budget).trained
-            seconds = sum(result.seconds for result in tuned.results) + time.time() - begun
+            folds = sum(fold.seconds for result in tuned.results for fold in result.folds)
+            seconds = folds + time.time() - begun
             made = _measured(job, base, experiment, tuned, trained)
             made = replace(made, strategy=strategy, seconds=seconds, run_id=tracking_.result().run_id)
             made = replace(made, n_trained=0) if strategy == AsIs.name else made
             log_rung(tracking_.result(), made, job.decided.metric)
     return replace(made, megabytes=peak.megabytes)
+
+
+def _first_look(job: Job, experiment: Experiment, budget: Budget) -> dict[int, float]:
+    """The scores of the trial that every search begins with, by fold; its folds are kept for that. Empty where it
+    fails."""
+    space = job.plan.space
+    proposal = space.proposal(space.trial(space.firsts()[0]))
+    look = run_trials.with_options(task_run_name="first-look")
+    (result,) = look(experiment, [Entry(replace(proposal, number=0))], budget.end)
+    return {fold.fold: fold.value for fold in result.folds} if result.error is None else {}
 
 
 def _measured(job: Job, base: Path | None, experiment: Experiment, tuned: Tuned, trained: Trained) -> Rung:

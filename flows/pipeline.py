@@ -215,7 +215,7 @@ def search(
     """The search, and when it began and ended, as Unix times in seconds."""
     config, planned = job.decided.composed.config, job.plan
     population = study.recall("population") or fitting_population(planned.n_trials)
-    if study.recall("population") is None:
+    if study.recall("population") is None and planned.n_trials > 1:  # a single trial settles nothing
         study.remember("population", population)
     n_known = sum(trial.state.is_finished() for trial in study.trials()[: planned.n_trials])
     if n_known:

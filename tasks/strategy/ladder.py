@@ -20,18 +20,27 @@ NO_STEPS = ("as_is", "from_scratch", "recalibrate")
 class Ladder:
     """The rule by which it is climbed; no clock decides anything.
 
-    rungs: strategies, cheap ones first. patience: steps in a row without gain after which climbing ends. trial_seconds
-    and least_trials: how many trials a rung gets.
+    rungs: strategies, cheap ones first. patience: steps in a row without gain after which climbing ends. reach:
+    standard errors of the best so far within which a rung's first trial must come for the rung to be tuned.
+    trial_seconds and least_trials: how many trials it then gets.
     """
 
     rungs: Annotated[tuple[str, ...], Field(min_length=1)]
     patience: Annotated[int, Field(ge=1)]
+    reach: Annotated[float, Field(ge=0)]
     trial_seconds: Annotated[float, Field(gt=0)]
     least_trials: Annotated[int, Field(ge=1)]
 
     def n_trials(self, most: int, seconds: float) -> int:
         """Of a rung whose trial takes so many seconds on one core by its family's rule of thumb."""
         return max(min(most, self.least_trials), min(most, int(self.trial_seconds / max(seconds, 1e-9))))
+
+    def is_within_reach(
+        self, values: Mapping[int, float], best: Mapping[int, float] | None, metric: str, rho: float
+    ) -> bool:
+        """Whether a rung whose first trial has these scores, by fold, is worth tuning; one without any failed. best: of
+        the rungs before it."""
+        return bool(values) and (best is None or not beats(best, values, metric, rho, self.reach))
 
     def is_over(self, scores: Sequence[tuple[str, Mapping[int, float]]], metric: str, rho: float) -> bool:
         """Whether the last steps brought nothing. scores: of the rungs so far, in their order, by fold."""
@@ -55,8 +64,10 @@ def best_of(scores: Mapping[str, Mapping[int, float]], metric: str) -> str:
     return max(scores, key=lambda name: METRICS[metric].sign * fmean(scores[name].values()))
 
 
-def beats(ours: Mapping[int, float], theirs: Mapping[int, float], metric: str, rho: float) -> bool:
-    """Whether ours are better by more than one standard error of the difference, which knows that folds share rows
+def beats(
+    ours: Mapping[int, float], theirs: Mapping[int, float], metric: str, rho: float, errors: float = 1.0
+) -> bool:
+    """Whether ours are better by more than so many standard errors of the difference, which know that folds share rows
     (Nadeau and Bengio 2003). rho: validation rows per training row of a fold."""
     gains = [METRICS[metric].sign * (value - theirs[fold]) for fold, value in ours.items()]
-    return fmean(gains) > (standard_error(gains, rho) if len(gains) > 1 else 0.0)
+    return fmean(gains) > (errors * standard_error(gains, rho) if len(gains) > 1 else 0.0)

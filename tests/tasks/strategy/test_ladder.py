@@ -81,3 +81,15 @@ def test_dear_rungs_get_fewer_trials(seconds: float, trials: int) -> None:
 
 def test_no_rung_gets_more_trials_than_were_asked_for() -> None:
     assert ladder(least_trials=5).n_trials(2, 1e6) == 2
+
+
+def test_a_rung_whose_first_trial_is_clearly_behind_is_not_tuned() -> None:
+    best = moved(0.1, 0.02)
+    assert ladder(reach=1.0).is_within_reach(moved(0.099, -0.02), best, "roc_auc", RHO)
+    assert not ladder(reach=1.0).is_within_reach(BASE, best, "roc_auc", RHO)
+    assert ladder(reach=100.0).is_within_reach(BASE, best, "roc_auc", RHO)
+
+
+def test_the_first_rung_is_tuned_and_one_that_fails_is_not() -> None:
+    assert ladder().is_within_reach(BASE, None, "roc_auc", RHO)
+    assert not ladder().is_within_reach({}, None, "roc_auc", RHO)
