@@ -24,10 +24,12 @@ from flows.address import is_healthy
 from flows.base import base_of
 from flows.experiment import experiment_of, identity
 from flows.final import final
+from flows.guard import guarded, say_gate
 from flows.plan import Job, decide, job_of, plan, settle
 from flows.progress import Progress
 from flows.record import (
     described,
+    log_checks,
     log_losses,
     log_plots,
     log_what_came_out,
@@ -52,6 +54,7 @@ from tasks.split import split
 from tasks.store import check_writable, write_frame
 from tasks.study import Study, digest_of, opened
 from tasks.tracking import Tracker
+from tasks.verdict import Verdict
 from tasks.workspace import Experiment
 
 if TYPE_CHECKING:
@@ -144,17 +147,20 @@ def pipeline(overrides: list[str]) -> Result:
         members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
         examined = examine(experiment, prepared, members)
         narrate.say_where_it_fails(examined)
+        verdict = guarded(job, base, experiment, trained, evaluation, members, budget)
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation)
+        log_checks(tracker, verdict, base)
         registered = register(
             tracker,
             trained,
             config.model_name or registry.possible_name(prepared.name),
-            {"finefold.data": prepared.digest},
+            {"finefold.data": prepared.digest, registry.GATE_TAG: verdict.gate},
         )
-    return _result(job, study, tracker, tuned, combined, evaluation, registered, searched)
+        say_gate(verdict, registered)
+    return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
 
 
 def job_for(overrides: list[str]) -> tuple[Job, Path | None]:
@@ -168,7 +174,10 @@ def job_for(overrides: list[str]) -> tuple[Job, Path | None]:
     planned = plan(composed)
     config = composed.config
     base = base_of(composed, planned)
-    prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
+    holdout_seed, slices = config.holdout.seed, config.slices
+    prepared = prepare(
+        planned.source, planned.roles, config.problem, planned.test, holdout_seed, base, str(DATA), slices
+    )
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)
@@ -289,6 +298,7 @@ def _result(
     tuned: Tuned,
     combined: Combined | None,
     evaluation: Evaluation,
+    verdict: Verdict,
     registered: Registered,
     searched: tuple[float, float],
 ) -> Result:
@@ -311,6 +321,7 @@ def _result(
         model_uri=registered.model_uri,
         model_name=registered.model_name,
         model_version=registered.model_version,
+        checks=verdict,
         mlflow_url=tracker.url,
         prefect_url=str(flow_run.ui_url or ""),
         seconds=Seconds(searched[0] - job.begun, searched[1] - searched[0], time.time() - job.begun),

@@ -26,6 +26,7 @@ from tasks.refusal import Refusal
 from tasks.role_columns import role_columns
 from tasks.row_hash import row_hashes
 from tasks.schema import Schema
+from tasks.slices import write_slices
 from tasks.source import Source
 from tasks.spool import Spool
 from tasks.store import write_folder
@@ -43,19 +44,21 @@ def prepare(
     holdout_seed: int,
     base: Path | None,
     root: str = "data",
+    slices: Sequence[str] = (),
 ) -> Prepared:
     """The typed table on disk, under `<root>/prepared/<digest>/`.
 
     test: a published test split, or None; its rows are read with the schema of the training table.
     holdout_seed: salt of the hash by which rows are told apart later.
     base: the folder of a registered model to go on from, whose reading of the columns is kept, or None.
+    slices: columns by which slices are told; they lie beside the table and are no part of its digest.
 
     Raises:
         Refusal: for a table that can't be learned from; all faults at once.
     """
     folder = Path(root) / "prepared"
     with Spool(folder) as spool:
-        made = _prepare(source, roles, problem, test, holdout_seed, base, folder, spool)
+        made = _prepare(source, roles, problem, test, holdout_seed, base, folder, spool, slices)
     parquet.give_back_memory()
     return made
 
@@ -69,8 +72,9 @@ def _prepare(
     base: Path | None,
     folder: Path,
     spool: Spool,
+    slices: Sequence[str],
 ) -> Prepared:
-    raw = read(source, roles, spool)
+    raw = read(source, roles, spool, slices)
     target = find_target(raw[str(roles.target)], roles, problem)
     is_known = target.codes.notna().to_numpy()
     codes = target.codes[is_known]
@@ -94,8 +98,10 @@ def _prepare(
     y = np.asarray(codes, dtype=np.float64)
     report = quality(features, y, target.problem, told_apart, together=together)
     test_notes: list[str] = []
+    judged = None
     if test is not None:
-        held, test_notes = published(test, schema, roles, target.problem, (compared, content), holdout_seed, spool)
+        known = (compared, content)
+        held, judged, test_notes = published(test, schema, roles, target.problem, known, holdout_seed, spool, slices)
         tables |= held
     notes = [*target.notes, *(found.notes if base is None else []), *role_notes, *test_notes, *report["notes"]]
     report["notes"] = [*source.notes(), *notes]
@@ -110,6 +116,7 @@ def _prepare(
         has_group=roles.group is not None,
         has_time=roles.time is not None,
         notes=_at_most(report["notes"]),
+        slices=write_slices(raw, judged, slices, digest, folder.parent / "slices"),
     )
 
 

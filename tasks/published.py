@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,9 @@ def published(
     train: tuple[list[str], Hashes],
     seed: int,
     spool: Spool,
-) -> tuple[dict[str, Table], list[str]]:
-    """Features and roles of the split, and what to say aloud about it.
+    slices: Sequence[str] = (),
+) -> tuple[dict[str, Table], pd.DataFrame, list[str]]:
+    """Features and roles of the split, the columns by which slices are told, and what to say aloud about it.
 
     train: the columns by which rows of the training table are compared, and the rows' hashes.
 
@@ -41,7 +43,7 @@ def published(
     try:
         # Only what scoring needs must be there: the target, and weights and groups for the scores' intervals.
         kept = Roles(roles.target, (), (), (), (), (), roles.group, None, roles.weight, None, True)
-        raw = read(test, kept, spool)
+        raw = read(test, kept, spool, slices)
         target = raw[str(roles.target)]
         codes, notes = _codes(as_text(target), target, problem, roles)
         raw, codes = raw.where(codes.notna().to_numpy()), codes[codes.notna()]
@@ -54,7 +56,8 @@ def published(
     n_known = int(np.isin(row_hashes(raw.only(compared), seed), hashes).sum()) if is_comparable else 0
     if n_known:
         more.append(f"{n_known:,} of {len(raw):,} rows of holdout.path are in the training table too; scores flatter")
-    return {"test_features": features, "test_roles": columns}, [*test.notes(), *notes, *more]
+    held: dict[str, Table] = {"test_features": features, "test_roles": columns}
+    return held, raw.only(slices).frame(), [*test.notes(), *notes, *more]
 
 
 def _of_holdout(fault: str) -> str:
