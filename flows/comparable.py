@@ -24,7 +24,7 @@ SHARED = {
     "search.seconds": "the budget",
 }
 # What decides nothing of a result.
-IDLE = ("runner", "tracking", "model_name", "resume", "output", "allow_packages")
+IDLE = ("check", "slices", "runner", "tracking", "model_name", "resume", "output", "allow_packages")
 
 
 def choices(overrides: Sequence[str]) -> dict[str, list[str]]:

@@ -91,9 +91,11 @@ class Config:
     search: Search
     ensemble: dict[str, Any]
     strategy: dict[str, Any]
+    check: dict[str, dict[str, Any]]
     runner: dict[str, Any]
     holdout: Holdout
     tracking: TrackingSettings
+    slices: tuple[str, ...]
     model_name: str | None
     resume: Literal["auto", "never"]
     output: Literal["text", "json"]
@@ -281,7 +283,8 @@ def _compose_groups(by_group: Sequence[str]) -> tuple[DictConfig, dict[str, Any]
     OmegaConf.set_struct(node, False)
     OmegaConf.set_readonly(node, False)
     del node["hydra"]
-    return node, {**choices, "model": [str(name) for name in node.get("model") or {}]}
+    lists = {group: [str(name) for name in node.get(group) or {}] for group in ("model", "check")}
+    return node, {**choices, **lists}
 
 
 def _resolve_all_but_secrets(node: DictConfig) -> dict[str, Any]:
@@ -305,5 +308,5 @@ def _map_text(value: Any, change: Any) -> Any:
 
 def _typed(recorded: Mapping[str, Any]) -> Config:
     names = {field.name for field in fields(Config)}
-    values = {key: value for key, value in recorded.items() if key in names}
+    values = {"check": {}, **{key: value for key, value in recorded.items() if key in names}}  # of check=[]
     return cast(Config, validate(Config, values, ""))

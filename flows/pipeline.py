@@ -24,10 +24,12 @@ from flows.address import is_healthy
 from flows.base import base_of, takes, with_own_family
 from flows.experiment import experiment_of, identity
 from flows.final import final
+from flows.guard import guarded, say_gate
 from flows.plan import Job, decide, job_of, plan, settle
 from flows.progress import Progress
 from flows.record import (
     described,
+    log_checks,
     log_losses,
     log_plots,
     log_what_came_out,
@@ -52,6 +54,7 @@ from tasks.split import split
 from tasks.store import check_writable, write_frame
 from tasks.study import Study, digest_of, opened
 from tasks.tracking import Tracker
+from tasks.verdict import Verdict
 from tasks.workspace import Experiment
 
 if TYPE_CHECKING:
@@ -160,17 +163,21 @@ def pipeline(overrides: list[str]) -> Result:
         members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
         examined = examine(experiment, prepared, members)
         narrate.say_where_it_fails(examined)
+        verdict = guarded(job, base, experiment, trained, evaluation, members, budget)
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation)
+        log_checks(tracker, verdict, base)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):
             provenance.say_what_is_kept(made)
             tags = provenance.tags(made)
             tracker.tags(tags)
+            tags |= {"finefold.data": prepared.digest, registry.GATE_TAG: verdict.gate}
             name = config.model_name or registry.possible_name(prepared.name)
-            registered = register(tracker, trained, folder, name, {"finefold.data": prepared.digest, **tags})
-    return _result(job, study, tracker, tuned, combined, evaluation, registered, searched)
+            registered = register(tracker, trained, folder, name, tags)
+        say_gate(verdict, registered)
+    return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
 
 
 def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | None]:
@@ -186,7 +193,8 @@ def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | 
     planned = plan(composed)
     config = composed.config
     base, new, salt = base_of(composed, planned), takes(planned), config.holdout.seed
-    prepared = prepare(planned.source, planned.roles, config.problem, planned.test, salt, base, takes=new)
+    given = planned.source, planned.roles, config.problem, planned.test, salt, base
+    prepared = prepare(*given, takes=new, slices=config.slices)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)
@@ -308,6 +316,7 @@ def _result(
     tuned: Tuned,
     combined: Combined | None,
     evaluation: Evaluation,
+    verdict: Verdict,
     registered: Registered,
     searched: tuple[float, float],
 ) -> Result:
@@ -330,6 +339,7 @@ def _result(
         model_uri=registered.model_uri,
         model_name=registered.model_name,
         model_version=registered.model_version,
+        checks=verdict,
         mlflow_url=tracker.url,
         prefect_url=str(flow_run.ui_url or ""),
         seconds=Seconds(searched[0] - job.begun, searched[1] - searched[0], time.time() - job.begun),

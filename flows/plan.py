@@ -24,6 +24,7 @@ from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
 from tasks import registry, tracking
+from tasks.check import Check
 from tasks.class_weight import ClassWeight
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
@@ -62,6 +63,7 @@ class Plan:
     ensemble: Ensemble | None
     limits: Limits
     strategy: Strategy | None
+    checks: tuple[Check, ...]
     runner: Runner
     tracking_uri: str | None
 
@@ -133,6 +135,7 @@ def plan(composed: Composed) -> Plan:
     ensemble = attempt(lambda: _ensemble(config.ensemble, limits, allowed))
     attempt(lambda: _loss(composed))
     attempt(lambda: class_weights.check(config.class_weight))
+    checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:
@@ -174,6 +177,7 @@ def plan(composed: Composed) -> Plan:
         ensemble,
         limits,
         strategy,
+        tuple(checks),
         runner,
         tracking_uri,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import platform
 import re
@@ -34,8 +35,10 @@ from tasks.loss import Loss
 from tasks.model import packages
 from tasks.optimizer import Optimizer
 from tasks.records import Combined, Evaluation, Examined, HoldoutScore, Trained, Winner, without_nan
+from tasks.registry import GATE_TAG
 from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
+from tasks.verdict import Number, Verdict
 
 # A study goes on only with the versions that it began with: they decide its numbers too.
 VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
@@ -207,6 +210,26 @@ def log_losses(tracker: Tracker, study: Study, winner: Winner, examined: Examine
     tracker.artifacts(Path(examined.folder), "losses")
 
 
+def log_checks(tracker: Tracker, verdict: Verdict, base: Path | None) -> None:
+    """The numbers as `check.CHECK.NAME` with the ends of their intervals, the gate as a tag, and all of it, with what
+    the base says of itself, as `checks.json`."""
+    numbers: dict[str, float] = {}
+    for finding in verdict.findings:
+        every = {**finding.numbers, **{f"{p}.{k}": n for p, part in finding.parts.items() for k, n in part.items()}}
+        for name, number in every.items():
+            numbers |= _ends(re.sub(r"[^\w\-. :/]", ":", f"check.{finding.check}.{name}"), number)
+    tracker.metrics(numbers)
+    tracker.tags({GATE_TAG: verdict.gate, **{f"finefold.check.{one.check}": one.state for one in verdict.findings}})
+    tracker.json(without_nan({**asdict(verdict), "base": provenance(base)}), "checks.json")
+
+
+def provenance(base: Path | None) -> dict[str, Any] | None:
+    """What a base says of where it is from; None where it says nothing."""
+    file = None if base is None else base / "base.json"
+    told: dict[str, Any] | None = json.loads(file.read_text()) if file is not None and file.exists() else None
+    return told
+
+
 def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
     """Draws the pictures of the run and logs them under `plots/`."""
     from tasks.plot import (  # matplotlib takes a second to import, which the first trial need not wait
@@ -311,7 +334,7 @@ def log_climb(tracker: Tracker, made: Climb, overrides: Sequence[str]) -> None:
         tracker.metrics({f"{one.strategy}/{name}": value for name, value in numbers.items()})
 
 
-def _ends(name: str, given: Interval | HoldoutScore) -> dict[str, float]:
+def _ends(name: str, given: Interval | HoldoutScore | Number) -> dict[str, float]:
     return {name: given.value, f"{name}_low": given.low, f"{name}_high": given.high}
 
 

@@ -22,7 +22,9 @@ NAMES = {
 }
 OR_NULL = {"base", "source_data", "pretrain.licence", "pretrain.origin"}  # whose `null` is none, and no name
 NAMES_TO_NUMBERS = {"class_weight"}
-LISTS_OF_NAMES = {"source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical"}
+LISTS_OF_NAMES = {
+    "slices", "source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical",
+}  # fmt: skip
 SECRET_REFERENCE = "${oc.env:"
 # Quoted, or anything up to the next comma; an apostrophe inside a name opens no quote.
 NAME_IN_A_LIST = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]+))\s*(?:,|$)""")

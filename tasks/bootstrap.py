@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from tasks.metric import METRICS, REGRESSION, Floats, prepared
+from tasks.metric import METRICS, REGRESSION, Floats, Statistic, prepared
 
 Integers = NDArray[np.int64]
 
@@ -50,22 +50,56 @@ def intervals(
     is too narrow: it misses the truth more than 1 in 20 times.
     """
     statistics = {name: prepared(name, y, prediction) for name in names}
-    labels, codes = np.unique(np.arange(len(y)) if groups is None else np.asarray(groups), return_inverse=True)
-    if len(labels) < 2:
-        return dict.fromkeys(names, (float("nan"), float("nan")))
     is_stratified = groups is None and all(METRICS[name].problems != REGRESSION for name in names)
-    strata = [np.flatnonzero(y == code) for code in np.unique(y)] if is_stratified else [np.arange(len(labels))]
     values: dict[str, list[Floats]] = {name: [] for name in names}
     with threadpool_limits(1, "blas"):  # a product of 100,000 cells is shorter than waking BLAS's threads up
-        for counts in _resamples(strata, n_resamples, max(1, CHUNK_CELLS // len(y)), seed):
-            drawn = counts if groups is None else np.take(counts, codes, axis=1)
-            weights = drawn * (1.0 if weight is None else weight)
+        for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed):
             for name, statistic in statistics.items():
                 values[name].append(statistic(weights))
-    return {name: _middle(np.concatenate(found)) for name, found in values.items()}
+    return {name: middle(np.concatenate(found or [np.empty(0)])) for name, found in values.items()}
 
 
-def _middle(values: Floats) -> tuple[float, float]:
+def resampled(
+    statistic: Statistic,
+    y: Floats,
+    weight: Floats | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    is_stratified: bool,
+    n_resamples: int,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """Numbers that are functions of the rows' weights, (k,), and the same on each resample, (n_resamples, k).
+
+    statistic: gives (m, k) or (m,), which is k = 1. What it gives of one resample is paired: of the same rows. Other
+    arguments as in `intervals`; is_stratified: rows are drawn within each class.
+    """
+
+    def of(weights: Floats) -> Floats:
+        return statistic(weights).reshape(len(weights), -1)
+
+    alone = np.ones(len(y)) if weight is None else weight
+    with threadpool_limits(1, "blas"), np.errstate(all="ignore"):
+        value = of(alone[None, :].astype(np.float64))[0]
+        is_stratified = is_stratified and groups is None
+        found = [of(weights) for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed)]
+    return value, np.concatenate(found) if found else np.empty((0, len(value)))
+
+
+def _draws(
+    y: Floats, weight: Floats | None, groups: ArrayLike | None, is_stratified: bool, n_resamples: int, seed: int
+) -> Iterator[Floats]:
+    """The rows' weights in each resample, (at most as many as fit into the cache, n); nothing of one row or group."""
+    labels, codes = np.unique(np.arange(len(y)) if groups is None else np.asarray(groups), return_inverse=True)
+    if len(labels) < 2:
+        return
+    strata = [np.flatnonzero(y == code) for code in np.unique(y)] if is_stratified else [np.arange(len(labels))]
+    for counts in _resamples(strata, n_resamples, max(1, CHUNK_CELLS // len(y)), seed):
+        drawn = counts if groups is None else np.take(counts, codes, axis=1)
+        yield drawn * (1.0 if weight is None else weight)
+
+
+def middle(values: Floats) -> tuple[float, float]:
     """The ends of the middle 95 % of the values that are defined."""
     defined = values[~np.isnan(values)]
     low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (np.nan, np.nan)

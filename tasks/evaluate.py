@@ -13,6 +13,7 @@ from tasks import metric as metrics
 from tasks import model as models
 from tasks import parquet
 from tasks.bootstrap import intervals, resamples_for
+from tasks.constant import constant
 from tasks.loss import Loss
 from tasks.records import Evaluation, HoldoutScore, Problem, Split, Trained
 from tasks.store import write_file
@@ -46,27 +47,6 @@ def evaluate(split: Split, trained: Trained, problem: Problem, loss: Loss, metri
     path = Path(f"{trained.folder}-predictions.parquet")
     write_file(path, lambda beside: table.to_parquet(beside, index=False))
     return Evaluation(str(path), scores)
-
-
-def constant(train_roles: pd.DataFrame, problem: Problem, loss: Loss, n_rows: int) -> models.Floats:
-    """What a model that sees no feature predicts, of the training rows: the classes' shares, or the mean, for mae and
-    huber the median, for quantile the quantile of its level; (n_rows,) or (n_rows, n_classes)."""
-    y = train_roles["target"].to_numpy(dtype=np.float64)
-    weight = train_roles["weight"].to_numpy(dtype=np.float64) if "weight" in train_roles else np.ones(len(y))
-    if problem.is_classification:
-        shares = np.bincount(y.astype(int), weights=weight, minlength=len(problem.classes)) / weight.sum()
-        return np.tile(shares, (n_rows, 1))
-    levels = {"mae": 0.5, "huber": 0.5, "quantile": getattr(loss, "level", 0.5)}
-    is_mean = loss.name not in levels
-    middle = np.average(y, weights=weight) if is_mean else _quantile(y, weight, levels[loss.name])
-    return np.full(n_rows, middle)
-
-
-def _quantile(y: models.Floats, weight: models.Floats, level: float) -> float:
-    """The least value with at least so large a share of the weight at or below it."""
-    order = np.argsort(y, kind="stable")
-    below = np.cumsum(weight[order])
-    return float(y[order][np.searchsorted(below, below[-1] * level)])
 
 
 def _table(roles: pd.DataFrame, prediction: models.Floats, problem: Problem) -> pd.DataFrame:

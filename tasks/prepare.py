@@ -27,6 +27,7 @@ from tasks.refusal import Refusal
 from tasks.role_columns import role_columns
 from tasks.row_hash import row_hashes
 from tasks.schema import Schema
+from tasks.slices import write_slices
 from tasks.source import Source
 from tasks.spool import Spool
 from tasks.store import write_folder
@@ -45,6 +46,7 @@ def prepare(
     base: Path | None,
     root: str = "data",
     takes: Takes = NOTHING_NEW,
+    slices: Sequence[str] = (),
 ) -> Prepared:
     """The typed table on disk, under `<root>/prepared/<digest>/`.
 
@@ -52,13 +54,14 @@ def prepare(
     holdout_seed: salt of the hash by which rows are told apart later.
     base: the folder of a model to go on from, or None; the reading of the columns and the classes of one of tables are
         kept. takes: what the run can take beyond those.
+    slices: columns by which slices are told; they lie beside the table and are no part of its digest.
 
     Raises:
         Refusal: for a table that can't be learned from; all faults at once.
     """
     folder = Path(root) / "prepared"
     with Spool(folder) as spool:
-        made = _prepare(source, roles, problem, test, holdout_seed, base, takes, folder, spool)
+        made = _prepare(source, roles, problem, test, holdout_seed, base, takes, folder, spool, slices)
     parquet.give_back_memory()
     return made
 
@@ -73,8 +76,9 @@ def _prepare(
     takes: Takes,
     folder: Path,
     spool: Spool,
+    slices: Sequence[str],
 ) -> Prepared:
-    raw = read(source, roles, spool)
+    raw = read(source, roles, spool, slices)
     base = base if base_fit.has_schema(base) else None
     if base is None:
         target = find_target(raw[str(roles.target)], roles, problem)
@@ -104,8 +108,10 @@ def _prepare(
     y = np.asarray(codes, dtype=np.float64)
     report = quality(features, y, target.problem, told_apart, together=together)
     test_notes: list[str] = []
+    judged = None
     if test is not None:
-        held, test_notes = published(test, schema, roles, target.problem, (compared, content), holdout_seed, spool)
+        known = (compared, content)
+        held, judged, test_notes = published(test, schema, roles, target.problem, known, holdout_seed, spool, slices)
         tables |= held
     notes = [*target.notes, *said, *role_notes, *test_notes, *report["notes"]]
     report["notes"] = [*source.notes(), *notes]
@@ -120,6 +126,7 @@ def _prepare(
         has_group=roles.group is not None,
         has_time=roles.time is not None,
         notes=_at_most(report["notes"]),
+        slices=write_slices(raw, judged, slices, digest, folder.parent / "slices"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,15 +33,16 @@ def published(
     train: tuple[list[str], Hashes],
     seed: int,
     spool: Spool,
-) -> tuple[dict[str, Table], list[str]]:
-    """Features and roles of the split, and what to say aloud about it.
+    slices: Sequence[str] = (),
+) -> tuple[dict[str, Table], pd.DataFrame, list[str]]:
+    """Features and roles of the split, the columns by which slices are told, and what to say aloud about it.
 
     train: the columns by which rows of the training table are compared, and the rows' hashes.
 
     Raises:
         Refusal: for columns, classes or targets that are not those of the training table.
     """
-    found = labelled(test, schema, roles, problem, Asked(KEY, "in the training table"), spool)
+    found = labelled(test, schema, roles, problem, Asked(KEY, "in the training table"), spool, slices)
     columns, more = role_columns(found.raw, found.roles, found.codes, row_hashes(found.raw, seed), seed)
     compared, hashes = train
     is_comparable = set(compared) <= set(found.raw.names)
@@ -48,7 +50,8 @@ def published(
     if n_known:
         rows = f"{n_known:,} of {len(found.raw):,} rows of {KEY}"
         more.append(f"{rows} are in the training table too; scores flatter")
-    return {"test_features": found.features, "test_roles": columns}, [*found.notes, *more]
+    held: dict[str, Table] = {"test_features": found.features, "test_roles": columns}
+    return held, found.raw.only(slices).frame(), [*found.notes, *more]
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,24 @@ class Labelled:
     notes: list[str]
 
 
-def labelled(source: Source, schema: Schema, roles: Roles, problem: Problem, asked: Asked, spool: Spool) -> Labelled:
-    """
+def labelled(
+    source: Source,
+    schema: Schema,
+    roles: Roles,
+    problem: Problem,
+    asked: Asked,
+    spool: Spool,
+    slices: Sequence[str] = (),
+) -> Labelled:
+    """The rows, and beside their roles the columns by which slices are told.
+
     Raises:
         Refusal: for columns, classes or targets that don't fit the schema and the problem, under the key asked for.
     """
     try:
         # Only what scoring needs must be there: the target, and weights and groups for the scores' intervals.
         kept = Roles(roles.target, (), (), (), (), (), roles.group, None, roles.weight, None, True)
-        raw = read(source, kept, spool)
+        raw = read(source, kept, spool, slices)
         target = raw[str(roles.target)]
         codes, notes = _codes(as_text(target), target, problem, roles, asked)
         raw, codes = raw.where(codes.notna().to_numpy()), codes[codes.notna()]

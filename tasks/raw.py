@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow as pa
 from tasks.cells import as_text
 from tasks.columns import Builder, Columns
 from tasks.records import Roles
-from tasks.refusal import Refusal
+from tasks.refusal import Refusal, did_you_mean
 from tasks.schema import Schema, check_roles
 from tasks.source import Source
 from tasks.spool import Spool
@@ -18,29 +18,31 @@ from tasks.spool import Spool
 N_EXAMPLE_ROWS = 5
 
 
-def read(source: Source, roles: Roles, spool: Spool) -> Columns:
-    """The raw table, with every role's column in it.
+def read(source: Source, roles: Roles, spool: Spool, slices: Sequence[str] = ()) -> Columns:
+    """The raw table, with every role's column in it, and those by which slices are told.
 
     Raises:
-        Refusal: for duplicate names, or a role that names no column; all at once.
+        Refusal: for duplicate names, or a role or slice that names no column; all at once.
     """
-    return Columns.of(_checked(source, roles), spool)
+    return Columns.of(_checked(source, roles, slices), spool)
 
 
-def _checked(source: Source, roles: Roles) -> Iterator[pa.RecordBatch]:
+def _checked(source: Source, roles: Roles, slices: Sequence[str]) -> Iterator[pa.RecordBatch]:
     is_first = True
     for batch in source.batches():
         if is_first:
-            _check(batch.schema.names, roles)
+            _check(batch.schema.names, roles, slices)
         is_first = False
         yield batch
 
 
-def _check(names: list[str], roles: Roles) -> None:
+def _check(names: list[str], roles: Roles, slices: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise Refusal(f"the table has several columns of one name: {', '.join(twice)}; rename them.")
     faults = check_roles(names, roles)
+    absent = [name for name in slices if name not in names]
+    faults += [f"slices={name}: the table has no such column{did_you_mean(name, names)}" for name in absent]
     if roles.target is None:
         faults.append(
             f"source.target is needed: the column to predict, one of {', '.join(names[:12])}"

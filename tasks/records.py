@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
 
+from tasks.verdict import Verdict
+
 ProblemKind = Literal["binary", "multiclass", "regression"]
 
 
@@ -45,7 +47,8 @@ class Problem:
 class Prepared:
     """A checked and typed table on disk: `folder` holds `features.parquet`, `roles.parquet` (target, hash, weight,
     group, time), `schema.json`, `problem.json`, `quality.json` and a few raw rows in `example.json`; where rows were
-    left out `places.parquet` (where the others stand in the source), and where a key was given `keys.parquet`."""
+    left out `places.parquet` (where the others stand in the source), and where a key was given `keys.parquet`. slices:
+    a Parquet file of the slices of these rows, or of those of a published test split; '' where none are named."""
 
     folder: str
     digest: str
@@ -56,6 +59,7 @@ class Prepared:
     has_group: bool
     has_time: bool
     notes: tuple[str, ...]
+    slices: str = ""
 
 
 @dataclass(frozen=True)
@@ -291,6 +295,7 @@ class Result:
     model_uri: str
     model_name: str
     model_version: int
+    checks: Verdict
     mlflow_url: str
     prefect_url: str
     seconds: Seconds

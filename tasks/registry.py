@@ -13,6 +13,7 @@ from tasks.refusal import Refusal
 from tasks.tracking import Tracker, connect
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+GATE_TAG = "finefold.gate"  # what the checks of a model said: passed, failed, none
 FORBIDDEN = "/:.'\""  # of a registered model's name; quotes would end MLflow's own filter strings
 
 
@@ -27,7 +28,7 @@ def log_model(
     tags: Mapping[str, str],
 ) -> Registered:
     """Logs the model in `folder` and registers it under `name`; the first version of a name gets the alias
-    `champion`, later ones `challenger`.
+    `champion`, later ones `challenger`, and one whose tags say that it failed its checks none.
 
     The model is code plus plain files: `tasks/pyfunc.py` and a copy of `tasks` are stored with it, no pickle.
 
@@ -50,7 +51,7 @@ def log_model(
             metadata=dict(tags),
         )
         mlflow.end_run("RUNNING")  # leaving the block would end the run before its model is registered
-    return _with_alias(tracker, name, _register(tracker, info, name, tags))
+    return _with_alias(tracker, name, _register(tracker, info, name, tags), tags)
 
 
 def _register(tracker: Tracker, info: Any, name: str, tags: Mapping[str, str]) -> int:
@@ -72,7 +73,7 @@ def registered_of(tracker: Tracker, name: str, tags: Mapping[str, str]) -> Regis
     """The version with these tags that this very run registered before it was interrupted, or None."""
     found = tracker.client.search_model_versions(f"name='{name}' and run_id='{tracker.run_id}'")
     same = [version for version in found if tags.items() <= version.tags.items()]
-    return _with_alias(tracker, name, int(same[0].version)) if same else None
+    return _with_alias(tracker, name, int(same[0].version), tags) if same else None
 
 
 def check_name(name: str) -> None:
@@ -90,9 +91,13 @@ def possible_name(name: str) -> str:
     return "".join("_" if letter in FORBIDDEN else letter for letter in name).strip() or "model"
 
 
-def _with_alias(tracker: Tracker, name: str, number: int) -> Registered:
-    """The first version of a name is its champion; which of the later ones takes its place is decided elsewhere."""
-    tracker.client.set_registered_model_alias(name, "champion" if number == 1 else "challenger", str(number))
+def _with_alias(tracker: Tracker, name: str, number: int, tags: Mapping[str, str]) -> Registered:
+    """The first version of a name that passes its checks is its champion; which of the later ones takes its place is
+    decided elsewhere."""
+    if tags.get(GATE_TAG) != "failed":
+        champion = tracker.client.get_registered_model(name).aliases.get("champion")
+        alias = "champion" if champion in (None, str(number)) else "challenger"
+        tracker.client.set_registered_model_alias(name, alias, str(number))
     return Registered(f"models:/{name}/{number}", name, number)
 
 

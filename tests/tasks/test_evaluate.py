@@ -10,12 +10,8 @@ import pandas as pd
 import pytest
 
 from tasks import metric, model, parquet
-from tasks.evaluate import constant, evaluate
+from tasks.evaluate import evaluate
 from tasks.loss.cross_entropy import CrossEntropy
-from tasks.loss.huber import Huber
-from tasks.loss.mae import MAE
-from tasks.loss.mse import MSE
-from tasks.loss.quantile import Quantile
 from tasks.model._encode import Levels
 from tasks.model.lightgbm import Fitted
 from tasks.records import Evaluation, Problem, Split, Trained
@@ -69,15 +65,3 @@ def test_every_metric_stands_within_its_interval_and_above_a_constant_prediction
         assert metric.better(name, score.value, score.baseline)
     stored = pd.read_parquet(made.predictions)
     assert stored["probability_yes"].tolist() == prediction[:, 1].tolist()
-
-
-def test_a_constant_predicts_shares_means_or_the_weighted_quantile_of_the_loss() -> None:
-    roles = pd.DataFrame({"target": [0.0, 1.0, 1.0, 9.0], "weight": [5.0, 1.0, 1.0, 1.0]})
-    number = Problem("regression", "y", ())
-    assert constant(roles.head(3), PROBLEM, CrossEntropy(), 2).tolist() == [[5 / 7, 2 / 7]] * 2
-    assert constant(roles, number, MSE(), 1).tolist() == [11 / 8]
-    assert constant(roles, number, MAE(), 1).tolist() == [0.0]
-    assert constant(roles[["target"]], number, MAE(), 1).tolist() == [1.0]
-    assert constant(roles, number, Huber(1.0), 1).tolist() == [0.0]
-    assert constant(roles, number, Quantile(0.7), 1).tolist() == [1.0]
-    assert constant(roles, number, Quantile(0.9), 1).tolist() == [9.0]

@@ -1,0 +1,113 @@
+"""Guard: the checks of a run, what a person sees of them, and what comes of a model that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from flows import screen
+from flows.plan import Job
+from flows.record import provenance
+from flows.tune import Budget
+from tasks.check import Case
+from tasks.judge import judge
+from tasks.records import Evaluation, Member, Registered, Trained
+from tasks.verdict import Finding, Number, Verdict
+from tasks.workspace import Experiment
+
+STYLES = {"passed": "green", "failed": "bold red", "not_measurable": "yellow", "told": ""}
+
+
+def guarded(
+    job: Job,
+    base: Path | None,
+    experiment: Experiment,
+    trained: Trained,
+    evaluation: Evaluation,
+    members: Sequence[Member],
+    budget: Budget,
+) -> Verdict:
+    """What the checks of the run say of its model, told on the screen."""
+    case = Case(
+        experiment=experiment,
+        trained=Path(trained.folder),
+        predictions=Path(evaluation.predictions),
+        base=base,
+        members=tuple(members),
+        slices=Path(job.prepared.slices) if job.prepared.slices else None,
+        deadline=budget.end,
+    )
+    verdict = judge(job.plan.checks, case)
+    if verdict.findings:
+        screen.console().print(table(verdict))
+    for finding in verdict.findings:
+        if finding.parts:
+            screen.console().print(parts_table(finding))
+        if finding.reason:
+            screen.say(f"{finding.check}: {finding.reason}", STYLES[finding.state])
+    if origin := provenance(base):
+        told = {key: value for key, value in origin.items() if not isinstance(value, dict | list)}
+        screen.say(f"base: {', '.join(f'{key} {value}' for key, value in told.items())}")
+    return verdict
+
+
+def say_gate(verdict: Verdict, registered: Registered) -> None:
+    """That a model which failed is there, and nowhere named champion or challenger."""
+    if verdict.failed:
+        named = " and ".join(finding.check for finding in verdict.failed)
+        screen.say(
+            f"version {registered.model_version} of {registered.model_name} is registered, tagged finefold.gate=failed "
+            f"and neither champion nor challenger: it failed {named}",
+            STYLES["failed"],
+        )
+
+
+def table(verdict: Verdict) -> Table:
+    """A line for each number, the check and its state before the first."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    made.add_column("check")
+    made.add_column("")
+    made.add_column("of")
+    made.add_column("value", justify="right")
+    made.add_column("95 % interval", justify="right")
+    for finding in verdict.findings:
+        state, style = finding.state.replace("_", " "), STYLES[finding.state]
+        for n, (name, number) in enumerate(_lines(finding)):
+            head = (finding.check, f"[{style}]{state}[/]" if style else state) if n == 0 else ("", "")
+            made.add_row(*head, escape(name), *_cells(number))
+    return made
+
+
+def parts_table(finding: Finding) -> Table:
+    """A line for each part of the rows."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    names = list(dict.fromkeys(name for part in finding.parts.values() for name in part))
+    made.add_column(finding.check)
+    for name in names:
+        made.add_column(name.replace("_", " "), justify="right")
+    for name, part in finding.parts.items():
+        made.add_row(escape(name), *(_in_one(part.get(one)) for one in names))
+    return made
+
+
+def _in_one(number: Number | None) -> str:
+    value, interval = _cells(number)
+    return f"{value} ({interval})" if interval else value
+
+
+def _lines(finding: Finding) -> Iterator[tuple[str, Number | None]]:
+    if not finding.numbers:
+        yield "", None
+    for name, number in finding.numbers.items():
+        yield name.replace("_", " "), number
+
+
+def _cells(number: Number | None) -> tuple[str, str]:
+    if number is None:
+        return "", ""
+    if number.low != number.low:
+        return screen.short(number.value), ""
+    return screen.short(number.value), f"{screen.short(number.low)} to {screen.short(number.high)}"

@@ -1,0 +1,203 @@
+"""Slices: what a bias of the base, or of the new rows, does to parts of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy.special import stdtr
+
+from tasks.check import Case, Rows, number
+from tasks.metric import Floats, Statistic, label_predictions, prepared
+from tasks.verdict import Finding, Number, State
+
+MOST_NAMED = 10
+NONE_NAMED = "no columns are named by which to tell slices: slices=[COLUMN,COLUMN], which may be dropped as features"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows of the holdout, (n,) places, that have one value in a column."""
+
+    column: str
+    value: str
+    rows: Rows
+
+    @property
+    def name(self) -> str:
+        return f"{self.column}={self.value}"
+
+
+@dataclass(frozen=True)
+class Slices:
+    """The score of the base and of the model on each slice of the holdout, on the same rows, and how differently the
+    slices of a column are treated.
+
+    level: of the test that a slice got worse, after Holm's correction (1979) for the number of slices. least_rows: of a
+    slice that is judged, and least_of_a_class: of each of at least two classes in it.
+    """
+
+    name: ClassVar[str] = "slices"
+    needs_base: ClassVar[bool] = False
+    level: Annotated[float, Field(gt=0, lt=1)]
+    least_rows: Annotated[int, Field(ge=2)]
+    least_of_a_class: Annotated[int, Field(ge=1)]
+    resamples: Annotated[int, Field(ge=100)]
+
+    def measure(self, case: Case) -> Finding | None:
+        labels = case.slice_labels
+        if labels is None:
+            return None if case.base is None else Finding(self.name, "not_measurable", NONE_NAMED, {})
+        every = [
+            Slice(str(column), value, np.flatnonzero(labels[column].to_numpy() == value))
+            for column in labels
+            for value in sorted(labels[column].unique())
+        ]
+        judged = [one for one in every if self._is_judged(case, one)]
+        left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one not in judged]
+        few = _listed("too few rows to judge: ", left_out)
+        if not judged:
+            return Finding(self.name, "not_measurable", few, {})
+        parts, numbers = self._numbers(case, judged)
+        state, worse = self._judged(parts, is_paired=case.base_on_holdout is not None)
+        worst = min(parts, key=lambda name: case.sign * parts[name]["fine_tuned"].value)
+        reason = "; ".join(filter(None, [worse, f"the worst slice is {worst}", few]))
+        return Finding(self.name, state, reason, numbers, parts)
+
+    def _is_judged(self, case: Case, one: Slice) -> bool:
+        if len(one.rows) < self.least_rows:
+            return False
+        if not case.problem.is_classification:
+            return True
+        counts = np.bincount(case.holdout.y[one.rows].astype(np.int64))
+        return int(np.sum(counts >= self.least_of_a_class)) >= 2
+
+    def _numbers(self, case: Case, judged: Sequence[Slice]) -> tuple[dict[str, dict[str, Number]], dict[str, Number]]:
+        """Of each slice, and of each column that has two or more."""
+        models = [case.on_holdout] if case.base_on_holdout is None else [case.base_on_holdout, case.on_holdout]
+        of_slices = [_of_slice(case, one, prediction) for prediction in models for one in judged]
+        columns = _columns(judged) if case.problem.is_classification else {}
+        of_columns = [
+            _treated(case, own, prediction) for prediction in models for own in columns.values()
+        ]
+
+        def statistic(weights: Floats) -> Floats:
+            scores = np.stack([one(weights) for one in of_slices], axis=1)
+            return np.concatenate([scores, *(one(weights) for one in of_columns)], axis=1)
+
+        value, found = case.holdout.resampled(statistic, case, self.resamples)
+        n, k = len(judged), len(models)
+        parts = {}
+        for i, one in enumerate(judged):
+            at = [i + model * n for model in range(k)]
+            parts[one.name] = {"rows": Number(len(one.rows)), **_pair(case.sign, value[at], found[:, at])}
+        _add_p_values(parts, found[:, : k * n], case.sign, judged)
+        treated: dict[str, Number] = {}
+        for i, column in enumerate(columns):
+            for j, what in enumerate(("parity", "opportunity")):
+                at = [k * n + 2 * (i + model * len(columns)) + j for model in range(k)]
+                treated |= _differences(f"{what}_difference_{column}", value[at], found[:, at])
+        return parts, treated
+
+    def _judged(self, parts: dict[str, dict[str, Number]], *, is_paired: bool) -> tuple[State, str]:
+        if not is_paired:
+            return "told", ""
+        worse = [name for name, part in parts.items() if part["p"].value < self.level]
+        if not worse:
+            return "passed", ""
+        return "failed", (
+            f"significantly worse than with the base (check.slices.level={self.level:g}, corrected for "
+            f"{len(parts)} slices): {', '.join(worse[:MOST_NAMED])}{', ...' * (len(worse) > MOST_NAMED)}"
+        )
+
+
+def _of_slice(case: Case, one: Slice, prediction: Floats) -> Statistic:
+    statistic = prepared(case.metric, case.holdout.y[one.rows], prediction[one.rows])
+    return lambda weights: statistic(np.take(weights, one.rows, axis=1))
+
+
+def _pair(sign: int, value: Floats, found: Floats) -> dict[str, Number]:
+    """The scores of one slice; by how much the model's is worse, where there is a base's to compare it with."""
+    after = {"fine_tuned": number(value[-1], found[:, -1])}
+    if len(value) < 2:
+        return after
+    worse = number(sign * (value[0] - value[1]), sign * (found[:, 0] - found[:, 1]))
+    return {"base": number(value[0], found[:, 0]), **after, "worse": worse}
+
+
+def _differences(name: str, value: Floats, found: Floats) -> dict[str, Number]:
+    after = {name: number(value[-1], found[:, -1])}
+    return after if len(value) < 2 else {f"{name}_of_the_base": number(value[0], found[:, 0]), **after}
+
+
+def _add_p_values(
+    parts: dict[str, dict[str, Number]], found: Floats, sign: int, judged: Sequence[Slice]
+) -> None:
+    if found.shape[1] < 2 * len(judged):
+        return
+    worse = sign * (found[:, : len(judged)] - found[:, len(judged) :])
+    p = [one_sided(parts[one.name]["worse"].value, worse[:, i], len(one.rows)) for i, one in enumerate(judged)]
+    for one, adjusted in zip(judged, holm(p), strict=True):
+        parts[one.name]["p"] = Number(adjusted)
+
+
+def one_sided(value: float, resamples: Floats, n_rows: int) -> float:
+    """How probable a value so large would be were the truth 0: Student's t with the resamples' standard deviation as
+    the error, for counting resamples could give no p below one in their number. 1 where nothing is defined."""
+    defined = resamples[~np.isnan(resamples)]
+    error = float(np.std(defined, ddof=1)) if len(defined) > 1 else 0.0
+    if not error > 0:
+        return 0.0 if value > 0 and len(defined) > 1 else 1.0
+    return float(stdtr(n_rows - 1, -value / error)) if value == value else 1.0
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjusted p-values (Holm 1979): the smallest times m, the next times m - 1, and never less than one before."""
+    order = np.argsort(p, kind="stable")
+    scaled = np.minimum(1.0, np.asarray(p, dtype=np.float64)[order] * (len(p) - np.arange(len(p))))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(scaled)
+    return [float(one) for one in adjusted]
+
+
+def _columns(judged: Sequence[Slice]) -> dict[str, list[Slice]]:
+    """The slices of each column that has several."""
+    found: dict[str, list[Slice]] = {}
+    for one in judged:
+        found.setdefault(one.column, []).append(one)
+    return {column: own for column, own in found.items() if len(own) > 1}
+
+
+def _treated(case: Case, own: Sequence[Slice], prediction: Floats) -> Statistic:
+    """(m, 2) how far apart the slices of a column are in the share of rows that get a class (demographic parity), and
+    in the share of a class's rows that are found (equal opportunity, Hardt et al. 2016): of two classes the positive
+    one, of more the class for which it is the most."""
+    n, classes = len(case.holdout.y), range(len(case.problem.classes))
+    wanted = [1] if case.problem.kind == "binary" else list(classes)
+    label, y = label_predictions(prediction), case.holdout.y
+    member = np.zeros((n, len(own)))
+    for i, one in enumerate(own):
+        member[one.rows, i] = 1.0
+
+    def share(weights: Floats, among: npt.NDArray[np.bool_], hit: npt.NDArray[np.bool_]) -> Floats:
+        rates = weights @ (member * (among & hit)[:, None]) / (weights @ (member * among[:, None]))
+        return np.asarray(np.nanmax(rates, axis=1) - np.nanmin(rates, axis=1))
+
+    def statistic(weights: Floats) -> Floats:
+        everyone = np.ones(n, dtype=np.bool_)
+        parity = [share(weights, everyone, label == code) for code in wanted]
+        opportunity = [share(weights, y == code, label == code) for code in wanted if (y == code).any()]
+        return np.stack([np.max(parity, axis=0), np.max(opportunity, axis=0)], axis=1)
+
+    return statistic
+
+
+def _listed(title: str, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f", and {len(names) - MOST_NAMED:,} more" * (len(names) > MOST_NAMED)
+    return f"{title}{', '.join(names[:MOST_NAMED])}{more}"

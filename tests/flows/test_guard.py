@@ -1,0 +1,113 @@
+"""A fine-tuned model is judged in every run, and one that fails is neither champion nor challenger."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from judged import write_source
+
+from flows.pipeline import run
+from tasks import registry
+from tasks.records import Result
+from tasks.schema import Schema
+from tasks.verdict import Finding
+
+SMALL = ["search.trials=1", "folds.n_splits=3", "model.lightgbm.rounds=60", "source.target=y", "model_name=guarded"]
+
+
+def table(slope: float, seed: int, n: int = 400) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    rows = pd.DataFrame(random.normal(size=(n, 2)).round(4), columns=["a", "b"])
+    rows["town"] = random.choice(["x", "y"], n)
+    return rows.assign(y=(slope * rows["a"] + rows["b"] + random.normal(size=n) / 4).round(4))
+
+
+@pytest.fixture(scope="module")
+def base(place: Path) -> Path:
+    """A model of another table, which keeps rows of it."""
+    made = run(SMALL, frame=table(3.0, 0))
+    kept = Path(shutil.copytree(registry.download(made.model_uri, None), place / "base"))
+    fresh = table(3.0, 1)
+    rows = Schema.from_json((kept / "schema.json").read_text()).apply(fresh)
+    write_source(kept, rows.assign(target=fresh["y"], part=np.where(np.arange(len(fresh)) < 200, "train", "holdout")))
+    (kept / "base.json").write_text(json.dumps({"origin": "a table of numbers", "licence": "CC0-1.0"}))
+    return kept
+
+
+@pytest.fixture(scope="module")
+def forgetful(base: Path) -> Result:
+    """Fine-tuned on rows that contradict the base's own."""
+    return run([*SMALL, f"base={base}"], frame=table(-3.0, 2))
+
+
+def finding(result: Result, check: str) -> Finding:
+    return next(one for one in result.checks.findings if one.check == check)
+
+
+def test_a_model_that_forgot_is_registered_and_named_neither_champion_nor_challenger(
+    forgetful: Result, client: mlflow.MlflowClient
+) -> None:
+    found = finding(forgetful, "forgetting")
+    assert found.state == "failed"
+    assert found.numbers["fine_tuned"].value > 2 * found.numbers["base"].value
+    assert forgetful.checks.gate == "failed"
+    version = client.get_model_version("guarded", str(forgetful.model_version))
+    assert version.tags["finefold.gate"] == "failed"
+    assert version.aliases == []
+
+
+def test_the_verdict_is_in_mlflow_as_numbers_tags_and_a_file(forgetful: Result, client: mlflow.MlflowClient) -> None:
+    logged = client.get_run(forgetful.run_id).data
+    worse = finding(forgetful, "forgetting").numbers["worse"]
+    for name, value in (("", worse.value), ("_low", worse.low), ("_high", worse.high)):
+        assert logged.metrics[f"check.forgetting.worse{name}"] == pytest.approx(value)
+    assert logged.metrics["check.overfitting.training"] > 0
+    assert (logged.tags["finefold.gate"], logged.tags["finefold.check.forgetting"]) == ("failed", "failed")
+    file = json.loads(Path(client.download_artifacts(forgetful.run_id, "checks.json")).read_text())
+    assert (file["gate"], file["base"]["licence"]) == ("failed", "CC0-1.0")
+    assert [one["check"] for one in file["findings"]][:2] == ["overfitting", "forgetting"]
+
+
+def test_the_unchanged_base_passes_and_is_a_challenger(
+    base: Path, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = run([*SMALL, f"base={base}", "strategy=as_is", "check=[forgetting]"], frame=table(-3.0, 2))
+    assert made.checks.gate == "passed"
+    assert finding(made, "forgetting").numbers["churn"].value == 0
+    assert client.get_model_version("guarded", str(made.model_version)).aliases == ["challenger"]
+    shown = capsys.readouterr().out
+    assert "base: origin a table of numbers, licence CC0-1.0" in shown
+    assert any(line.split()[:2] == ["forgetting", "passed"] for line in shown.splitlines())
+    assert "overfitting" not in shown
+
+
+def test_the_first_version_that_passes_is_the_champion(base: Path, client: mlflow.MlflowClient) -> None:
+    name = "model_name=anew"
+    forgot = run([*SMALL, f"base={base}", name], frame=table(-3.0, 2))
+    passed = run([*SMALL, f"base={base}", name, "check.forgetting.most_lost=null"], frame=table(-3.0, 2))
+    assert (forgot.checks.gate, passed.checks.gate) == ("failed", "passed")
+    aliases = client.get_registered_model("anew").aliases
+    assert {alias: str(number) for alias, number in aliases.items()} == {"champion": str(passed.model_version)}
+
+
+def test_what_failed_is_told_on_the_screen(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = run([*SMALL, f"base={base}"], frame=table(-3.0, 2))
+    shown = capsys.readouterr().out
+    assert f"version {made.model_version} of guarded is registered, tagged finefold.gate=failed" in shown
+    assert "check.forgetting.most_lost=0.1" in shown
+
+
+def test_without_a_base_a_run_is_judged_by_what_needs_none_and_without_checks_by_nothing(
+    place: Path, client: mlflow.MlflowClient
+) -> None:
+    alone = run(SMALL, frame=table(3.0, 0))
+    assert [(one.check, one.state) for one in alone.checks.findings] == [("overfitting", "passed")]
+    unjudged = run([*SMALL, "check=[]"], frame=table(3.0, 0))
+    assert (unjudged.checks.gate, unjudged.checks.findings) == ("none", ())
+    assert "challenger" in client.get_model_version("guarded", str(unjudged.model_version)).aliases
