@@ -10,14 +10,15 @@ from rich.table import Table
 
 from flows import screen
 from flows.plan import Job
-from flows.record import provenance
 from flows.tune import Budget
+from tasks import provenance
 from tasks.check import Case
 from tasks.judge import judge
 from tasks.records import Evaluation, Member, Registered, Trained
 from tasks.verdict import Finding, Number, Verdict
 from tasks.workspace import Experiment
 
+UNKNOWN = "unknown"
 STYLES = {"passed": "green", "failed": "bold red", "not_measurable": "yellow", "told": ""}
 
 
@@ -48,9 +49,9 @@ def guarded(
             screen.console().print(parts_table(finding))
         if finding.reason:
             screen.say(f"{finding.check}: {finding.reason}", STYLES[finding.state])
-    if origin := provenance(base):
-        told = {key: value for key, value in origin.items() if not isinstance(value, dict | list)}
-        screen.say(f"base: {', '.join(f'{key} {value}' for key, value in told.items())}")
+    if base is not None and (known := provenance.read(base)) is not None:
+        told = {"origin": known.origin, "licence": known.licence, "sha256": known.sha256[:16]}
+        screen.say(f"base: {', '.join(f'{key} {value or UNKNOWN}' for key, value in told.items())}")
     return verdict
 
 

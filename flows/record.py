@@ -28,7 +28,7 @@ from prefect.states import Crashed
 from flows.plan import Job
 from flows.screen import cells, climb_cells, climb_headings, climb_verdict, headings, passed_by, verdict
 from flows.tune import Tuned
-from tasks import tracking
+from tasks import provenance, tracking
 from tasks.climb import Climb, Rung
 from tasks.comparison import Comparison, Interval
 from tasks.loss import Loss
@@ -220,14 +220,9 @@ def log_checks(tracker: Tracker, verdict: Verdict, base: Path | None) -> None:
             numbers |= _ends(re.sub(r"[^\w\-. :/]", ":", f"check.{finding.check}.{name}"), number)
     tracker.metrics(numbers)
     tracker.tags({GATE_TAG: verdict.gate, **{f"finefold.check.{one.check}": one.state for one in verdict.findings}})
-    tracker.json(without_nan({**asdict(verdict), "base": provenance(base)}), "checks.json")
-
-
-def provenance(base: Path | None) -> dict[str, Any] | None:
-    """What a base says of where it is from; None where it says nothing."""
-    file = None if base is None else base / "base.json"
-    told: dict[str, Any] | None = json.loads(file.read_text()) if file is not None and file.exists() else None
-    return told
+    known = None if base is None else provenance.read(base)
+    told = None if known is None else json.loads(known.as_json())
+    tracker.json(without_nan({**asdict(verdict), "base": told}), "checks.json")
 
 
 def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
