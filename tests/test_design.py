@@ -24,7 +24,8 @@ ALLOWED_HOME = {
         f"tasks/{name}.py" for name in ("tracking", "trial_log", "parent_run", "registry", "pyfunc", "register")
     },
     "torch": {
-        *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_epochs", "_loss", "_unit", "_device")),
+        *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),
+        *(f"tasks/model/{one}.py" for one in ("_loss", "_unit", "_device", "_on_base", "_way", "_base_rows")),
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
     },
 }
