@@ -102,7 +102,7 @@ def forgotten(
 def changed(problem: Problem, before: Floats, after: Floats) -> Floats:
     """(n,) whether each row's class changes, or by how much its prediction does."""
     if problem.is_classification:
-        return (label_predictions(before) != label_predictions(after)).astype(np.float64)
+        return np.asarray(label_predictions(before) != label_predictions(after), dtype=np.float64)
     return np.asarray(np.abs(after - before))
 
 

@@ -59,7 +59,7 @@ class Slices:
         ]
         judged = [one for one in every if self._is_judged(case, one)]
         left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one not in judged]
-        few = _listed("too few rows to judge: ", left_out)
+        few = _listed("not judged, of too few rows or too few of a class: ", left_out)
         if not judged:
             return Finding(self.name, "not_measurable", few, {})
         parts, numbers = self._numbers(case, judged)
@@ -71,8 +71,10 @@ class Slices:
     def _is_judged(self, case: Case, one: Slice) -> bool:
         if len(one.rows) < self.least_rows:
             return False
-        counts = np.bincount(case.holdout.y[one.rows].astype(np.int64)) if case.problem.is_classification else []
-        return not case.problem.is_classification or int(np.sum(counts >= self.least_of_a_class)) >= 2
+        if not case.problem.is_classification:
+            return True
+        counts = np.bincount(case.holdout.y[one.rows].astype(np.int64))
+        return int(np.sum(counts >= self.least_of_a_class)) >= 2
 
     def _numbers(self, case: Case, judged: Sequence[Slice]) -> tuple[dict[str, dict[str, Number]], dict[str, Number]]:
         """Of each slice, and of each column that has two or more."""
@@ -94,7 +96,7 @@ class Slices:
             at = [i + model * n for model in range(k)]
             parts[one.name] = {"rows": Number(len(one.rows)), **_pair(case.sign, value[at], found[:, at])}
         _add_p_values(parts, found[:, : k * n], case.sign, judged)
-        treated = {}
+        treated: dict[str, Number] = {}
         for i, column in enumerate(columns):
             for j, what in enumerate(("parity", "opportunity")):
                 at = [k * n + 2 * (i + model * len(columns)) + j for model in range(k)]
