@@ -59,7 +59,7 @@ class Slices:
         ]
         judged = [one for one in every if self._is_judged(case, one)]
         left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one not in judged]
-        few = _listed("too few rows to judge: ", left_out)
+        few = _listed("not judged, of too few rows or too few of a class: ", left_out)
         if not judged:
             return Finding(self.name, "not_measurable", few, {})
         parts, numbers = self._numbers(case, judged)
