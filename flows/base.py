@@ -154,7 +154,7 @@ def warnings_of(base: Path, named: str) -> list[str]:
     assert known is not None  # `stored` sees to it
     said = []
     if given := known.source.get("given"):
-        said.append(f"source_data: the base may have been trained on any row of {given}; what it scores there flatters it")
+        said.append(f"source_data: the base may have been trained on rows of {given}; its scores there may flatter it")
     unknown = [named] if known.licence is None else []
     unknown += [ancestor.base for ancestor in known.lineage if ancestor.licence is None]
     said += [f"the licence of base {one} is unknown; find out whether its model may be used so" for one in unknown]
