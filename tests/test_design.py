@@ -20,6 +20,7 @@ VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "examin
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},
     "omegaconf": {"flows/config.py", "flows/overrides.py", "flows/build.py", "flows/cli.py"},
+    "huggingface_hub": {"tasks/hub.py"},
     "mlflow": {
         f"tasks/{name}.py" for name in ("tracking", "trial_log", "parent_run", "registry", "pyfunc", "register")
     },
