@@ -90,7 +90,7 @@ def test_the_bases_own_family_is_taken_where_none_is_named(here: Path) -> None:
         (["base=models:/nobody@champion"], "base=models:/nobody@champion isn't there"),
         (["base=" + "0" * 32], "isn't there: "),
         (["base=data"], "base=data is no model: neither one that finefold registered"),
-        (["base=net", "model=lightgbm"], "base=net is a mlp model, from which model=lightgbm can't go on by strategy=full"),
+        (["base=net", "model=lightgbm"], "base=net is a mlp model, from which model=lightgbm can't go on by strategy="),
         (["base=encoder", "model=lightgbm", "strategy=as_is"], "is an encoder without a head"),
         (["base=bare/base", "strategy=pooled"], "strategy=pooled: base=bare/base keeps no rows of its source"),
         (["source_data=more.csv"], "source_data=more.csv: it is what a base was trained on; name the model too"),

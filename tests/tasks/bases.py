@@ -24,7 +24,7 @@ from tasks.source.file import File
 from tasks.split import split
 
 ROLES = Roles("y", (), (), (), (), (), None, None, None, None, False)
-FAMILY = LightGBM({"learning_rate": 0.2, "num_leaves": 7}, {}, {}, {}, [], 10, 10, 1.0, 5)
+FAMILY = LightGBM({"learning_rate": 0.2, "num_leaves": 7}, {}, {}, {}, [], 10, 10, 1.0, 5, {})
 UNKNOWN = Provenance("lightgbm", {"name": "t", "digest": "", "rows": 0, "kept": {}}, None, None, None, {}, {}, "")
 
 

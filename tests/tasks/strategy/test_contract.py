@@ -21,7 +21,7 @@ from tasks.records import ProblemKind
 from tasks.refusal import Refusal
 from tasks.strategy import WITHOUT_A_FAMILY
 
-STRATEGIES = sorted(path.stem for path in (CONF / "strategy").glob("*.yaml"))
+STRATEGIES = sorted({path.stem for path in (CONF / "strategy").glob("*.yaml")} - {"ladder"})  # it climbs the others
 NEEDS = {"mlp": "torch"}
 FAMILIES = [name for name in ("lightgbm", "mlp") if find_spec(NEEDS.get(name, "tasks"))]
 KINDS: tuple[ProblemKind, ...] = ("binary", "multiclass", "regression")
