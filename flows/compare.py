@@ -107,7 +107,9 @@ def _ground(plans: Mapping[str, tuple[Composed, Plan]]) -> Ground:
     composed, plan = next(iter(plans.values()))
     base = base_of(composed, plan)
     config = composed.config
-    prepared = prepare.fn(plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base)
+    prepared = prepare.fn(
+        plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base, reads_text=plan.reads_text
+    )
     decided = for_each(plans, lambda one: decide(one[0], prepared))
     first = next(iter(decided.values()))
     divided = split.fn(prepared, first.splitter, first.composed.choices["folds"], config.holdout.fraction)

@@ -39,10 +39,21 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
         **({"limits": job.plan.limits.known} if job.plan.limits else {}),
         "base": None if base is None else tracking.digest(base),
-        **({} if base is None else {"strategy": config.strategy}),
+        **({} if job.plan.strategy is None else {"strategy": config.strategy}),
+        **({"encoders": encoders} if (encoders := _encoders(job, base)) else {}),
         "seed": config.seed,
         "versions": {name: version(name) for name in versioned(job)},
     }
+
+
+def _encoders(job: Job, base: Path | None) -> dict[str, str]:
+    """The digests of the pre-trained weights that families begin with, which a path doesn't tell.
+
+    Raises:
+        Refusal: where there are none, or none that can be read safely.
+    """
+    known = {name: getattr(family, "weights", None) for name, family in job.families.items()}
+    return {name: weights(base) for name, weights in known.items() if weights is not None}
 
 
 def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:
@@ -63,4 +74,5 @@ def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Exp
         keep_models=job.plan.ensemble is not None,
         limits=job.plan.limits,
         class_weight=job.decided.class_weight,
+        text=job.prepared.text,
     )

@@ -137,7 +137,10 @@ def pipeline(overrides: list[str]) -> Result:
     config = composed.config
     base = base_of(composed, planned)
 
-    prepared = prepare(planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base)
+    prepared = prepare(
+        planned.source, planned.roles, config.problem, planned.test, config.holdout.seed, base,
+        reads_text=planned.reads_text,
+    )  # fmt: skip
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)

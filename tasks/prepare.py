@@ -43,19 +43,22 @@ def prepare(
     holdout_seed: int,
     base: Path | None,
     root: str = "data",
+    *,
+    reads_text: bool = False,
 ) -> Prepared:
     """The typed table on disk, under `<root>/prepared/<digest>/`.
 
     test: a published test split, or None; its rows are read with the schema of the training table.
     holdout_seed: salt of the hash by which rows are told apart later.
     base: the folder of a registered model to go on from, whose reading of the columns is kept, or None.
+    reads_text: whether a family of the run reads prose; where none does, columns of it are left out, aloud.
 
     Raises:
         Refusal: for a table that can't be learned from; all faults at once.
     """
     folder = Path(root) / "prepared"
     with Spool(folder) as spool:
-        made = _prepare(source, roles, problem, test, holdout_seed, base, folder, spool)
+        made = _prepare(source, roles, problem, test, holdout_seed, base, folder, spool, reads_text=reads_text)
     parquet.give_back_memory()
     return made
 
@@ -69,13 +72,15 @@ def _prepare(
     base: Path | None,
     folder: Path,
     spool: Spool,
+    *,
+    reads_text: bool,
 ) -> Prepared:
     raw = read(source, roles, spool)
     target = find_target(raw[str(roles.target)], roles, problem)
     is_known = target.codes.notna().to_numpy()
     codes = target.codes[is_known]
     raw = raw if is_known.all() else raw.where(is_known)
-    found = find_out(raw, roles)
+    found = find_out(raw, roles, reads_text=reads_text)
     schema = found.schema if base is None else _schema_of(base, raw.names, target.problem)
     _check_features(found)
     features, example = typed(raw, schema, spool)
@@ -92,7 +97,7 @@ def _prepare(
     distinct = [name for name in compared if name not in identifiers]
     told_apart = content if not identifiers else row_hashes(raw.only(distinct), 0)
     y = np.asarray(codes, dtype=np.float64)
-    report = quality(features, y, target.problem, told_apart, together=together)
+    report = quality(features, y, target.problem, told_apart, together=together, text=schema.text)
     test_notes: list[str] = []
     if test is not None:
         held, test_notes = published(test, schema, roles, target.problem, (compared, content), holdout_seed, spool)
@@ -110,6 +115,7 @@ def _prepare(
         has_group=roles.group is not None,
         has_time=roles.time is not None,
         notes=_at_most(report["notes"]),
+        text=schema.text,
     )
 
 

@@ -45,7 +45,8 @@ class Problem:
 class Prepared:
     """A checked and typed table on disk: `folder` holds `features.parquet`, `roles.parquet` (target, hash, weight,
     group, time), `schema.json`, `problem.json`, `quality.json` and a few raw rows in `example.json`; where rows were
-    left out `places.parquet` (where the others stand in the source), and where a key was given `keys.parquet`."""
+    left out `places.parquet` (where the others stand in the source), and where a key was given `keys.parquet`.
+    text: the features that are prose."""
 
     folder: str
     digest: str
@@ -56,6 +57,7 @@ class Prepared:
     has_group: bool
     has_time: bool
     notes: tuple[str, ...]
+    text: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,13 @@ ALLOWED_HOME = {
     },
     "torch": {
         *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_epochs", "_loss", "_unit", "_device")),
+        *(f"tasks/model/{one}.py" for one in ("text_encoder", "_encoder", "_tokens", "_corpus", "_tuning", "_ways")),
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
     },
+    "transformers": {"tasks/model/_encoder.py"},
+    "tokenizers": {"tasks/model/_encoder.py", "tasks/model/_tokens.py"},
+    "huggingface_hub": {"tasks/model/_encoder.py"},
+    "peft": {"tasks/model/_ways.py"},
 }
 
 
