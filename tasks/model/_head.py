@@ -17,6 +17,7 @@ from tasks.model._calm import calm
 from tasks.model._inputs import N_OWN, Inputs
 
 NEVER = -14.0  # the output for a class that the training rows lack, below the least of the others: a chance of 1e-6
+SMALL = 1e-9  # a spread that is none
 
 Singles = npt.NDArray[np.float32]
 
@@ -37,11 +38,19 @@ class Head:
         random numbers. penalty: 1/C, or alpha. most: iterations."""
         center = Z.mean(axis=0, dtype=np.float64)
         spread = Z.std(axis=0, dtype=np.float64)
-        scale = np.where(spread > 1e-9, spread, 1.0)
+        scale = np.where(spread > SMALL, spread, 1.0)
         standard = (Z - center) / scale
         with calm:
             coefficients, bias = _solved(standard, y, weight, n_classes, penalty, most)
         return cls(center, scale, coefficients, bias)
+
+    @classmethod
+    def untrained(cls, Z: Singles, n_of_texts: int, bias: Floats) -> Head:
+        """Weights of zero. Of the first `n_of_texts` features, which an encoder gives, the scale is one for all: scaled
+        each by its own, those that hardly vary would make the outputs depend wildly on the encoder's first steps."""
+        center, scale = Z.mean(axis=0, dtype=np.float64), Z.std(axis=0, dtype=np.float64)
+        scale[:n_of_texts] = np.sqrt(np.mean(scale[:n_of_texts] ** 2)) if n_of_texts else 1.0
+        return cls(center, np.where(scale > SMALL, scale, 1.0), np.zeros((Z.shape[1], len(bias))), bias)
 
     @property
     def n_parameters(self) -> int:

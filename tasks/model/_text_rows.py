@@ -93,9 +93,12 @@ class Workspace:
         return Head.learn(Z, unit.target(train.y), train.weight, unit.n_classes, float(given["penalty"]), MOST)
 
     def first_head(self, encoded: Encoded, given: Mapping[str, Any]) -> Head:
-        """Where training begins: the base's head, or one on the unchanged encoder, so that an untrained head's first
-        steps don't distort the encoder (Kumar et al. 2022, linear probing then fine-tuning)."""
-        return self.head(encoded, given) if self.begin is None else self.begin.head
+        """Where training begins: the base's head, or one that predicts the training rows' mean whatever it is given."""
+        if self.begin is not None:
+            return self.begin.head
+        train = encoded.train
+        n_of_texts, bias = self.texts.body.width * len(self.training.text), encoded.unit.bias(train.y, train.weight)
+        return Head.untrained(self.features(train, int(given["max_len"])), n_of_texts, bias.numpy())
 
     def _encode(self, rows: Rows, valid: Rows | None) -> Encoded:
         training = self.training

@@ -50,15 +50,14 @@ def lora(corpus: Corpus, given: Mapping[str, Any], seed: int) -> Begun:
     rank = int(given["rank"])
     with torch.random.fork_rng(devices=[]):  # peft draws from the process's generator
         config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0)
-        wrapped = peft.get_peft_model(copy.deepcopy(corpus.body.net), config)
+        wrapped = peft.LoraModel(copy.deepcopy(corpus.body.net), config, "default")
     adapters = {name: one for name, one in wrapped.named_parameters() if one.requires_grad}
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in adapters.items():
         if "lora_A" in name:
             nn.init.kaiming_uniform_(parameter.data, a=5**0.5, generator=generator)
-    net = wrapped.get_base_model()
     groups = [(list(adapters.values()), 1.0)]
-    return _begun(corpus, given, net, None, groups, wrapped.merge_and_unload)
+    return _begun(corpus, given, wrapped.model, None, groups, wrapped.merge_and_unload)
 
 
 def _begun(

@@ -154,7 +154,8 @@ class TextEncoder:
     def going_on(self, way: str, knobs: Knobs) -> Self:
         """With the hyperparameters of that way; those of the strategy take the place of its own of the same name."""
         own = self.by_strategy[way]
-        given = {**self.hyperparameters, **own.get("hyperparameters", {})}
+        common = {key: value for key, value in self.hyperparameters.items() if key != "penalty" or way not in WAYS}
+        given = {**common, **own.get("hyperparameters", {})}
         strangers = {key: value for key, value in knobs.hyperparameters.items() if key not in given and value}
         given |= {key: value for key, value in knobs.hyperparameters.items() if key in given}
 
