@@ -9,16 +9,17 @@ from tasks.refusal import Refusal
 PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model", "README.md")  # README.md names the licence
 
 
-def download(name: str) -> Path:
-    """The folder of a model, by its id `owner/name`; what was downloaded before is found without a network too.
+def download(name: str, key: str = "base") -> Path:
+    """The folder of a model, by its id `owner/name`; what was downloaded before is found without a network too. key: by
+    which the user named it.
 
     https://huggingface.co/docs/huggingface_hub/guides/download
 
     Raises:
         Refusal: where there is no such id, no network, or no huggingface_hub.
     """
-    gives = "give the folder that its files lie in: base=PATH (config.json, *.safetensors and the tokenizer's)"
-    no_folder = f"base={name}: there is no such folder"
+    gives = f"give the folder that its files lie in: {key}=PATH (config.json, *.safetensors and the tokenizer's)"
+    no_folder = f"{key}={name}: there is no such folder"
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError

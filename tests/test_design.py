@@ -27,8 +27,12 @@ ALLOWED_HOME = {
     "torch": {
         *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),
         *(f"tasks/model/{one}.py" for one in ("_loss", "_unit", "_device", "_on_base", "_way", "_base_rows")),
+        *(f"tasks/model/{one}.py" for one in ("text_encoder", "_encoder", "_tokens", "_corpus", "_tuning", "_ways")),
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
     },
+    "transformers": {"tasks/model/_encoder.py"},
+    "tokenizers": {"tasks/model/_encoder.py", "tasks/model/_tokens.py"},
+    "peft": {"tasks/model/_ways.py"},
 }
 
 
