@@ -153,7 +153,7 @@ def groups_of(net: nn.Module, decay: float) -> list[tuple[list[nn.Parameter], fl
     found = [(list(layer.parameters()), decay**depth) for depth, layer in enumerate(reversed(stack))]
     if isinstance(net.embeddings, Given):
         return found
-    return [*found, (list(net.embeddings.parameters()), decay ** len(stack))]  # type: ignore[union-attr]
+    return [*found, (list(net.embeddings.parameters()), decay ** len(stack))]
 
 
 def train(
