@@ -17,6 +17,7 @@ import pandas as pd
 from benchmarks import arguments, report
 from flows.build import build
 from flows.config import compose
+from tasks.loss.mse import MSE
 from tasks.model import Training
 from tasks.model.mlp import MLP
 from tasks.records import Problem
@@ -57,7 +58,7 @@ def made(n_rows: int, n_columns: int) -> Training:
     side = np.arange(n_rows) % N_FOLDS
     folds = [(np.flatnonzero(side != k), np.flatnonzero(side == k)) for k in range(N_FOLDS)]
     frame = pd.DataFrame(X, columns=[f"x{k}" for k in range(n_columns)])
-    return Training(frame, y, None, folds, Problem("regression", "y", ()), "mse", "rmse")
+    return Training(frame, y, None, folds, Problem("regression", "y", ()), MSE(), "rmse")
 
 
 def compare(family: MLP, data: Training, width: int, batch: int, repeats: int) -> list[str]:

@@ -3,31 +3,160 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from flows import config as configs
 from flows.build import resolve
 from flows.config import Composed
+from flows.overrides import key_of
 from flows.plan import Plan
-from tasks import registry
+from tasks import base_folder, given_rows, hub, provenance, registry
+from tasks.base_fit import Takes
 from tasks.refusal import Refusal
+from tasks.source_rows import has_source_rows
 from tasks.strategy import WITHOUT_A_FAMILY
+
+BASES = Path("data") / "bases"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+NEED_PREDICTIONS = ("as_is", "pooled", "recalibrate")  # of the base, or rows that it was trained on
+
+
+def with_own_family(overrides: Sequence[str]) -> list[str]:
+    """The overrides, and where they name a base and no family `model=` of the base's own."""
+    keys = {key_of(text) for text in overrides}
+    if "model" in keys or not keys & {"base", "experiment"}:
+        return list(overrides)
+    names_it = {"base", "experiment", "tracking.uri", "allow_packages"}
+    composed = configs.compose([text for text in overrides if key_of(text) in names_it])
+    if composed.config.base is None:
+        return list(overrides)
+    uri = composed.config.tracking.uri
+    folder = _found(composed, None if uri is None else resolve(uri, "tracking.uri"))
+    family = _family(folder)
+    is_choice = family in configs.groups()["model"] and composed.choices["model"] != [family]
+    return [f"model={family}", *overrides] if is_choice else list(overrides)
 
 
 def base_of(composed: Composed, planned: Plan) -> Path | None:
     """The folder of the model to go on from, or None.
 
     Raises:
-        Refusal: when there is no such model, or none that the run's families go on from in that way.
+        Refusal: when there is no such model, it is unsafe or was tampered with, or none that the run's families go on
+            from in that way; all faults at once.
     """
     if composed.config.base is None:
         return None
-    uri, strategy = resolve(composed.config.base, "base"), composed.choices["strategy"]
-    folder = registry.download(uri, planned.tracking_uri)
-    family = json.loads((folder / "family.json").read_text())["module"].rpartition(".")[2]
-    others = [name for name in composed.config.model if name != family]
-    if others and strategy not in WITHOUT_A_FAMILY:
-        raise Refusal(
-            f"base={uri} is a {family} model, from which model={','.join(others)} can't go on by strategy={strategy}; "
-            f"choose model={family}, or a strategy of {', '.join(WITHOUT_A_FAMILY)}."
+    folder = _found(composed, planned.tracking_uri)
+    if faults := _unfit(composed, planned, folder):
+        raise Refusal(*faults)
+    if planned.source_data is None:
+        return folder
+    return given_rows.with_rows(folder, planned.source_data, planned.roles, composed.config.holdout.seed, BASES)
+
+
+def _found(composed: Composed, tracking_uri: str | None) -> Path:
+    named = resolve(str(composed.config.base), "base")
+    given, origin = _given(named, tracking_uri)
+    folder = base_folder.model_in(given, named)
+    base_folder.check(folder, named, composed.config.allow_packages)
+    return base_folder.stored(folder, origin, BASES)
+
+
+def _given(named: str, tracking_uri: str | None) -> tuple[Path, str]:
+    """Where the base lies on this machine, and where it came from."""
+    if registry.is_address(named):
+        return registry.download(named, tracking_uri), named
+    folder = Path(named).expanduser()
+    if folder.is_dir():
+        return folder, str(folder.resolve())
+    if HUB_ID.fullmatch(named):
+        snapshot = hub.download(named)
+        return snapshot, f"https://huggingface.co/{named}/tree/{snapshot.name}"
+    raise Refusal(
+        f"base={named}: there is no such folder; name a registered model (models:/NAME@champion), the model of a run "
+        "(runs:/ID/model), a folder, or an id on huggingface.co (OWNER/NAME)."
+    )
+
+
+def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
+    """What the run's families and its strategy can't do with this base."""
+    named, strategy = composed.config.base, composed.choices["strategy"]
+    family, others = _family(folder), [name for name in composed.config.model if name != _family(folder)]
+    faults = []
+    if strategy not in WITHOUT_A_FAMILY and others:
+        faults.append(
+            f"base={named} is a {family} model, from which model={','.join(others)} can't go on by "
+            f"strategy={strategy}; choose model={family}, or a strategy of {', '.join(WITHOUT_A_FAMILY)}."
         )
-    return folder
+    elif strategy not in WITHOUT_A_FAMILY and _is_wrapped(folder):
+        faults.append(
+            f"base={named} is a {family} model within another ({_module(folder)}), from which strategy={strategy} "
+            f"can't go on; choose a strategy of {', '.join(WITHOUT_A_FAMILY)}, or what it was made of as the base."
+        )
+    if base_folder.is_encoder(folder) and strategy in NEED_PREDICTIONS:
+        faults.append(
+            f"strategy={strategy}: base={named} is an encoder without a head, which predicts nothing by itself; choose "
+            "another strategy, such as feature_extraction."
+        )
+    elif planned.source_data is not None:
+        faults += _rows_unfit(composed, folder)
+    elif planned.strategy is not None and planned.strategy.uses_source and not has_source_rows(folder):
+        faults.append(
+            f"strategy={strategy}: base={named} keeps no rows of its source; give them by source_data=FILE, train the "
+            "base by `finefold pretrain`, which keeps them, or choose another strategy."
+        )
+    return faults
+
+
+def _rows_unfit(composed: Composed, folder: Path) -> list[str]:
+    named, given = composed.config.base, composed.config.source_data
+    if base_folder.is_encoder(folder):
+        return [f"source_data={given}: base={named} is an encoder without a target of its own; leave source_data out."]
+    if has_source_rows(folder):
+        return [f"source_data={given}: base={named} keeps rows of its source itself; leave source_data out."]
+    return []
+
+
+def _family(folder: Path) -> str:
+    known = provenance.read(folder)
+    assert known is not None  # `stored` sees to it
+    return known.family
+
+
+def _module(folder: Path) -> str:
+    return str(json.loads((folder / base_folder.FAMILY).read_text())["module"])
+
+
+def _is_wrapped(folder: Path) -> bool:
+    """Whether a strategy or an ensemble made it of models of the family: its files are not the family's own."""
+    if base_folder.is_encoder(folder):
+        return False
+    module = _module(folder)
+    return module.startswith(("tasks.strategy.", "tasks.model._"))
+
+
+def takes(*plans: Plan) -> Takes:
+    """What the strategy of every plan, or all of its families as they go on, can learn that the base doesn't know."""
+
+    def says(one: Plan, what: str) -> bool:
+        return getattr(one.strategy, what, False) or all(getattr(it, what, False) for it in one.families.values())
+
+    return Takes(
+        all(says(one, "takes_new_classes") for one in plans), all(says(one, "takes_new_levels") for one in plans)
+    )
+
+
+def warnings_of(base: Path, named: str) -> list[str]:
+    """What is to be said of where a base and its rows come from."""
+    known = provenance.read(base)
+    assert known is not None  # `stored` sees to it
+    given = known.source.get("given")
+    said = [] if given is None else [
+        f"source_data: the base may have been trained on any row of {given}, so what it scores on them may flatter it"
+    ]
+    unknown = [named] if known.licence is None else []
+    unknown += [ancestor.base for ancestor in known.lineage if ancestor.licence is None]
+    asks = "find out whether its model may be used so"
+    return said + [f"the licence of base {one} is unknown; {asks}" for one in unknown]

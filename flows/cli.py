@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BEGUN = time.time()
 COMMANDS = {
     "run": "from a table to a tuned, tracked and registered model",
+    "pretrain": "a run on a broad source, whose model takes along what fine-tuning needs of it",
+    "finetune": "from a base to the cheapest strategy of the best: each tried on the same folds, in one table",
     "compare": "`KEY=A,B`: each choice on the same folds and budget, in one table with intervals",
 }
 FLAGS = {
@@ -86,6 +88,11 @@ def _run(command: str, arguments: list[str]) -> int:
     if "--help" in flags:
         print(_help_of(command))
         return 0
+    if command == "pretrain":
+        from flows.pretrain import KEEPING
+
+        overrides = [KEEPING, *overrides]
+    overrides = _with_own_family(overrides)
     if "--cfg" in flags:
         return _show_configuration(overrides)
     warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
@@ -93,6 +100,8 @@ def _run(command: str, arguments: list[str]) -> int:
         if "--multirun" in flags:
             raise Refusal("compare --multirun: compare runs every choice as it is; leave --multirun out.")
         return _compare(overrides)
+    if command == "finetune":
+        return _finetune(overrides)
     if "--multirun" in flags:
         return _multirun(overrides)
     result = _run_once(overrides, BEGUN)
@@ -127,6 +136,15 @@ def _run_once(overrides: list[str], begun: float) -> Result:
             from flows.pipeline import run
 
         return run(overrides, begun=begun, running=running)
+
+
+def _with_own_family(overrides: list[str]) -> list[str]:
+    """With the family of the base, where there is one; what looks for it takes seconds to import."""
+    if not any(text.startswith("base=") for text in overrides):
+        return overrides
+    from flows.base import with_own_family
+
+    return with_own_family(overrides)
 
 
 @contextmanager
@@ -173,6 +191,16 @@ def _compare(overrides: list[str]) -> int:
     return FAILED if comparison.failed else 0
 
 
+def _finetune(overrides: list[str]) -> int:
+    with _no_collection():
+        from flows.finetune import FineTuned, finetune
+    done = finetune(overrides, begun=BEGUN)
+    result = done.result if isinstance(done, FineTuned) else done
+    _summarize(result, overrides)
+    _print_json(asdict(done), overrides)
+    return 0
+
+
 def _summarize(result: Result, overrides: list[str]) -> None:
     from flows import screen
 
@@ -215,7 +243,7 @@ def _help() -> str:
 
 
 def _help_of(command: str) -> str:
-    shown = {flag: what for flag, what in FLAGS.items() if command == "run" or flag != "--multirun"}
+    shown = {flag: what for flag, what in FLAGS.items() if command != "compare" or flag != "--multirun"}
     flags = "\n".join(f"  {flag:<20}{what}" for flag, what in shown.items())
     choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())
     root = (CONF / "config.yaml").read_text().partition("\n\n")[2]

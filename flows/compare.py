@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from flows import comparable, screen, server
-from flows.base import base_of
+from flows.base import base_of, takes, with_own_family
 from flows.config import Composed
 from flows.multirun import Outcome, for_each, planned, run_each
 from flows.overrides import varied
+from flows.parent import holding
 from flows.pipeline import DATA, with_frame
 from flows.plan import Decided, Plan, decide
-from flows.record import log_comparison, user
-from tasks import parent_run, tracking
+from flows.record import log_comparison
+from tasks import tracking
 from tasks.comparison import Comparison, Standing, best_among, difference_to, interval
 from tasks.course import of_fit, of_search, watched_by
 from tasks.evidence import proposal_of
@@ -26,7 +26,6 @@ from tasks.folds import read_folds
 from tasks.metric import METRICS
 from tasks.prepare import prepare
 from tasks.records import Prepared, Result, Split, TrialResult
-from tasks.refusal import Refusal
 from tasks.search.grid import Grid
 from tasks.search.none import Fixed
 from tasks.split import split
@@ -78,7 +77,7 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
             choices don't share data, folds, metric and budget.
     """
     begun = time.time() if begun is None else begun
-    overrides = with_frame(overrides, frame)
+    overrides = with_own_family(with_frame(overrides, frame))
     combinations = comparable.choices(overrides)
     plans = planned(combinations)
     comparable.check(overrides, {name: composed for name, (composed, _) in plans.items()})
@@ -91,7 +90,7 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
         title = f"{ground.prepared.name}: {' '.join(varied(overrides))}"
         with (
             locked(folder, f"another process runs this very comparison ({folder}); wait for it."),
-            _tracked(plan.tracking_uri, ground, digest, title, begun) as tracker,
+            holding(plan.tracking_uri, ground.first, ground.prepared, "comparison", digest, title, begun) as tracker,
         ):
             tags = {tracking.PARENT_TAG: tracker.run_id}
             outcomes = list(run_each(running, combinations, begun, tags))
@@ -105,9 +104,9 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
 
 def _ground(plans: Mapping[str, tuple[Composed, Plan]]) -> Ground:
     composed, plan = next(iter(plans.values()))
-    base = base_of(composed, plan)
-    config = composed.config
-    prepared = prepare.fn(plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base)
+    base = next(iter(for_each(plans, lambda one: base_of(*one)).values()))
+    config, new = composed.config, takes(*(one for _, one in plans.values()))
+    prepared = prepare.fn(plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base, takes=new)
     decided = for_each(plans, lambda one: decide(one[0], prepared))
     first = next(iter(decided.values()))
     divided = split.fn(prepared, first.splitter, first.composed.choices["folds"], config.holdout.fraction)
@@ -155,23 +154,6 @@ def known_to_all(plans: Mapping[str, tuple[Composed, Plan]]) -> int:
 
 def _fold_fits(n_trials: int, n_folds: int) -> str:
     return f"{n_trials:,} trial{'s' * (n_trials != 1)}, {n_trials * n_folds:,} fold fits"
-
-
-@contextmanager
-def _tracked(uri: str | None, ground: Ground, digest: str, title: str, begun: float) -> Iterator[Tracker]:
-    """The MLflow run that holds those of the choices; ended as finished or failed, whatever happens."""
-    experiment = ground.first.composed.config.tracking.experiment
-    tags = {"finefold.data": ground.prepared.digest, "mlflow.source.name": "finefold compare", "mlflow.user": user()}
-    with tracking.refusing(uri):
-        client, used = tracking.connect(uri)
-        tracker = parent_run.begin(client, used, experiment, digest, title, tags, begun)
-        try:
-            yield tracker
-        except BaseException:
-            with suppress(OSError, Refusal), tracking.refusing(uri):
-                tracker.finish("FAILED")
-            raise
-        tracker.finish()
 
 
 def _sorted(

@@ -39,6 +39,14 @@ class Holdout:
 
 
 @dataclass(frozen=True)
+class Pretrain:
+    keep: bool
+    rows: Annotated[int, Field(ge=0)]
+    licence: str | None
+    origin: str | None
+
+
+@dataclass(frozen=True)
 class Search:
     trials: Annotated[int, Field(ge=1)]
     seconds: Annotated[float, Field(gt=0)] | None
@@ -48,6 +56,12 @@ class Search:
     milliseconds: Annotated[float, Field(gt=0)] | None
     warm_start: str | None
     sampler: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    per_hour: Annotated[float, Field(ge=0)] | None
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,9 @@ class Config:
     class_weight: Any
     device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
+    cost: Cost
+    source_data: str | None
+    pretrain: Pretrain
     source: dict[str, Any]
     folds: dict[str, Any]
     model: dict[str, dict[str, Any]]

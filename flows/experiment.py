@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.plan import Job
 from flows.record import versioned
-from tasks import tracking
+from tasks import provenance
 from tasks.study import Study
 from tasks.workspace import Experiment
 
@@ -38,11 +38,15 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
         **({"limits": job.plan.limits.known} if job.plan.limits else {}),
-        "base": None if base is None else tracking.digest(base),
+        "base": None if base is None else provenance.identity(base, with_source=_uses_source(job)),
         **({} if base is None else {"strategy": config.strategy}),
         "seed": config.seed,
         "versions": {name: version(name) for name in versioned(job)},
     }
+
+
+def _uses_source(job: Job) -> bool:
+    return job.plan.strategy is not None and job.plan.strategy.uses_source
 
 
 def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:

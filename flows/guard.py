@@ -10,7 +10,7 @@ from rich.table import Table
 
 from flows import screen
 from flows.plan import Job
-from flows.record import provenance
+from flows.record import origin_of
 from flows.tune import Budget
 from tasks.check import Case
 from tasks.judge import judge
@@ -48,9 +48,9 @@ def guarded(
             screen.console().print(parts_table(finding))
         if finding.reason:
             screen.say(f"{finding.check}: {finding.reason}", STYLES[finding.state])
-    if origin := provenance(base):
-        told = {key: value for key, value in origin.items() if not isinstance(value, dict | list)}
-        screen.say(f"base: {', '.join(f'{key} {value}' for key, value in told.items())}")
+    if known := origin_of(base):
+        licence = known["licence"] or "unknown"
+        screen.say(f"base: from {known['origin']}, licence {licence}, sha256 {str(known['sha256'])[:12]}")
     return verdict
 
 

@@ -13,7 +13,7 @@ from flows import config, screen
 from flows.config import Composed
 from flows.pipeline import run_on
 from flows.plan import Plan, plan
-from flows.record import TAGS
+from flows.record import tagged
 from flows.server import Server
 from tasks.records import Result
 from tasks.refusal import Refusal
@@ -77,11 +77,8 @@ def run_each(
     """
     for number, (name, overrides) in enumerate(combinations.items(), start=1):
         screen.say(f"run {number} of {len(combinations)}: {name}", "bold")
-        token = TAGS.set({**tags, CHOICE_TAG: name})
-        try:
+        with tagged({**tags, CHOICE_TAG: name}):
             outcome = _outcome(running, name, overrides, begun if number == 1 else time.time())
-        finally:
-            TAGS.reset(token)
         yield outcome
 
 

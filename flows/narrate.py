@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from flows import screen
+from flows.base import warnings_of
 from flows.plan import Job
 from flows.record import parameters_of
 from flows.tune import Tuned
@@ -47,11 +48,13 @@ def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:
 
 
 def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
-    if base is None or not (base / "origin.json").exists():
+    if base is None:
         return ()
-    if json.loads((base / "origin.json").read_text())["data"] != job.prepared.digest:
-        return ()
-    return ("the base was trained on these very rows: the folds' scores are far too good; the holdout's is not",)
+    notes = warnings_of(base, str(job.decided.composed.config.base))
+    origin = base / "origin.json"
+    if origin.exists() and json.loads(origin.read_text())["data"] == job.prepared.digest:
+        notes += ["the base was trained on these very rows: the folds' scores are far too good; the holdout's is not"]
+    return tuple(notes)
 
 
 def _search_notes(job: Job) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 from optuna.trial import FrozenTrial
@@ -19,9 +19,9 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.runtime import flow_run
 
 from flows import config as configs
-from flows import narrate, screen, server
+from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
-from flows.base import base_of
+from flows.base import base_of, takes, with_own_family
 from flows.experiment import experiment_of, identity
 from flows.final import final
 from flows.guard import guarded, say_gate
@@ -60,6 +60,8 @@ from tasks.workspace import Experiment
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+
 DATA = Path("data")
 # When `run` was given its command, Unix time in seconds; 0 where the flow was started by a deployment.
 COMMAND_GIVEN: ContextVar[float] = ContextVar("COMMAND_GIVEN", default=0.0)
@@ -82,7 +84,7 @@ def run(
         Refusal: for whatever the user can mend; all faults of the configuration at once, before anything starts.
     """
     begun = time.time() if begun is None else begun
-    overrides = with_frame(overrides, frame)
+    overrides = with_own_family(with_frame(overrides, frame))
     plan(configs.compose(overrides))
     with running or server.start() as running:
         if not is_healthy(running.api_url):
@@ -107,21 +109,35 @@ def run_on(running: server.Server, overrides: list[str], begun: float) -> Result
     Raises:
         Refusal: for whatever the user can mend; when the server went away.
     """
+    result = on_server(running, begun, lambda: pipeline(overrides))
+    drain(running, result.flow_run_id)
+    seconds = replace(result.seconds, total=time.time() - begun)
+    return replace(result, prefect_url=f"{running.ui_url}/runs/flow-run/{result.flow_run_id}", seconds=seconds)
+
+
+def on_server(running: server.Server, begun: float, call: Callable[[], T]) -> T:
+    """What a flow gives, once the server answers. begun: when the command was given, Unix time in seconds.
+
+    Raises:
+        Refusal: as the flow does; when the server went away.
+    """
     running.wait()
     token = COMMAND_GIVEN.set(begun)
     try:
-        result: Result = pipeline(overrides)
+        return call()
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         raise Refusal(
             f"Prefect's server at {running.ui_url} went away ({error}). Nothing is lost: the same command goes on."
         ) from error
     finally:
         COMMAND_GIVEN.reset(token)
-    warning = running.drain([result.flow_run_id])
+
+
+def drain(running: server.Server, flow_run_id: str) -> None:
+    """Waits until the server has recorded the flow run, and says what it hasn't."""
+    warning = running.drain([flow_run_id])
     if warning:
         screen.say(warning, "yellow")
-    seconds = replace(result.seconds, total=time.time() - begun)
-    return replace(result, prefect_url=f"{running.ui_url}/runs/flow-run/{result.flow_run_id}", seconds=seconds)
 
 
 def _name_of_flow_run() -> str:
@@ -151,37 +167,39 @@ def pipeline(overrides: list[str]) -> Result:
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
-        log_plots(tracker, job, study, tuned, trained, evaluation)
+        log_plots(tracker, job, study, tuned, trained, evaluation, verdict)
         log_checks(tracker, verdict, base)
-        registered = register(
-            tracker,
-            trained,
-            config.model_name or registry.possible_name(prepared.name),
-            {"finefold.data": prepared.digest, registry.GATE_TAG: verdict.gate},
-        )
+        with provenance.as_base(job, trained, evaluation, base) as (folder, made):
+            provenance.say_what_is_kept(made)
+            tags = provenance.tags(made)
+            tracker.tags(tags)
+            tags |= {"finefold.data": prepared.digest, registry.GATE_TAG: verdict.gate}
+            name = config.model_name or registry.possible_name(prepared.name)
+            registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
     return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
 
 
-def job_for(overrides: list[str]) -> tuple[Job, Path | None]:
+def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | None]:
     """The run that the overrides ask for, with its table prepared and split, and the folder of its base.
+
+    is_told: whether what was found is said.
 
     Raises:
         Refusal: for whatever the user can mend.
     """
     begun = COMMAND_GIVEN.get() or time.time()
-    composed = configs.compose(overrides)
+    composed = configs.compose(with_own_family(overrides))
     planned = plan(composed)
     config = composed.config
-    base = base_of(composed, planned)
-    holdout_seed, slices = config.holdout.seed, config.slices
-    prepared = prepare(
-        planned.source, planned.roles, config.problem, planned.test, holdout_seed, base, str(DATA), slices
-    )
+    base, new, salt = base_of(composed, planned), takes(planned), config.holdout.seed
+    given = planned.source, planned.roles, config.problem, planned.test, salt, base
+    prepared = prepare(*given, takes=new, slices=config.slices)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)
-    narrate.say_what_was_found(job, base)
+    if is_told:
+        narrate.say_what_was_found(job, base)
     return job, base
 
 
@@ -205,7 +223,7 @@ def search(
     """The search, and when it began and ended, as Unix times in seconds."""
     config, planned = job.decided.composed.config, job.plan
     population = study.recall("population") or fitting_population(planned.n_trials)
-    if study.recall("population") is None:
+    if study.recall("population") is None and planned.n_trials > 1:  # a single trial settles nothing
         study.remember("population", population)
     n_known = sum(trial.state.is_finished() for trial in study.trials()[: planned.n_trials])
     if n_known:

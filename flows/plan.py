@@ -54,6 +54,7 @@ class Plan:
 
     source: Source
     test: Source | None
+    source_data: Source | None
     roles: Roles
     families: dict[str, Model]
     space: Space
@@ -113,7 +114,8 @@ def plan(composed: Composed) -> Plan:
             return cast(T, None)  # never used: with a fault there is no plan
 
     source = attempt(functools.partial(build, configs.source_node(config), "source", allowed))
-    test = attempt(lambda: _test_source(composed))
+    test = attempt(lambda: _file(composed, config.holdout.path, "holdout"))
+    source_data = attempt(lambda: _source_data(composed))
     roles = attempt(lambda: configs.roles(config))
     optimizer = attempt(lambda: build(config.optimizer, "optimizer", allowed))
     faults += _unused(composed)
@@ -166,6 +168,7 @@ def plan(composed: Composed) -> Plan:
     return Plan(
         source,
         test,
+        source_data,
         roles,
         families,
         Space(spaces, warm),
@@ -258,6 +261,8 @@ def _strategy(composed: Composed) -> Strategy | None:
             raise Refusal(f"strategy={choice} needs a model to go on from: base=models:/NAME@champion.")
         return None
     strategy: Strategy = build(config.strategy, "strategy", config.allow_packages)
+    if choice == "ladder":
+        raise Refusal("strategy=ladder climbs over several strategies: `finefold finetune` does that.")
     return strategy
 
 
@@ -303,15 +308,22 @@ def _unused(composed: Composed) -> list[str]:
     ]
 
 
-def _test_source(composed: Composed) -> Source | None:
-    path = composed.config.holdout.path
+def _file(composed: Composed, path: str | None, key: str) -> Source | None:
+    """Another file, read as the source is where that is a file too."""
     if path is None:
         return None
     node = configs.source_node(composed.config)
     if "path" not in node:
-        node = configs.source_node(configs.compose(["source=file", "source.path=holdout"]).config)
-    source: Source = build({**node, "path": path}, "holdout", composed.config.allow_packages)
+        node = configs.source_node(configs.compose(["source=file", "source.path=another"]).config)
+    source: Source = build({**node, "path": path}, key, composed.config.allow_packages)
     return source
+
+
+def _source_data(composed: Composed) -> Source | None:
+    path = composed.config.source_data
+    if path is not None and composed.config.base is None:
+        raise Refusal(f"source_data={path}: it is what a base was trained on; name the model too, by base=.")
+    return _file(composed, path, "source_data")
 
 
 def _family_space(name: str, family: Model) -> Any:

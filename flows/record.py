@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, is_dataclass, replace
 from importlib.metadata import version
@@ -26,9 +25,10 @@ from prefect.runtime import flow_run
 from prefect.states import Crashed
 
 from flows.plan import Job
-from flows.screen import cells, headings, verdict
+from flows.screen import cells, climb_cells, climb_headings, climb_verdict, headings, passed_by, verdict
 from flows.tune import Tuned
-from tasks import tracking
+from tasks import provenance, tracking
+from tasks.climb import Climb, Rung
 from tasks.comparison import Comparison, Interval
 from tasks.loss import Loss
 from tasks.model import packages
@@ -43,6 +43,16 @@ from tasks.verdict import Number, Verdict
 VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
 # What else a run is tagged with by the command that started it: a comparison names the run that holds it.
 TAGS: ContextVar[Mapping[str, str]] = ContextVar("TAGS", default=MappingProxyType({}))
+
+
+@contextmanager
+def tagged(tags: Mapping[str, str]) -> Iterator[None]:
+    """Runs that begin within the block have these tags too."""
+    token = TAGS.set(tags)
+    try:
+        yield
+    finally:
+        TAGS.reset(token)
 
 
 def versioned(job: Job) -> tuple[str, ...]:
@@ -209,17 +219,18 @@ def log_checks(tracker: Tracker, verdict: Verdict, base: Path | None) -> None:
             numbers |= _ends(re.sub(r"[^\w\-. :/]", ":", f"check.{finding.check}.{name}"), number)
     tracker.metrics(numbers)
     tracker.tags({GATE_TAG: verdict.gate, **{f"finefold.check.{one.check}": one.state for one in verdict.findings}})
-    tracker.json(without_nan({**asdict(verdict), "base": provenance(base)}), "checks.json")
+    tracker.json(without_nan({**asdict(verdict), "base": origin_of(base)}), "checks.json")
 
 
-def provenance(base: Path | None) -> dict[str, Any] | None:
-    """What a base says of where it is from; None where it says nothing."""
-    file = None if base is None else base / "base.json"
-    told: dict[str, Any] | None = json.loads(file.read_text()) if file is not None and file.exists() else None
-    return told
+def origin_of(base: Path | None) -> dict[str, str | None] | None:
+    """Where a base is from, its licence, and the digest of its files; None without one."""
+    known = None if base is None else provenance.read(base)
+    return None if known is None else {"origin": known.origin, "licence": known.licence, "sha256": known.sha256}
 
 
-def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> None:
+def log_plots(
+    tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation, verdict: Verdict
+) -> None:
     """Draws the pictures of the run and logs them under `plots/`."""
     from tasks.plot import (  # matplotlib takes a second to import, which the first trial need not wait
         Material,
@@ -239,6 +250,7 @@ def log_plots(tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: T
         trained=trained,
         predictions=Path(evaluation.predictions),
         seed=job.decided.composed.config.seed,
+        verdict=verdict,
     )
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier run with another winner
     draw_all(folder, material)
@@ -293,6 +305,34 @@ def log_comparison(tracker: Tracker, made: Comparison, overrides: Sequence[str])
         # A metric's name may hold no `=` and no brackets.
         choice = re.sub(r"[^\w\-. :/]", ":", one.choice)
         tracker.metrics({f"{choice}/{name}": value for name, value in numbers.items()})
+
+
+def log_rung(tracker: Tracker, made: Rung, metric: str) -> None:
+    """What a strategy came to, in its own run."""
+    assert made.folds is not None
+    kept = {} if made.kept is None else {"source_before": made.kept.before, "source_after": made.kept.after}
+    tracker.metrics({
+        f"cv_{metric}": fmean(made.folds.values()), f"training_{metric}": made.training, "seconds": made.seconds,
+        "parameters": made.n_parameters, "parameters_trained": made.n_trained, **kept,
+    })  # fmt: skip
+
+
+def log_climb(tracker: Tracker, made: Climb, overrides: Sequence[str]) -> None:
+    """Puts the table of a climb and its numbers into the run that holds those of the rungs."""
+    tracker.params({
+        "overrides": " ".join(overrides), "metric": made.metric, "problem": made.problem, "split": made.split,
+        "base": made.base, "best": made.best, "strategy": made.chosen,
+    })  # fmt: skip
+    names = climb_headings(made)
+    rows = [names, ["---"] * len(names), *(climb_cells(made, one) for one in made.reached)]
+    passed = [f"- {line}" for line in passed_by(made)]
+    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", climb_verdict(made), "", *passed]
+    tracker.tags({"mlflow.note.content": "\n".join(lines)})
+    tracker.json(without_nan(asdict(made)), "climb.json")
+    for one in made.reached:
+        assert one.score is not None
+        numbers = {**_ends(f"cv_{made.metric}", one.score), "seconds": one.seconds, "megabytes": one.megabytes}
+        tracker.metrics({f"{one.strategy}/{name}": value for name, value in numbers.items()})
 
 
 def _ends(name: str, given: Interval | HoldoutScore | Number) -> dict[str, float]:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tasks.climb import Climb, Rung
 from tasks.comparison import Comparison, Interval, Standing
 from tasks.records import Combined, HoldoutScore, Result, TrialResult, Winner
 
@@ -216,6 +217,62 @@ def verdict(made: Comparison) -> str:
     same = ", ".join(made.indistinguishable)
     others = f"not distinguishable from it: {same}" if same else "it is better than every other that it was paired with"
     return f"best: {made.best}; {others}"
+
+
+def climb(made: Climb) -> None:
+    """One line per rung, which one is taken and why."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    strategy, *others = climb_headings(made)
+    table.add_column(strategy)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    for one in made.reached:
+        table.add_row(*map(escape, climb_cells(made, one)), style="bold" if one.strategy == made.chosen else "")
+    console().print(table)
+    say(f"in brackets 95 % intervals; of the folds ({made.n_folds}), with what they share taken into account")
+    for line in passed_by(made):
+        say(line, "dim")
+    say(climb_verdict(made), "bold")
+
+
+def passed_by(made: Climb) -> list[str]:
+    """The rungs that were passed by, those of one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for one in made.rungs:
+        if one.error:
+            reasons.setdefault(one.error.removeprefix(f"strategy={one.strategy}: "), []).append(one.strategy)
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def climb_headings(made: Climb) -> list[str]:
+    """Of the table of a climb."""
+    metric = made.metric
+    costs = [] if made.per_hour is None else [f"saved, {made.unit}" if made.unit else "saved"]
+    return [
+        "strategy", f"{metric} of the folds", "less the best's", "training", "source", "trained", "seconds", "MB",
+        "saved, s", *costs,
+    ]  # fmt: skip
+
+
+def climb_cells(made: Climb, one: Rung) -> list[str]:
+    """The line of a rung in that table."""
+    assert one.score is not None
+    less = "best" if one.difference is None else _with_ends(one.difference, 2)
+    source = "not measurable" if one.kept is None else f"{_number(one.kept.before, 4)} > {_number(one.kept.after, 4)}"
+    saved = made.saving(one)
+    cells = [
+        one.strategy, _with_ends(one.score), less, _number(one.training, 4), source, f"{one.n_trained:,}",
+        f"{one.seconds:.1f}", f"{one.megabytes:,.0f}", "" if saved is None else f"{saved:.1f}",
+    ]  # fmt: skip
+    if made.per_hour is None:
+        return cells
+    return [*cells, "" if saved is None else f"{saved / 3600 * made.per_hour:.2g}"]
+
+
+def climb_verdict(made: Climb) -> str:
+    if made.best == made.chosen:
+        return f"chosen: {made.chosen}, the best, and no cheaper one is within one standard error of it"
+    return f"chosen: {made.chosen}, the cheapest within one standard error of the best ({made.best})"
 
 
 def _with_ends(given: Interval | HoldoutScore, digits: int = 4) -> str:

@@ -15,7 +15,12 @@ NAMES = {
     "source.positive",
     "holdout.path",
     "search.warm_start",  # an MLflow run's id may look like a number
+    "base",
+    "source_data",
+    "pretrain.licence",
+    "pretrain.origin",
 }
+OR_NULL = {"base", "source_data", "pretrain.licence", "pretrain.origin"}  # whose `null` is none, and no name
 NAMES_TO_NUMBERS = {"class_weight"}
 LISTS_OF_NAMES = {
     "slices", "source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical",
@@ -36,10 +41,13 @@ def read_typed_value(key: str, text: str) -> str | list[str] | dict[str, float |
     """The name, or for a key that takes several the names: `[a,"b, c"]`, or one name without brackets; for one that
     gives names numbers, `{a: 2, "b, c": 0.5}`, a word or null.
 
-    `${oc.env:NAME}` stays a reference; any other `$` is a letter like the others.
+    Where nothing may stand, `null` is nothing. `${oc.env:NAME}` stays a reference; any other `$` is a letter like the
+    others.
     """
     if key in NAMES_TO_NUMBERS:
         return _numbers_of(text)
+    if key in OR_NULL and text == "null":
+        return None
     if key in NAMES:
         return _escape(text)
     if not (text.startswith("[") and text.endswith("]")):

@@ -14,7 +14,8 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import parquet
+from tasks import base_fit, parquet
+from tasks.base_fit import NOTHING_NEW, Takes
 from tasks.cells import as_times
 from tasks.columns import Columns, Table
 from tasks.find_out import Found, find_out
@@ -44,13 +45,15 @@ def prepare(
     holdout_seed: int,
     base: Path | None,
     root: str = "data",
+    takes: Takes = NOTHING_NEW,
     slices: Sequence[str] = (),
 ) -> Prepared:
     """The typed table on disk, under `<root>/prepared/<digest>/`.
 
     test: a published test split, or None; its rows are read with the schema of the training table.
     holdout_seed: salt of the hash by which rows are told apart later.
-    base: the folder of a registered model to go on from, whose reading of the columns is kept, or None.
+    base: the folder of a model to go on from, or None; the reading of the columns and the classes of one of tables are
+        kept. takes: what the run can take beyond those.
     slices: columns by which slices are told; they lie beside the table and are no part of its digest.
 
     Raises:
@@ -58,7 +61,7 @@ def prepare(
     """
     folder = Path(root) / "prepared"
     with Spool(folder) as spool:
-        made = _prepare(source, roles, problem, test, holdout_seed, base, folder, spool, slices)
+        made = _prepare(source, roles, problem, test, holdout_seed, base, takes, folder, spool, slices)
     parquet.give_back_memory()
     return made
 
@@ -70,19 +73,26 @@ def _prepare(
     test: Source | None,
     holdout_seed: int,
     base: Path | None,
+    takes: Takes,
     folder: Path,
     spool: Spool,
     slices: Sequence[str],
 ) -> Prepared:
     raw = read(source, roles, spool, slices)
-    target = find_target(raw[str(roles.target)], roles, problem)
+    base = base if base_fit.has_schema(base) else None
+    if base is None:
+        target = find_target(raw[str(roles.target)], roles, problem)
+    else:
+        schema, target = base_fit.fit_to(base, raw, roles, problem, takes)
     is_known = target.codes.notna().to_numpy()
     codes = target.codes[is_known]
     raw = raw if is_known.all() else raw.where(is_known)
     found = find_out(raw, roles)
-    schema = found.schema if base is None else _schema_of(base, raw.names, target.problem)
-    _check_features(found)
+    if base is None:
+        _check_features(found)
+        schema = found.schema
     features, example = typed(raw, schema, spool)
+    said = found.notes if base is None else base_fit.news(base, schema, raw, features, takes)
     compared = _content(raw.names, roles)
     content = row_hashes(raw.only(compared), holdout_seed)
     roles_table, role_notes = role_columns(raw, roles, codes, content, holdout_seed)
@@ -103,7 +113,7 @@ def _prepare(
         known = (compared, content)
         held, judged, test_notes = published(test, schema, roles, target.problem, known, holdout_seed, spool, slices)
         tables |= held
-    notes = [*target.notes, *(found.notes if base is None else []), *role_notes, *test_notes, *report["notes"]]
+    notes = [*target.notes, *said, *role_notes, *test_notes, *report["notes"]]
     report["notes"] = [*source.notes(), *notes]
     path, digest = _write(tables, schema, target.problem, example, report, folder)
     return Prepared(
@@ -144,25 +154,6 @@ def _content(names: list[str], roles: Roles) -> list[str]:
     """
     out = {roles.target, roles.weight, *roles.drop, *roles.key}
     return [name for name in names if name not in out] or names
-
-
-def _schema_of(base: Path, names: list[str], problem: Problem) -> Schema:
-    """The schema of the base, where the table has its columns and its classes."""
-    schema = Schema.from_json((base / "schema.json").read_text())
-    was = json.loads((base / "problem.json").read_text())
-    faults = [
-        f"base: it needs the column {column.name}, which the table doesn't have."
-        for column in schema.columns
-        if column.name not in names
-    ]
-    if was["kind"] != problem.kind or [str(c) for c in was["classes"]] != [str(c) for c in problem.classes]:
-        faults.append(
-            f"base: it was trained on a {was['kind']} problem with the classes {was['classes']}; the table is a "
-            f"{problem.kind} problem with {list(problem.classes)}."
-        )
-    if faults:
-        raise Refusal(*faults)
-    return schema
 
 
 def _update(digest: Any, values: pd.Series[Any]) -> None:

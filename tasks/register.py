@@ -23,8 +23,9 @@ REQUIREMENTS = ("mlflow", "lightgbm", "scikit-learn", "scipy", "numpy", "pandas"
 
 
 @task(name="register", task_run_name="register", cache_policy=NO_CACHE, persist_result=False)
-def register(tracker: Tracker, trained: Trained, name: str, tags: dict[str, str]) -> Registered:
-    """The registered version. A run that was interrupted after registering gets the version it had.
+def register(tracker: Tracker, trained: Trained, folder: Path, name: str, tags: dict[str, str]) -> Registered:
+    """The registered version of what lies in `folder`: the model, and what it carries with it. A run that was
+    interrupted after registering gets the version it had.
 
     Raises:
         Refusal: for a name the registry doesn't take.
@@ -33,11 +34,11 @@ def register(tracker: Tracker, trained: Trained, name: str, tags: dict[str, str]
     earlier = registered_of(tracker, name, tags)
     if earlier is not None:
         return earlier
-    predictor = Predictor.load(Path(trained.folder))
-    example = read_example(Path(trained.folder), predictor.schema)
+    predictor = Predictor.load(folder)
+    example = read_example(folder, predictor.schema)
     return log_model(
         tracker,
-        Path(trained.folder),
+        folder,
         name=name,
         signature=_signature(predictor, example),
         example=example,

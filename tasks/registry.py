@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from tasks.records import Registered
 from tasks.refusal import Refusal
 from tasks.tracking import Tracker, connect
 
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 GATE_TAG = "finefold.gate"  # what the checks of a model said: passed, failed, none
 FORBIDDEN = "/:.'\""  # of a registered model's name; quotes would end MLflow's own filter strings
 
@@ -99,25 +101,27 @@ def _with_alias(tracker: Tracker, name: str, number: int, tags: Mapping[str, str
     return Registered(f"models:/{name}/{number}", name, number)
 
 
-def download(uri: str, tracking_uri: str | None) -> Path:
-    """The folder that `log_model` was given, of a registered model (`models:/NAME@champion`).
+def is_address(named: str) -> bool:
+    """Whether it names a registered model, or that of a run."""
+    return named.startswith(("models:/", "runs:/")) or RUN_ID.fullmatch(named) is not None
+
+
+def download(named: str, tracking_uri: str | None) -> Path:
+    """A folder with what was logged of a registered model (`models:/NAME@champion`, `models:/NAME/3`), or of the model
+    of a run (`runs:/ID/model`, or the id alone).
 
     Raises:
-        Refusal: when there is no such model, or it is none of ours.
+        Refusal: when there is no such model.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
 
     connect(tracking_uri)
+    uri = f"runs:/{named}/model" if RUN_ID.fullmatch(named) else named
     try:
-        path = Path(mlflow.artifacts.download_artifacts(uri))
+        return Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError, ValueError) as error:
         raise Refusal(
-            f"base={uri} isn't there: {str(error).splitlines()[0]}; name a registered model, as models:/NAME@champion."
+            f"base={named} isn't there: {str(error).splitlines()[0]}; name a registered model, as "
+            "models:/NAME@champion or models:/NAME/3, the model of a run, as runs:/ID/model, or a folder."
         ) from error
-    folder = path / "artifacts" / "model"
-    if not folder.is_dir():
-        folder = next((found.parent for found in path.rglob("schema.json")), folder)
-    if not (folder / "schema.json").exists():
-        raise Refusal(f"base={uri} is no model that finefold registered.")
-    return folder

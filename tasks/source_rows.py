@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.records import Problem
+from tasks import parquet
+from tasks.records import Problem, Split
 from tasks.refusal import Refusal
 
 FOLDER, FEATURES, ROLES = "source", "features.parquet", "roles.parquet"
+ROLE_COLUMNS = ("target", "weight")
 Part = Literal["train", "valid", "holdout"]
+PARTS: tuple[Part, ...] = ("train", "valid", "holdout")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,48 @@ class SourceRows:
     X: pd.DataFrame
     y: npt.NDArray[np.float64]
     weight: npt.NDArray[np.float64] | None
+
+
+def keep(split: Split, folder: Path, n_most: int) -> dict[str, int]:
+    """Writes the rows of a split into the folder of the model that was trained on them: its training rows, and the
+    sealed holdout, which the model has not seen, in two halves by a bit of each row's hash, so that equal rows and
+    whole groups stay together. Of each part at most `n_most` rows, drawn evenly. Gives the number of each part's.
+    """
+    at = Path(split.folder)
+    held = pd.read_parquet(at / "holdout_labels.parquet")
+    odd = (held["hash"].to_numpy() & np.uint64(1)).astype(bool)  # the bits above decided who is held out
+    sides = {
+        "train": (at / "train_features.parquet", pd.read_parquet(at / "train_roles.parquet"), np.arange(split.n_train)),
+        "valid": (at / "holdout_features.parquet", held, np.flatnonzero(~odd)),
+        "holdout": (at / "holdout_features.parquet", held, np.flatnonzero(odd)),
+    }
+    features, roles = [], []
+    for part, (path, known, rows) in sides.items():
+        rows = evenly(rows, n_most)
+        features.append(parquet.take(path, rows))
+        roles.append(known.iloc[rows][[name for name in ROLE_COLUMNS if name in known]].assign(part=part))
+    every = pd.concat(roles)
+    write(folder, pd.concat(features), every)
+    return counts(every["part"])
+
+
+def counts(parts: pd.Series[str]) -> dict[str, int]:
+    """The number of rows of each part; parts: (n_rows,)."""
+    return {part: int((parts == part).sum()) for part in PARTS}
+
+
+def evenly(rows: npt.NDArray[np.int64], n_most: int) -> npt.NDArray[np.int64]:
+    """(n,) all of them, or so many from all over."""
+    if len(rows) <= n_most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, n_most).astype(np.int64)]
+
+
+def write(folder: Path, features: pd.DataFrame, roles: pd.DataFrame) -> None:
+    """Both (n_rows, ...), in one order."""
+    (folder / FOLDER).mkdir()
+    parquet.write_frame(folder / FOLDER / FEATURES, features.reset_index(drop=True))
+    parquet.write_frame(folder / FOLDER / ROLES, roles.reset_index(drop=True))
 
 
 def has_source_rows(base: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -282,15 +281,6 @@ def study_of(run_id: str, uri: str | None) -> str:
     if study is None:
         raise Refusal(f"search.warm_start={run_id}: that run tracks no study; name the parent of its trials' runs.")
     return study
-
-
-def digest(folder: Path) -> str:
-    """The digest of a downloaded model's files."""
-    content = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            content.update(path.name.encode() + path.read_bytes())
-    return content.hexdigest()[:16]
 
 
 def git_commit() -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks import parquet
+from tasks import parquet, source_rows
 from tasks.class_weight import ClassWeight
 from tasks.loss import Loss
 from tasks.records import Footprint, Problem
@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
 N_OF_A_CLASS = 20
-BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json")
+BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json", "base.json")
 
 
 @dataclass(frozen=True)
@@ -301,9 +301,10 @@ def save(fitted: Fitted, folder: Path) -> None:
 
 
 def megabytes(folder: Path) -> float:
-    """What the files of a saved model take, in millions of bytes, without the tables' schema and example beside it."""
+    """What the files of a saved model take, in millions of bytes, without what lies beside it: the table's schema and
+    example, where it comes from, and rows of its source."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in BESIDE_A_MODEL]
-    return sum(path.stat().st_size for path in files) / 1e6
+    return sum(path.stat().st_size for path in files if path.relative_to(folder).parts[0] != source_rows.FOLDER) / 1e6
 
 
 def load(folder: Path) -> Fitted:

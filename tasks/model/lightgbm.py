@@ -17,7 +17,7 @@ from pydantic import Field
 
 from tasks import parquet
 from tasks.loss import Loss
-from tasks.model import Floats, OutOfTimeError, Rows, Training, Validated, Watch, unsupported, unwatched
+from tasks.model import Floats, Model, OutOfTimeError, Rows, Training, Validated, Watch, unsupported, unwatched
 from tasks.model._booster import Form
 from tasks.model._encode import Levels, relative
 from tasks.model._going_on import Knobs
@@ -108,11 +108,12 @@ def _bin(training: Training, base: Fitted | None, parameters: Mapping[str, Any])
 
 @dataclass(frozen=True)
 class Fitted:
-    """A booster with its encoding."""
+    """A booster with its encoding. n_frozen: parameters of the base that it went on from, known until it is saved."""
 
     booster: lgb.Booster
     levels: Levels
     is_binary: bool
+    n_frozen: int = 0
 
     @property
     def n_parameters(self) -> int:
@@ -157,7 +158,8 @@ class Fitted:
 @dataclass(frozen=True)
 class LightGBM:
     """The family. `rounds` is the most a fold may train; it stops after `patience` rounds without gain, looking
-    every `check_every` rounds (looking at AUC every round costs 5-19 % of a trial, every tenth 1-4 %)."""
+    every `check_every` rounds (looking at AUC every round costs 5-19 % of a trial, every tenth 1-4 %). leaves: the
+    fields of `tasks.model._leaves.Leaves`."""
 
     hyperparameters: dict[str, Any]
     start: dict[str, Any]
@@ -168,12 +170,19 @@ class LightGBM:
     patience: Annotated[int, Field(ge=1)]
     final_step: Annotated[float, Field(gt=0, le=1)]
     check_every: Annotated[int, Field(ge=1)]
+    leaves: dict[str, Any]
 
-    ways = ("full",)
+    ways = ("feature_extraction", "full")
+    takes_new_levels = True  # after the base's own, with codes that none of its trees asks for
 
-    def going_on(self, way: str, knobs: Knobs) -> LightGBM:
-        """full: new trees on top of the base's, which `workspace` is given."""
-        return self
+    def going_on(self, way: str, knobs: Knobs) -> Model:
+        """full: new trees on top of the base's, which `workspace` is given; feature_extraction: a linear head on what
+        its trees tell apart."""
+        if way == "full":
+            return self
+        from tasks.model._leaves import Leaves
+
+        return Leaves(**self.leaves)
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         free = [name for name in self.space if self.hyperparameters.get(name) is None]
@@ -278,7 +287,8 @@ class LightGBM:
             parameters, data, num_boost_round=rounds or self.rounds, init_model=base, callbacks=[_ending(watch)],
         )
         made = workspace.objective.finished(booster, workspace.objective.initial(rows) if base is None else None)
-        return Fitted(made.free_dataset(), workspace.levels, workspace.training.problem.kind == "binary")
+        n_frozen = workspace.base.n_parameters if workspace.base else 0
+        return Fitted(made.free_dataset(), workspace.levels, workspace.training.problem.kind == "binary", n_frozen)
 
     def _boost_until_no_gain(
         self, booster: lgb.Booster, objective: Objective, train: Rows, valid: Rows, watch: Watch

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
-import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -16,18 +13,16 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 from scipy import sparse
-from scipy.linalg import LinAlgWarning
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler, StandardScaler
-from threadpoolctl import threadpool_limits
 
 from tasks.loss import Loss
 from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
+from tasks.model._calm import calm
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
 from tasks.records import Footprint, Problem
@@ -161,7 +156,7 @@ class Linear:
     ) -> Validated:
         encoded = workspace.fold(fold, n_rows)
         n_classes = len(workspace.training.problem.classes)
-        with _calm:
+        with calm:
             estimator = self._fit(encoded, hyperparameters, n_classes)
             prediction = _predict(estimator, encoded.valid, n_classes)
         fitted = Fitted(encoded.encoder, estimator, _spread(encoded.train), n_classes)
@@ -173,7 +168,7 @@ class Linear:
     ) -> Fitted:
         encoded = workspace.all_rows()
         n_classes = len(workspace.training.problem.classes)
-        with _calm:
+        with calm:
             estimator = self._fit(encoded, hyperparameters, n_classes)
         return Fitted(encoded.encoder, estimator, _spread(encoded.train), n_classes)
 
@@ -186,35 +181,6 @@ class Linear:
         else:
             estimator = Ridge(alpha=penalty, solver=_ridge_solver(encoded.train), max_iter=self.iterations, tol=1e-6)
         return estimator.fit(encoded.train, encoded.y, encoded.weight)
-
-
-class _Calm:
-    """While any thread is inside: BLAS computes in one thread, so that results don't depend on the number of cores
-    and trials don't crowd each other, and solvers that stop at `iterations` don't warn. Both are settings of the
-    whole process; so the first thread in makes them and the last one out takes them back."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._n_inside = 0
-        self._settings = ExitStack()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._n_inside == 0:
-                self._settings.enter_context(warnings.catch_warnings())
-                self._settings.enter_context(threadpool_limits(1, user_api="blas"))
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                warnings.simplefilter("ignore", LinAlgWarning)
-            self._n_inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._n_inside -= 1
-            if self._n_inside == 0:
-                self._settings.close()
-
-
-_calm = _Calm()
 
 
 def _numeric(fence: float) -> Pipeline:

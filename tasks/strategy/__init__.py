@@ -17,6 +17,8 @@ class Strategy(Protocol):
     else taken from `start`.
 
     uses_base: whether it starts from the base's parameters. uses_source: whether it trains on the base's rows too.
+    One that learns classes and levels that the base doesn't know says so by `takes_new_classes` and `takes_new_levels`;
+    of the ways of a family, the family that goes on says it.
     """
 
     name: ClassVar[str]

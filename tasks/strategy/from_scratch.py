@@ -15,6 +15,8 @@ class FromScratch:
     """The family as it is without a base, unless it has a way of its own to begin from nothing."""
 
     name: ClassVar[str] = "from_scratch"
+    takes_new_classes: ClassVar[bool] = True
+    takes_new_levels: ClassVar[bool] = True
     uses_base: ClassVar[bool] = False
     uses_source: ClassVar[bool] = False
     hyperparameters: dict[str, Any]

@@ -28,6 +28,8 @@ class Pooled:
     that what differs between them can be learned."""
 
     name: ClassVar[str] = "pooled"
+    takes_new_classes: ClassVar[bool] = True
+    takes_new_levels: ClassVar[bool] = True
     uses_base: ClassVar[bool] = True
     uses_source: ClassVar[bool] = True
     hyperparameters: dict[str, Any]

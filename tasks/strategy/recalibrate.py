@@ -4,6 +4,7 @@ temperature, Guo et al. 2017, On Calibration of Modern Neural Networks)."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,8 @@ from tasks.model import Fitted, Floats, Model, Training
 from tasks.strategy._on_predictions import OnPredictions
 
 LEAST = 1e-12  # of a probability whose logarithm is taken
+Cost = Callable[[Floats], float]  # of a prediction
+
 PRIOR_ROWS = 1.0  # rows' worth of pull towards no change: classes told apart cleanly would scale without end
 
 
@@ -86,31 +89,34 @@ def scaled(prediction: Floats, scale: float, shift: Floats) -> Floats:
 
 
 def _rescaled(base: Fitted, prediction: Floats, y: Floats, weight: Floats | None, training: Training) -> Fitted:
-    """The least cost in the loss that is trained on; a regression is fitted in units of its own spread. The first
-    class's shift is 0: a sum over all classes changes nothing."""
-    is_regression = prediction.ndim == 1
-    center, unit = (_center_and_unit(prediction, y)) if is_regression else (0.0, 1.0)
+    """The least cost in the loss that is trained on, less a pull towards no change: of the scale, and of the shifts of
+    logarithms; a regression's level may move freely. The first class's shift is 0: a sum over all changes nothing."""
     total = len(y) if weight is None else float(np.sum(weight))
-
-    def parts(values: Floats) -> tuple[float, Floats]:
-        scale = values[0]
-        if is_regression:  # a + b f, written around the middle so that the two don't lean on each other
-            return scale, np.array([center + unit * values[1] - scale * center])
-        return scale, np.concatenate([[0.0], values[1:]])
-
-    def cost(values: Floats) -> float:
-        own = training.loss.cost(y, scaled(prediction, *parts(values)), weight)
-        own = own / (first or 1.0)
-        return float(own + PRIOR_ROWS / total * np.sum((values - start) ** 2))
-
-    n_shifts = 1 if is_regression else prediction.shape[1] - 1
-    start = np.array([1.0, *np.zeros(n_shifts)])
-    first = training.loss.cost(y, prediction, weight)
-    found = minimize(cost, start, method="Powell")
-    best = found.x if found.fun < cost(start) else start
-    scale, shift = parts(np.asarray(best, dtype=np.float64))
-    return Scaled(base, float(scale), tuple(float(one) for one in shift))
+    find = _line if prediction.ndim == 1 else _logits
+    scale, shift = find(prediction, y, lambda given: training.loss.cost(y, given, weight), PRIOR_ROWS / total)
+    return Scaled(base, scale, shift)
 
 
-def _center_and_unit(prediction: Floats, y: Floats) -> tuple[float, float]:
-    return float(np.mean(prediction)), float(np.std(y)) or 1.0
+def _line(prediction: Floats, y: Floats, cost: Cost, pull: float) -> tuple[float, tuple[float, ...]]:
+    """Written around the middles of both, in units of the target's spread, so that scale and shift don't lean on each
+    other and any unit will do."""
+    middle, level, unit = float(np.mean(prediction)), float(np.mean(y)), float(np.std(y)) or 1.0
+    usual = cost(np.full(len(y), level)) or 1.0
+
+    def total(values: Floats) -> float:
+        line = level + unit * values[1] + values[0] * (prediction - middle)
+        return cost(line) / usual + pull * float((values[0] - 1) ** 2)
+
+    scale, move = (float(value) for value in minimize(total, [1.0, 0.0], method="Powell").x)
+    return scale, (level + unit * move - scale * middle,)
+
+
+def _logits(prediction: Floats, y: Floats, cost: Cost, pull: float) -> tuple[float, tuple[float, ...]]:
+    start = np.array([1.0, *np.zeros(prediction.shape[1] - 1)])
+
+    def total(values: Floats) -> float:
+        given = scaled(prediction, values[0], np.array([0.0, *values[1:]]))
+        return cost(given) + pull * float(np.sum((values - start) ** 2))
+
+    found = minimize(total, start, method="Powell").x
+    return float(found[0]), (0.0, *(float(value) for value in found[1:]))

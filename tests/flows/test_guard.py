@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from judged import write_source
 
 from flows.pipeline import run
-from tasks import registry
+from flows.pretrain import pretrain
 from tasks.records import Result
-from tasks.schema import Schema
 from tasks.verdict import Finding
 
 SMALL = ["search.trials=1", "folds.n_splits=3", "model.lightgbm.rounds=60", "source.target=y", "model_name=guarded"]
@@ -29,19 +26,14 @@ def table(slope: float, seed: int, n: int = 400) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def base(place: Path) -> Path:
+def base(place: Path) -> str:
     """A model of another table, which keeps rows of it."""
-    made = run(SMALL, frame=table(3.0, 0))
-    kept = Path(shutil.copytree(registry.download(made.model_uri, None), place / "base"))
-    fresh = table(3.0, 1)
-    rows = Schema.from_json((kept / "schema.json").read_text()).apply(fresh)
-    write_source(kept, rows.assign(target=fresh["y"], part=np.where(np.arange(len(fresh)) < 200, "train", "holdout")))
-    (kept / "base.json").write_text(json.dumps({"origin": "a table of numbers", "licence": "CC0-1.0"}))
-    return kept
+    known = ["pretrain.origin=a table of numbers", "pretrain.licence=CC0-1.0"]
+    return pretrain([*SMALL, *known], frame=table(3.0, 0)).model_uri
 
 
 @pytest.fixture(scope="module")
-def forgetful(base: Path) -> Result:
+def forgetful(base: str) -> Result:
     """Fine-tuned on rows that contradict the base's own."""
     return run([*SMALL, f"base={base}"], frame=table(-3.0, 2))
 
@@ -75,19 +67,19 @@ def test_the_verdict_is_in_mlflow_as_numbers_tags_and_a_file(forgetful: Result, 
 
 
 def test_the_unchanged_base_passes_and_is_a_challenger(
-    base: Path, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
+    base: str, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = run([*SMALL, f"base={base}", "strategy=as_is", "check=[forgetting]"], frame=table(-3.0, 2))
     assert made.checks.gate == "passed"
     assert finding(made, "forgetting").numbers["churn"].value == 0
     assert client.get_model_version("guarded", str(made.model_version)).aliases == ["challenger"]
     shown = capsys.readouterr().out
-    assert "base: origin a table of numbers, licence CC0-1.0" in shown
+    assert "base: from a table of numbers, licence CC0-1.0, sha256 " in shown
     assert any(line.split()[:2] == ["forgetting", "passed"] for line in shown.splitlines())
     assert "overfitting" not in shown
 
 
-def test_the_first_version_that_passes_is_the_champion(base: Path, client: mlflow.MlflowClient) -> None:
+def test_the_first_version_that_passes_is_the_champion(base: str, client: mlflow.MlflowClient) -> None:
     name = "model_name=anew"
     forgot = run([*SMALL, f"base={base}", name], frame=table(-3.0, 2))
     passed = run([*SMALL, f"base={base}", name, "check.forgetting.most_lost=null"], frame=table(-3.0, 2))
@@ -96,7 +88,7 @@ def test_the_first_version_that_passes_is_the_champion(base: Path, client: mlflo
     assert {alias: str(number) for alias, number in aliases.items()} == {"champion": str(passed.model_version)}
 
 
-def test_what_failed_is_told_on_the_screen(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_failed_is_told_on_the_screen(base: str, capsys: pytest.CaptureFixture[str]) -> None:
     made = run([*SMALL, f"base={base}"], frame=table(-3.0, 2))
     shown = capsys.readouterr().out
     assert f"version {made.model_version} of guarded is registered, tagged finefold.gate=failed" in shown

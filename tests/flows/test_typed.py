@@ -62,9 +62,16 @@ def test_a_sweep_over_names_needs_quotes() -> None:
 def test_every_such_key_exists_in_some_source() -> None:
     sources = [compose(["source=file"]), compose(["source=sql"])]
     known = {f"source.{key}" for composed in sources for key in composed.config.source}
-    known |= {"holdout.path", "search.warm_start", "slices"}
+    known |= {"holdout.path", "search.warm_start", "base", "source_data", "slices"}
+    known |= {"pretrain.licence", "pretrain.origin"}
     assert known >= NAMES | LISTS_OF_NAMES
     assert not is_typed_as_is("search.trials")
+
+
+def test_null_is_nothing_where_nothing_may_stand() -> None:
+    config = compose(["base=null", "source_data=my rows, 2011.csv", "pretrain.origin=https://a.example/b?c=d"]).config
+    assert (config.base, config.source_data) == (None, "my rows, 2011.csv")
+    assert config.pretrain.origin == "https://a.example/b?c=d"
 
 
 def test_quotes_of_both_kinds_may_stand_in_one_list() -> None:

@@ -10,7 +10,7 @@ from tasks.tracking import Tracker
 
 def begin(root: Path, comparison: str) -> Tracker:
     client, uri = tracking.connect(None, root)
-    return parent_run.begin(client, uri, "some", comparison, "telco: search=a,b", {"x": "y"}, 1.7e9, root)
+    return parent_run.begin(client, uri, "some", comparison, "telco: search=a,b", {"x": "y"}, 1.7e9, "comparison", root)
 
 
 def test_a_comparison_that_was_killed_ends_so_when_the_next_one_begins(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Provenance: what a registered model carries with it for those who go on from it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flows import screen
+from flows.build import resolve
+from flows.plan import Job
+from flows.record import versioned
+from tasks import provenance, source_rows
+from tasks.provenance import Ancestor, Provenance
+from tasks.records import Evaluation, Trained, without_nan
+
+
+@contextmanager
+def as_base(job: Job, trained: Trained, evaluation: Evaluation, base: Path | None) -> Iterator[tuple[Path, Provenance]]:
+    """A folder for the time of the block, with the model's files, `base.json`, and where that was asked for rows of its
+    source; and what stands in `base.json`."""
+    asked = job.decided.composed.config.pretrain
+    with tempfile.TemporaryDirectory(prefix=".base-", dir=Path(trained.folder).parent) as beside:
+        folder = Path(beside) / "model"
+        shutil.copytree(trained.folder, folder)
+        kept: dict[str, int] = {}
+        if asked.keep and asked.rows:
+            kept = source_rows.keep(job.split, folder, asked.rows)
+        made = replace(_provenance(job, trained, evaluation, base, kept), files=provenance.digests(folder))
+        (folder / provenance.FILE).write_text(made.as_json(), encoding="utf-8")
+        yield folder, made
+
+
+def _provenance(
+    job: Job, trained: Trained, evaluation: Evaluation, base: Path | None, kept: dict[str, int]
+) -> Provenance:
+    config, prepared = job.decided.composed.config, job.prepared
+    scores: dict[str, Any] = without_nan({name: asdict(score) for name, score in evaluation.scores.items()})
+    return Provenance(
+        family=trained.family,
+        source={"name": prepared.name, "digest": prepared.digest, "rows": prepared.n_rows, "kept": kept},
+        licence=config.pretrain.licence,
+        origin=config.pretrain.origin or prepared.name,
+        metric=job.decided.metric,
+        scores=scores,
+        versions={name: version(name) for name in versioned(job)},
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        lineage=_lineage(job, base),
+    )
+
+
+def _lineage(job: Job, base: Path | None) -> tuple[Ancestor, ...]:
+    """The base, and those that it came from."""
+    config, known = job.decided.composed.config, None if base is None else provenance.read(base)
+    if config.base is None or known is None:
+        return ()
+    strategy, named = job.decided.composed.choices["strategy"], resolve(config.base, "base")
+    source = str(known.source.get("name"))
+    return (Ancestor(named, known.sha256, strategy, source, known.licence, known.origin), *known.lineage)
+
+
+def say_what_is_kept(made: Provenance) -> None:
+    """Rows that travel with the model are told."""
+    if not (kept := made.source["kept"]):
+        return
+    screen.say(
+        f"with the model go rows of its source, for rehearsal and to measure forgetting: {kept['train']:,} that it was "
+        f"trained on, and of the sealed {kept['valid']:,} to choose by and {kept['holdout']:,} for the end; "
+        "pretrain.rows=0 keeps none"
+    )
+
+
+def tags(made: Provenance) -> dict[str, str]:
+    """Of the run and of the model's version in MLflow."""
+    nearest = made.lineage[0] if made.lineage else None
+    of_base = {} if nearest is None else {f"finefold.base.{key}": value for key, value in asdict(nearest).items()}
+    own = {"finefold.sha256": made.sha256, "finefold.licence": made.licence, "finefold.origin": made.origin}
+    return {key: "unknown" if value is None else str(value) for key, value in {**own, **of_base}.items()}

@@ -1,0 +1,112 @@
+"""A climb of the ladder of strategies: what each rung came to, and which one is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks import metric as metrics
+from tasks import model as models
+from tasks.comparison import Interval
+from tasks.model import Fitted, Training
+from tasks.records import Problem, ProblemKind
+from tasks.source_rows import Part, SourceRows, has_source_rows, source_rows
+
+N_TRAINING_ROWS = 20_000  # on which the final fit's own score is measured, at most
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The metric on the same rows of the source, by the base and by the fine-tuned model. `is_worse` by how much, at
+    most 0 where nothing is forgotten."""
+
+    before: float
+    after: float
+    forgetting: float
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One strategy. With an `error` it was passed by, and there is nothing else.
+
+    score: the metric over the folds of its best trial; folds: the same, by fold. difference: to the best rung, None for
+    itself. seconds: of computing, over all trials and the final fit. megabytes: the most that the process held.
+    training: the metric on the rows that its final fit was trained on. kept: None where the base keeps no rows.
+    """
+
+    strategy: str
+    error: str = ""
+    score: Interval | None = None
+    folds: Mapping[int, float] | None = None
+    difference: Interval | None = None
+    n_trials: int = 0
+    hyperparameters: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+    megabytes: float = 0.0
+    n_parameters: int = 0
+    n_trained: int = 0
+    training: float = 0.0
+    kept: Kept | None = None
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What `finefold finetune` gives beside the result of the chosen rung's run. The keys are public.
+
+    best: the rung with the best score over the folds; chosen: the cheapest that is no more than one standard error
+    behind it. ended: why the last rungs were not tried, or nothing. per_hour: what an hour of computing costs, in the
+    unit, or None.
+    """
+
+    problem: ProblemKind
+    metric: str
+    split: str
+    n_folds: int
+    base: str
+    rungs: tuple[Rung, ...]
+    best: str
+    chosen: str
+    ended: str
+    per_hour: float | None
+    unit: str
+    run_id: str
+    mlflow_url: str
+
+    @property
+    def reached(self) -> tuple[Rung, ...]:
+        return tuple(rung for rung in self.rungs if not rung.error)
+
+    def saving(self, rung: Rung) -> float | None:
+        """Seconds less than from scratch, where the score is as good at least; else None."""
+        scratch = next((one for one in self.reached if one.strategy == "from_scratch"), None)
+        if scratch is None or scratch is rung or rung.score is None or scratch.score is None:
+            return None
+        is_behind = metrics.better(self.metric, scratch.score.value, rung.score.value)
+        return None if is_behind else scratch.seconds - rung.seconds
+
+
+def kept_of(base: Path, fitted: Fitted, problem: Problem, metric: str, part: Part) -> Kept | None:
+    """What the base knew of its source, and what is left of it; None where the base keeps no rows."""
+    if not has_source_rows(base):
+        return None
+    rows = source_rows(base, part, problem)
+    before, after = score_on(models.load(base), rows, metric), score_on(fitted, rows, metric)
+    return Kept(before, after, metrics.METRICS[metric].sign * (before - after))
+
+
+def score_on(fitted: Fitted, rows: SourceRows, metric: str) -> float:
+    """The metric on rows of the source, which a model that tells them from the target's is told."""
+    predict = getattr(fitted, "predict_source", fitted.predict)
+    return metrics.value(metric, rows.y, predict(rows.X), rows.weight)
+
+
+def training_score(training: Training, fitted: Fitted) -> float:
+    """The metric on the rows that the model was trained on, or a sample of them."""
+    X, rows = training.some(N_TRAINING_ROWS)
+    weight = None if training.weight is None else training.weight[rows]
+    return metrics.value(training.metric, np.asarray(training.y[rows]), fitted.predict(X), weight)

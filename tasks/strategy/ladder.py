@@ -1,0 +1,73 @@
+"""The ladder: strategies from cheap to dear on the same folds, until a step is unlikely to pay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Annotated
+
+from pydantic import Field
+
+from tasks.comparison import standard_error
+from tasks.metric import METRICS
+
+# What trains nothing of the base, or next to nothing: that it brings no gain says nothing of dearer steps.
+NO_STEPS = ("as_is", "from_scratch", "recalibrate")
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rule by which it is climbed; no clock decides anything.
+
+    rungs: strategies, cheap ones first. patience: steps in a row without gain after which climbing ends. reach:
+    standard errors of the best so far within which a rung's first trial must come for the rung to be tuned.
+    trial_seconds and least_trials: how many trials it then gets.
+    """
+
+    rungs: Annotated[tuple[str, ...], Field(min_length=1)]
+    patience: Annotated[int, Field(ge=1)]
+    reach: Annotated[float, Field(ge=0)]
+    trial_seconds: Annotated[float, Field(gt=0)]
+    least_trials: Annotated[int, Field(ge=1)]
+
+    def n_trials(self, most: int, seconds: float) -> int:
+        """Of a rung whose trial takes so many seconds on one core by its family's rule of thumb."""
+        return max(min(most, self.least_trials), min(most, int(self.trial_seconds / max(seconds, 1e-9))))
+
+    def is_within_reach(
+        self, values: Mapping[int, float], best: Mapping[int, float] | None, metric: str, rho: float
+    ) -> bool:
+        """Whether a rung whose first trial has these scores, by fold, is worth tuning; one without any failed. best: of
+        the rungs before it."""
+        return bool(values) and (best is None or not beats(best, values, metric, rho, self.reach))
+
+    def is_over(self, scores: Sequence[tuple[str, Mapping[int, float]]], metric: str, rho: float) -> bool:
+        """Whether the last steps brought nothing. scores: of the rungs so far, in their order, by fold."""
+        idle, best = 0, None
+        for name, values in scores:
+            is_gain = best is None or beats(values, best, metric, rho)
+            idle = idle if name in NO_STEPS else 0 if is_gain else idle + 1
+            best = values if is_gain and name != "from_scratch" else best
+        return idle >= self.patience
+
+
+def chosen(scores: Mapping[str, Mapping[int, float]], metric: str, rho: float) -> str:
+    """The cheapest strategy that is no more than one standard error of their paired difference behind the best one
+    (Breiman et al. 1984, the one-standard-error rule). scores: by fold, of strategies from cheap to dear."""
+    best = best_of(scores, metric)
+    return next(name for name, values in scores.items() if name == best or not beats(scores[best], values, metric, rho))
+
+
+def best_of(scores: Mapping[str, Mapping[int, float]], metric: str) -> str:
+    """The strategy with the best mean over its folds; of equals the cheapest."""
+    return max(scores, key=lambda name: METRICS[metric].sign * fmean(scores[name].values()))
+
+
+def beats(
+    ours: Mapping[int, float], theirs: Mapping[int, float], metric: str, rho: float, errors: float = 1.0
+) -> bool:
+    """Whether ours are better by more than so many standard errors of the difference, which know that folds share rows
+    (Nadeau and Bengio 2003). rho: validation rows per training row of a fold."""
+    gains = [METRICS[metric].sign * (value - theirs[fold]) for fold, value in ours.items()]
+    return fmean(gains) > (errors * standard_error(gains, rho) if len(gains) > 1 else 0.0)

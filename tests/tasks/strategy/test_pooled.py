@@ -1,0 +1,108 @@
+"""Source and target rows together: what counts how much, and what is told of the domain."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows.build import build
+from flows.config import compose
+from tasks import model as models
+from tasks.loss.mse import MSE
+from tasks.model import Model, Training
+from tasks.records import Problem
+from tasks.refusal import Refusal
+from tasks.source_rows import SourceRows, source_rows
+from tasks.strategy.pooled import DOMAIN, both
+
+N, N_SOURCE = 90, 400
+PROBLEM = Problem("regression", "y", ())
+
+
+def rows(n: int, seed: int, shift: float) -> tuple[pd.DataFrame, np.ndarray[Any, np.dtype[np.float64]]]:
+    random = np.random.default_rng(seed)
+    X = pd.DataFrame({"a": random.normal(size=n), "b": random.choice(["u", "v"], n)})
+    return X, 2 * np.abs(X["a"].to_numpy()) + shift + random.normal(size=n) / 10
+
+
+def training(weight: np.ndarray[Any, np.dtype[np.float64]] | None = None) -> Training:
+    X, y = rows(N, 0, 5.0)
+    side = np.arange(N) % 3
+    folds = [(np.flatnonzero(side != k), np.flatnonzero(side == k)) for k in range(3)]
+    return Training(X, y, weight, folds, PROBLEM, MSE(), "rmse")
+
+
+def source() -> SourceRows:
+    return SourceRows(*rows(N_SOURCE, 1, 0.0), None)
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    folder = tmp_path / "base"
+    (folder / "source").mkdir(parents=True)
+    given = source()
+    given.X.to_parquet(folder / "source/features.parquet")
+    part = np.where(np.arange(N_SOURCE) % 10 == 0, "valid", "train")
+    pd.DataFrame({"target": given.y, "part": part}).to_parquet(folder / "source/roles.parquet")
+    (folder / "problem.json").write_text(json.dumps({"kind": "regression", "target": "y", "classes": []}))
+    return folder
+
+
+def pooled() -> tuple[Model, dict[str, Any]]:
+    config = compose(["strategy=pooled", "model.lightgbm.rounds=60"]).config
+    family: Model = build(config.model["lightgbm"], "model.lightgbm")
+    made = build(config.strategy, "strategy").family("lightgbm", family)
+    fixed = {key: value for key, value in made.hyperparameters.items() if value is not None}
+    return made, {**fixed, **made.start, "min_data_in_leaf": 5}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.75])
+def test_the_target_has_its_share_of_all_weight(share: float) -> None:
+    weight = both(training(np.linspace(1, 2, N)), source(), share, has_domain=False).weight
+    assert weight is not None
+    assert weight[:N].sum() / weight.sum() == pytest.approx(share)
+    assert weight[N - 1] / weight[0] == pytest.approx(2)
+
+
+def test_source_rows_are_trained_on_in_every_fold_and_validated_in_none() -> None:
+    made = both(training(), source(), 0.5, has_domain=True)
+    for (train, valid), (was, was_valid) in zip(made.folds, training().folds, strict=True):
+        assert set(train) == set(was) | set(range(N, N + N_SOURCE))
+        assert valid.tolist() == was_valid.tolist()
+    assert made.X[DOMAIN].tolist() == [1.0] * N + [0.0] * N_SOURCE
+
+
+def test_with_the_domain_told_a_shift_between_the_two_is_learned(base: Path) -> None:
+    family, point = pooled()
+    workspace = family.workspace(training(), base, 1)
+    fitted: Any = family.fit(workspace, {**point, "domain": True}, 60, 0)
+    X = source().X
+    assert np.median(fitted.predict(X) - fitted.predict_source(X)) == pytest.approx(5, abs=0.5)
+
+
+def test_a_domain_that_is_told_is_saved_with_the_model(base: Path, tmp_path: Path) -> None:
+    family, point = pooled()
+    fitted: Any = family.fit(family.workspace(training(), base, 1), {**point, "domain": True}, 20, 0)
+    models.save(fitted, tmp_path / "saved")
+    loaded: Any = models.load(tmp_path / "saved")
+    X = source().X
+    assert loaded.predict(X).tolist() == fitted.predict(X).tolist()
+    assert loaded.predict_source(X).tolist() == fitted.predict_source(X).tolist()
+    assert sum(loaded.importance().values()) == pytest.approx(1)
+
+
+def test_only_rows_that_the_base_was_trained_on_are_rehearsed(base: Path) -> None:
+    family, _ = pooled()
+    workspace = family.workspace(training(), base, 1)
+    assert len(workspace.source.y) == len(source_rows(base, "train", PROBLEM).y) == N_SOURCE * 9 // 10
+
+
+def test_a_base_without_rows_is_refused(tmp_path: Path) -> None:
+    family, _ = pooled()
+    with pytest.raises(Refusal, match="keeps no rows of its source; give them by source_data=FILE"):
+        family.workspace(training(), tmp_path, 1)
