@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from tasks.plot._canvas import BLUE, MUTED, RED, direction, figure, grid, printable
 from tasks.plot._material import Material
@@ -31,17 +32,19 @@ def draw(material: Material) -> Figure | None:
     for place, part in enumerate(shown.values()):
         is_worse = "worse" in part and part["worse"].low > 0
         if "base" in part:
-            _mark(axes, part["base"], place - 0.14, MUTED, "base" if place == 0 else "")
-        _mark(axes, part["fine_tuned"], place + 0.14, RED if is_worse else BLUE, "model" if place == 0 else "")
+            _mark(axes, part["base"], place - 0.14, MUTED)
+        _mark(axes, part["fine_tuned"], place + 0.14, RED if is_worse else BLUE)
     _label(axes, [f"{printable(name)} ({part['rows'].value:,.0f})" for name, part in shown.items()])
     axes.set_xlabel(f"{material.metric} ({direction(material.metric)})")
-    drawn.legend(loc="outside right upper", frameon=False)
+    names = {"base": MUTED, "model": BLUE} if any("base" in part for part in shown.values()) else {"model": BLUE}
+    handles = [Line2D([], [], color=colour, marker="o", label=name) for name, colour in names.items()]
+    drawn.legend(handles=handles, loc="outside right upper", frameon=False)
     return drawn
 
 
-def _mark(axes: Axes, score: Number, place: float, colour: str, name: str) -> None:
+def _mark(axes: Axes, score: Number, place: float, colour: str) -> None:
     axes.hlines(place, score.low, score.high, color=colour, linewidth=1.6)
-    axes.plot(score.value, place, "o", color=colour, markersize=5.5, label=name or None)
+    axes.plot(score.value, place, "o", color=colour, markersize=5.5)
 
 
 def _label(axes: Axes, names: Sequence[str]) -> None:
