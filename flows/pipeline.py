@@ -167,7 +167,7 @@ def pipeline(overrides: list[str]) -> Result:
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
-        log_plots(tracker, job, study, tuned, trained, evaluation)
+        log_plots(tracker, job, study, tuned, trained, evaluation, verdict)
         log_checks(tracker, verdict, base)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):
             provenance.say_what_is_kept(made)

@@ -17,7 +17,7 @@ from tasks.bootstrap import resampled, resamples_for
 from tasks.check import Case, in_classes_of, lost, number
 from tasks.constant import constant
 from tasks.metric import METRICS, Floats, label_predictions, prepared
-from tasks.model import Fitted
+from tasks.model import Fitted, HasWeights, Weights
 from tasks.records import Problem
 from tasks.source_rows import Part, SourceRows, has_source_rows, source_rows
 from tasks.verdict import Finding, Number
@@ -125,7 +125,16 @@ def _beside(case: Case) -> dict[str, Number]:
     if case.base_on_holdout is not None:
         changes = changed(case.problem, case.base_on_holdout, case.on_holdout) / _unit(case.holdout.y, case.problem)
         numbers["churn_on_holdout"] = Number(float(np.mean(changes)))
-    distance = getattr(case.fitted, "distance", None)
-    if distance is not None and case.base_model is not None and (moved := distance(case.base_model)) is not None:
-        numbers["distance"] = Number(moved)
+    if isinstance(case.fitted, HasWeights) and isinstance(case.base_model, HasWeights):
+        moved = distance(case.base_model.weights(), case.fitted.weights())
+        numbers |= {} if moved is None else {"distance": Number(moved)}
     return numbers
+
+
+def distance(before: Weights, after: Weights) -> float | None:
+    """How far the weights moved, as a share of the length that they had (relative L2), over those that both nets have
+    in one shape; None where there are none."""
+    shared = [name for name, value in before.items() if name in after and after[name].shape == value.shape]
+    length = sum(float(np.sum(np.square(before[name]))) for name in shared)
+    moved = sum(float(np.sum(np.square(after[name] - before[name]))) for name in shared)
+    return float(np.sqrt(moved / length)) if length else None

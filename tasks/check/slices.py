@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -55,7 +57,7 @@ class Slices:
         every = [
             Slice(str(column), value, np.flatnonzero(labels[column].to_numpy() == value))
             for column in labels
-            for value in sorted(labels[column].unique())
+            for value in sorted(labels[column].unique(), key=_in_order)
         ]
         judged = [one for one in every if self._is_judged(case, one)]
         left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one not in judged]
@@ -194,6 +196,12 @@ def _treated(case: Case, own: Sequence[Slice], prediction: Floats) -> Statistic:
         return np.stack([np.max(parity, axis=0), np.max(opportunity, axis=0)], axis=1)
 
     return statistic
+
+
+def _in_order(value: str) -> tuple[float, str]:
+    """By the last number in it, so that quarters and numbers stand in their order; then by the alphabet."""
+    numbers = re.findall(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", value)
+    return float(numbers[-1]) if numbers else math.inf, value
 
 
 def _listed(title: str, names: Sequence[str]) -> str:

@@ -158,6 +158,16 @@ class Fitted(Protocol):
     def save(self, folder: Path) -> None: ...
 
 
+Weights = Mapping[str, npt.NDArray[np.floating[Any]]]  # of a net, by name
+
+
+@runtime_checkable
+class HasWeights(Protocol):
+    """A trained net whose weights can be laid beside those of another."""
+
+    def weights(self) -> Weights: ...
+
+
 @dataclass(frozen=True)
 class Validated:
     """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the

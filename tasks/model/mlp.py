@@ -94,6 +94,10 @@ class Fitted:
         """Share of the mean change of the outputs when a column's cells change places among some training rows."""
         return dict(zip(self.inputs.levels.columns, self.shares, strict=True))
 
+    def weights(self) -> dict[str, Singles]:
+        """Every parameter by its name, for how far it moved from a base's."""
+        return {name: value.numpy() for name, value in self.net.items()}
+
     def weighed(self, train: Side) -> Fitted:
         """With the importance of each column."""
         rows = np.linspace(0, len(train.y) - 1, min(N_SHUFFLED, len(train.y))).astype(np.int64)

@@ -15,9 +15,11 @@ from tasks.plot import (
     fold_scheme,
     hyperparameter_importance,
     learning_curve,
+    more_labels,
     parallel_coordinates,
     residuals,
     search_history,
+    slices,
 )
 from tasks.plot._material import Material
 from tasks.plot.comparison import Compared
@@ -34,6 +36,8 @@ PICTURES: dict[str, Callable[[Material], Figure | None]] = {
     "residuals": residuals.draw,
     "learning_curve": learning_curve.draw,
     "feature_importance": feature_importance.draw,
+    "more_labels": more_labels.draw,
+    "slices": slices.draw,
 }
 
 

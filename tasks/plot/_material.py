@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial
 from tasks.records import Problem, Trained, TrialResult, Winner
 from tasks.search import FAMILY
 from tasks.study import Study
+from tasks.verdict import Finding, Verdict
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Material:
 
     split: the folder of the training rows, the folds and the holdout's features. results: in the order of their
     trials, of which the study may know more. metric and loss: the names of what was selected and trained on.
-    predictions: the Parquet file of the holdout's targets and predictions.
+    predictions: the Parquet file of the holdout's targets and predictions. verdict: of the checks.
     """
 
     split: Path
@@ -31,6 +32,11 @@ class Material:
     trained: Trained
     predictions: Path
     seed: int
+    verdict: Verdict | None = None
+
+    def finding(self, check: str) -> Finding | None:
+        """What a check found; None where it did not run."""
+        return next((one for one in self.verdict.findings if one.check == check), None) if self.verdict else None
 
     def finished(self, family: str | None = None) -> list[tuple[FrozenTrial, TrialResult]]:
         """The trials of a family, or of all, that did not fail."""

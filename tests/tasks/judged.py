@@ -26,11 +26,10 @@ PROPOSAL = Proposal(0, "sums", {})
 
 @dataclass(frozen=True)
 class Sums:
-    """Predicts x plus an offset; of classes that as the probability of the second. far: of the distance it gives."""
+    """Predicts x plus an offset; of classes that as the probability of the second."""
 
     offset: float = 0.0
     is_classes: bool = False
-    far: float | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -40,18 +39,22 @@ class Sums:
         made = X["x"].to_numpy(dtype=np.float64) + self.offset
         return np.column_stack([1 - made, made]) if self.is_classes else made
 
-    def distance(self, base: Sums) -> float | None:
-        return self.far
-
     def importance(self) -> dict[str, float]:
         return {"x": 1.0}
 
     def save(self, folder: Path) -> None:
-        (folder / "sums.json").write_text(json.dumps([self.offset, self.is_classes, self.far]))
+        (folder / "sums.json").write_text(json.dumps([self.offset, self.is_classes]))
 
     @classmethod
     def load(cls, folder: Path) -> Sums:
         return cls(*json.loads((folder / "sums.json").read_text()))
+
+
+class Net(Sums):
+    """With weights, of length 5 without an offset."""
+
+    def weights(self) -> dict[str, Floats]:
+        return {"weight": np.array([3.0, 4.0 + self.offset]), f"of {self.offset:g} alone": np.ones(9)}
 
 
 def case(

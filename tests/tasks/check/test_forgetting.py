@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from judged import CLASSES, NUMBER, Sums, case, write_source
+from judged import CLASSES, NUMBER, Net, Sums, case, write_source
 
 from tasks import model as models
 from tasks.check import Case
@@ -83,11 +83,11 @@ def test_churn_of_classes_is_the_share_of_rows_that_change_theirs(tmp_path: Path
 
 
 def test_without_rows_of_the_source_churn_and_distance_are_told_with_the_remedy(tmp_path: Path) -> None:
-    found = CHECK.measure(numbers(tmp_path, Sums(1.0, far=0.25), Sums()))
+    found = CHECK.measure(numbers(tmp_path, Net(1.0), Net()))
     assert found.state == "not_measurable"
     assert "source_data=FILE" in found.reason
     value = {name: number.value for name, number in found.numbers.items()}
-    assert value == {"churn_on_holdout": 0.25, "distance": 0.25}
+    assert value == {"churn_on_holdout": 0.25, "distance": 0.2}
 
 
 def test_rungs_are_judged_on_the_part_for_choices_and_the_holdout_stays_closed(tmp_path: Path) -> None:
