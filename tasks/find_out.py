@@ -40,11 +40,16 @@ class _Finding:
     why: Literal["", "identifier", "empty", "constant", "boolean", "number"] = ""
 
 
-def find_out(raw: Table, roles: Roles) -> Found:
-    """The schema of the feature columns. A column's finding depends on its values, never on the order of the rows."""
+def find_out(raw: Table, roles: Roles, *, reads_text: bool = False) -> Found:
+    """The schema of the feature columns. A column's finding depends on its values, never on the order of the rows.
+
+    reads_text: whether a family of the run reads prose; where none does it is left out, aloud.
+    """
     not_features = {roles.target, roles.weight, roles.group, *roles.drop, *roles.key}
     findings = {
-        str(name): _find_out_column(values, roles) for name, values in raw.items() if name not in not_features
+        str(name): _find_out_column(values, roles, reads_text=reads_text)
+        for name, values in raw.items()
+        if name not in not_features
     }
     return Found(
         Schema(tuple(finding.column for finding in findings.values() if finding.column is not None)),
@@ -70,12 +75,14 @@ def _together(findings: dict[str, _Finding]) -> list[str]:
     return lines
 
 
-def _find_out_column(values: pd.Series[Any], roles: Roles) -> _Finding:
+def _find_out_column(values: pd.Series[Any], roles: Roles, *, reads_text: bool) -> _Finding:
     name = str(values.name)
-    if name in roles.text:
+    if name in roles.text and not reads_text:
         return _Finding(note=f"{name} is text; the families of models for tables leave it out")
     if not _varies(values):
         return _Finding(why="empty" if as_text(values).isna().all() else "constant")
+    if name in roles.text:
+        return _Finding(Column(name, "text", "string"))
     if name in roles.numeric:
         return _Finding(Column(name, "numeric", "double"))
     if name in roles.categorical:
@@ -91,7 +98,7 @@ def _find_out_column(values: pd.Series[Any], roles: Roles) -> _Finding:
         return _Finding(_time_column(values, None), f"{name} is a time; its parts{in_utc} are used")
     if pd.api.types.is_numeric_dtype(values):
         return _number_or_counter(name, values)
-    return _find_out_text(name, values)
+    return _find_out_text(name, values, reads_text=reads_text)
 
 
 def _varies(values: pd.Series[Any]) -> bool:
@@ -132,7 +139,7 @@ def _counts(values: pd.Series[Any]) -> bool:
     )
 
 
-def _find_out_text(name: str, values: pd.Series[Any]) -> _Finding:
+def _find_out_text(name: str, values: pd.Series[Any], *, reads_text: bool) -> _Finding:
     """counts: how often each level occurs, in the order of the levels, so that the order of the rows is no matter."""
     text = as_text(values)
     counts = text.value_counts().sort_index()
@@ -154,18 +161,24 @@ def _find_out_text(name: str, values: pd.Series[Any]) -> _Finding:
     if fmt and counts[as_times(levels, fmt).notna().to_numpy()].sum() > (1 - JUNK_FRACTION) * n:
         note = f"{name} is read as dates ({fmt}); its parts are used; source.categorical=[{name}] prevents it"
         return _Finding(_time_column(levels.rename(name), fmt), note)
-    return _words(name, sample, junk, n, n_levels)
+    return _words(name, sample, junk, n, n_levels, reads_text=reads_text)
 
 
-def _words(name: str, sample: pd.Series[Any], junk: pd.Series[int], n: int, n_levels: int) -> _Finding:
+def _words(
+    name: str, sample: pd.Series[Any], junk: pd.Series[int], n: int, n_levels: int, *, reads_text: bool
+) -> _Finding:
     """Text that is no number and no date: nested values, prose, an identifier, or levels."""
     keeps = f"source.categorical=[{name}] keeps it"
     is_nested = bool(sample.head(20).map(_is_json).all())
     if not is_nested and sample.str.count(r"\S+").mean() >= 5 and n_levels > 0.5 * n:
+        if reads_text:
+            prevents = f"source.categorical=[{name}] prevents it"
+            return _Finding(Column(name, "text", "string"), f"{name} is prose and is read as text; {prevents}")
         return _Finding(note=f"{name} is prose; the families of models for tables leave it out; {keeps}")
     is_mixed = 1 - junk.sum() / n >= MIXED_FRACTION
     if n_levels >= 0.95 * n and n >= MIN_ROWS_OF_AN_IDENTIFIER:
         reads = f"; source.numeric=[{name}] reads its numbers" if is_mixed else ""
+        reads += f"; source.text=[{name}] reads it as text" if reads_text else ""
         looks = f"{name} looks like an identifier ({n_levels:,} different values) and is left out"
         return _Finding(note=f"{looks}; {keeps}{reads}", why="identifier")
     note: str | None = None

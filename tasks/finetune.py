@@ -56,6 +56,7 @@ def finetune(
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
     n_frozen = getattr(fitted, "n_frozen", 0)
+    note = "; ".join(filter(None, (note, getattr(fitted, "note", ""))))
     return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen)
 
 

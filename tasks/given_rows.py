@@ -62,7 +62,7 @@ def _divided(found: Labelled, seed: int) -> pd.DataFrame:
     table = columns[kept].assign(part=pd.array(parts, dtype="str"))
     if empty := [part for part, n in source_rows.counts(table["part"]).items() if not n]:
         raise Refusal(
-            f"{KEY}: its {len(table)} rows leave none for {' and '.join(empty)}; give some hundred, or leave it out."
+            f"{KEY}: of its {len(table)} rows none is left for {' and '.join(empty)}; give some hundred rows, or none."
         )
     return table
 

@@ -9,27 +9,33 @@ from tasks.refusal import Refusal
 PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model", "README.md")  # README.md names the licence
 
 
-def download(name: str) -> Path:
-    """The folder of a model, by its id `owner/name`; what was downloaded before is found without a network too.
+def download(name: str, key: str = "base") -> Path:
+    """The folder of a model, by its id `owner/name`; what was downloaded before is found without a network too. key: by
+    which the user named it.
 
     https://huggingface.co/docs/huggingface_hub/guides/download
 
     Raises:
         Refusal: where there is no such id, no network, or no huggingface_hub.
     """
-    gives = "give the folder that its files lie in: base=PATH (config.json, *.safetensors and the tokenizer's)"
+    gives = f"give the folder that its files lie in: {key}=PATH (config.json, *.safetensors and the tokenizer's)"
+    no_folder = f"{key}={name}: there is no such folder"
     try:
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
     except ImportError:
         raise Refusal(
-            f'base={name}: there is no such folder; to look for it on huggingface.co: pip install "finefold[text]", or '
-            f"{gives}."
+            f'{no_folder}; to look for it on huggingface.co: pip install "finefold[text]", or {gives}.'
         ) from None
     try:
         return Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
-    except (OSError, ValueError) as error:  # also what the hub's own errors are, and those of its connections
-        reason = " ".join(str(error).split(". ")[0].split())
-        raise Refusal(
-            f"base={name}: there is no such folder, and huggingface.co gives no such model ({reason}); check the id "
-            f"and the network, or {gives}."
-        ) from error
+    except GatedRepoError as error:
+        reason = "and on huggingface.co its owner asks you to log in (`hf auth login`) and to accept the terms"
+        raise Refusal(f"{no_folder}, {reason}; do so, or {gives}.") from error
+    except RepositoryNotFoundError as error:
+        raise Refusal(f"{no_folder}, and on huggingface.co no such model; check the id, or {gives}.") from error
+    except LocalEntryNotFoundError as error:
+        reason = "huggingface.co can't be reached, and it was not downloaded before"
+        raise Refusal(f"{no_folder}, {reason}; check the network, or {gives}.") from error
+    except (OSError, ValueError) as error:  # a full disk, an id that can't be one, a server that fails
+        raise Refusal(f"{no_folder}, and huggingface.co: {str(error).splitlines()[0]}; {gives}.") from error

@@ -47,6 +47,8 @@ def prepare(
     root: str = "data",
     takes: Takes = NOTHING_NEW,
     slices: Sequence[str] = (),
+    *,
+    reads_text: bool = False,
 ) -> Prepared:
     """The typed table on disk, under `<root>/prepared/<digest>/`.
 
@@ -55,13 +57,15 @@ def prepare(
     base: the folder of a model to go on from, or None; the reading of the columns and the classes of one of tables are
         kept. takes: what the run can take beyond those.
     slices: columns by which slices are told; they lie beside the table and are no part of its digest.
+    reads_text: whether a family of the run reads prose; where none does, columns of it are left out, aloud.
 
     Raises:
         Refusal: for a table that can't be learned from; all faults at once.
     """
     folder = Path(root) / "prepared"
     with Spool(folder) as spool:
-        made = _prepare(source, roles, problem, test, holdout_seed, base, takes, folder, spool, slices)
+        given = source, roles, problem, test, holdout_seed, base, takes, folder, spool, slices
+        made = _prepare(*given, reads_text=reads_text)
     parquet.give_back_memory()
     return made
 
@@ -77,6 +81,8 @@ def _prepare(
     folder: Path,
     spool: Spool,
     slices: Sequence[str],
+    *,
+    reads_text: bool,
 ) -> Prepared:
     raw = read(source, roles, spool, slices)
     base = base if base_fit.has_schema(base) else None
@@ -87,7 +93,7 @@ def _prepare(
     is_known = target.codes.notna().to_numpy()
     codes = target.codes[is_known]
     raw = raw if is_known.all() else raw.where(is_known)
-    found = find_out(raw, roles)
+    found = find_out(raw, roles, reads_text=reads_text)
     if base is None:
         _check_features(found)
         schema = found.schema
@@ -106,7 +112,7 @@ def _prepare(
     distinct = [name for name in compared if name not in identifiers]
     told_apart = content if not identifiers else row_hashes(raw.only(distinct), 0)
     y = np.asarray(codes, dtype=np.float64)
-    report = quality(features, y, target.problem, told_apart, together=together)
+    report = quality(features, y, target.problem, told_apart, together=together, text=schema.text)
     test_notes: list[str] = []
     judged = None
     if test is not None:
@@ -127,6 +133,7 @@ def _prepare(
         has_time=roles.time is not None,
         notes=_at_most(report["notes"]),
         slices=write_slices(raw, judged, slices, digest, folder.parent / "slices"),
+        text=schema.text,
     )
 
 

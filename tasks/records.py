@@ -48,7 +48,8 @@ class Prepared:
     """A checked and typed table on disk: `folder` holds `features.parquet`, `roles.parquet` (target, hash, weight,
     group, time), `schema.json`, `problem.json`, `quality.json` and a few raw rows in `example.json`; where rows were
     left out `places.parquet` (where the others stand in the source), and where a key was given `keys.parquet`. slices:
-    a Parquet file of the slices of these rows, or of those of a published test split; '' where none are named."""
+    a Parquet file of the slices of these rows, or of those of a published test split; '' where none are named. text:
+    the features that are prose."""
 
     folder: str
     digest: str
@@ -60,6 +61,7 @@ class Prepared:
     has_time: bool
     notes: tuple[str, ...]
     slices: str = ""
+    text: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

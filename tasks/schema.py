@@ -13,7 +13,7 @@ from tasks.cells import as_numbers, as_text, as_times, as_truth
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
-Kind = Literal["numeric", "boolean", "categorical", "time"]
+Kind = Literal["numeric", "boolean", "categorical", "time", "text"]
 
 TIME_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "days")
 MAX_NAMED = 10
@@ -40,7 +40,7 @@ class Column:
             return {self.name: as_numbers(values)}
         if self.kind == "boolean":
             return {self.name: as_truth(values)}
-        if self.kind == "categorical":
+        if self.kind in ("categorical", "text"):
             return {self.name: as_text(values)}
         times = as_times(values, self.format)
         return {feature: part_of(times, part) for feature, part in zip(self.features(), self.parts, strict=True)}
@@ -55,6 +55,11 @@ class Schema:
     @property
     def features(self) -> list[str]:
         return [feature for column in self.columns for feature in column.features()]
+
+    @property
+    def text(self) -> tuple[str, ...]:
+        """The features that are prose, for the families that read it."""
+        return tuple(column.name for column in self.columns if column.kind == "text")
 
     def apply(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Typed features: numeric ones float64, others text (dtype str); missing is NaN, and so are infinities.

@@ -15,14 +15,15 @@ from tasks.class_weight import ClassWeight
 from tasks.folds import read_folds
 from tasks.footprint import Limits
 from tasks.loss import Loss
-from tasks.model import Model, Training, TrainsTogether
+from tasks.model import Model, Training, TrainsTogether, reads_text, without_text
 from tasks.records import Problem, Proposal
 
 
 @dataclass(frozen=True)
 class Experiment:
     """All that a worker needs to run any trial of a study; `folder` is the study's, `base` a model's or None.
-    `keep_models`: the model of each fold is kept beside its predictions. `limits`: of the final model."""
+    `keep_models`: the model of each fold is kept beside its predictions. `limits`: of the final model.
+    `text`: the features that are prose."""
 
     digest: str
     folder: str
@@ -39,6 +40,7 @@ class Experiment:
     keep_models: bool
     limits: Limits = field(default_factory=Limits)
     class_weight: ClassWeight | None = None
+    text: tuple[str, ...] = ()
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -68,7 +70,9 @@ def workspace_of(experiment: Experiment, family: str) -> Any:
         key = (experiment.digest, family)
         if key not in _workspaces:
             base = Path(experiment.base) if experiment.base else None
-            _workspaces[key] = experiment.families[family].workspace(training, base, experiment.n_threads)
+            it = experiment.families[family]
+            seen = training if reads_text(it) else without_text(training)
+            _workspaces[key] = it.workspace(seen, base, experiment.n_threads)
         return _workspaces[key]
 
 
@@ -94,4 +98,6 @@ def _read_training(experiment: Experiment) -> Training:
         loss=experiment.loss,
         metric=experiment.metric,
         class_weight=experiment.class_weight,
+        text=experiment.text,
+        computed=folder.parents[1] / "computed",
     )

@@ -20,13 +20,19 @@ VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "examin
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},
     "omegaconf": {"flows/config.py", "flows/overrides.py", "flows/build.py", "flows/cli.py"},
+    "huggingface_hub": {"tasks/hub.py"},
     "mlflow": {
         f"tasks/{name}.py" for name in ("tracking", "trial_log", "parent_run", "registry", "pyfunc", "register")
     },
     "torch": {
-        *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_epochs", "_loss", "_unit", "_device")),
+        *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),
+        *(f"tasks/model/{one}.py" for one in ("_loss", "_unit", "_device", "_on_base", "_way", "_base_rows")),
+        *(f"tasks/model/{one}.py" for one in ("text_encoder", "_encoder", "_tokens", "_corpus", "_tuning", "_ways")),
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
     },
+    "transformers": {"tasks/model/_encoder.py"},
+    "tokenizers": {"tasks/model/_encoder.py", "tasks/model/_tokens.py"},
+    "peft": {"tasks/model/_ways.py"},
 }
 
 

@@ -6,7 +6,7 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -35,7 +35,8 @@ class Training:
     features: (n_rows, n_columns) typed, numeric columns floats with NaN for missing, others text or None; a frame, or
     a Parquet file that is read when it is needed. y: (n_rows,) class codes or the target. weight: (n_rows,) or None, in
     fits and in scores. folds: row positions (train, valid). metric: the name of what early stopping watches where the
-    family can. class_weight: of the classes, in fits alone.
+    family can. class_weight: of the classes, in fits alone. text: the features that are prose; only families that read
+    text are given any. computed: a folder for what is computed once of the features and kept, or None.
     """
 
     features: pd.DataFrame | Path
@@ -46,6 +47,8 @@ class Training:
     loss: Loss
     metric: str
     class_weight: ClassWeight | None = None
+    text: tuple[str, ...] = ()
+    computed: Path | None = None
 
     @cached_property
     def X(self) -> pd.DataFrame:  # noqa: N802  # the field's name for a table of features
@@ -294,6 +297,18 @@ def validated(
 def packages(it: Model | Fitted) -> tuple[str, ...]:
     """The packages that a family, or what it fitted, needs beyond those that finefold installs anyway."""
     return getattr(it, "packages", ())
+
+
+def reads_text(family: Model) -> bool:
+    """Whether a family takes columns of prose; others never see one."""
+    return bool(getattr(family, "reads_text", False))
+
+
+def without_text(training: Training) -> Training:
+    """The training as families see it that read no text."""
+    if not training.text:
+        return training
+    return replace(training, features=training.X.drop(columns=list(training.text)), text=())
 
 
 def growth_of_rounds(family: Model, growth: float) -> float:

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 
-class Calm:
+class _Calm:
     """While any thread is inside: BLAS computes in one thread, so that results don't depend on the number of cores
     and trials don't crowd each other, and solvers that stop at `iterations` don't warn. Both are settings of the
     whole process; so the first thread in makes them and the last one out takes them back."""
@@ -37,4 +37,4 @@ class Calm:
                 self._settings.close()
 
 
-calm = Calm()
+calm = _Calm()

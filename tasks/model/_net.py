@@ -101,11 +101,11 @@ class Stack:
     """Parameters of M nets in one tensor, which is all that an optimizer knows of: its steps are elementwise, so those
     of M nets are taken at once. `tensors`: each parameter as a view of it, (M, ...), that of net k at place k."""
 
-    def __init__(self, shapes: Sequence[Shape], nets: Sequence[Mapping[str, Tensor]], like: Tensor) -> None:
-        self.shapes = list(shapes)
-        self.sizes = _around(shapes)
+    def __init__(self, nets: Sequence[Mapping[str, Tensor]], like: Tensor) -> None:
+        self.shapes = [{name: tuple(value.shape) for name, value in net.items()} for net in nets]
+        self.sizes = _around(self.shapes)
         n_parameters = sum(map(math.prod, self.sizes.values()))
-        self._bind(torch.zeros(len(shapes) * n_parameters, dtype=like.dtype, device=like.device))
+        self._bind(torch.zeros(len(nets) * n_parameters, dtype=like.dtype, device=like.device))
         for k, net in enumerate(nets):
             for name, value in net.items():
                 _corner(self.tensors[name][k], value.shape).data.copy_(value)
@@ -114,19 +114,19 @@ class Stack:
         self.flat, self.gradient = flat, torch.zeros_like(flat)
         self.flat.grad = self.gradient
         self.tensors: dict[str, Tensor] = {}
-        for name, part in self._parts(len(self.shapes)).items():
+        for name, part in self.parts(len(self.shapes)).items():
             tensor = flat.detach()[part].view(-1, *self.sizes[name]).requires_grad_()
             tensor.grad = self.gradient[part].view(-1, *self.sizes[name])  # backward adds into it in place
             self.tensors[name] = tensor
 
-    def _parts(self, n_nets: int) -> dict[str, slice]:
+    def parts(self, n_nets: int) -> dict[str, slice]:
         """Where each parameter of all nets lies."""
         ends = list(accumulate(n_nets * math.prod(size) for size in self.sizes.values()))
         return {name: slice(begin, end) for name, (begin, end) in zip(self.sizes, pairwise([0, *ends]), strict=True)}
 
     def net(self, k: int) -> dict[str, Tensor]:
         """The parameters of one net, in its own shapes; a copy."""
-        own = self.shapes[k].parameters
+        own = self.shapes[k]
         return {name: _corner(tensor[k], own[name]).detach().clone() for name, tensor in self.tensors.items()}
 
     def drop(self, keep: Sequence[int], optimizer: torch.optim.Optimizer) -> None:
@@ -134,7 +134,7 @@ class Stack:
         n_nets, old = len(self.shapes), self.flat
 
         def kept(values: Tensor) -> Tensor:
-            parts = [values[part].view(n_nets, -1)[list(keep)] for part in self._parts(n_nets).values()]
+            parts = [values[part].view(n_nets, -1)[list(keep)] for part in self.parts(n_nets).values()]
             return torch.cat([part.flatten() for part in parts])
 
         self.shapes = [self.shapes[k] for k in keep]
@@ -147,12 +147,8 @@ class Stack:
         optimizer.state[self.flat] = state
 
 
-def outputs(
-    parameters: Mapping[str, Tensor], shape: Shape, activation: str, numbers: Tensor, levels: Tensor,
-    masks: Iterable[Tensor] = (),
-) -> Tensor:
-    """(M, B, O) from numbers and flags, (M, B, N + F), and levels, (M, B, C). masks: for each hidden layer (M, B, H)
-    what dropout leaves; without any, nothing is dropped."""
+def inputs(parameters: Mapping[str, Tensor], shape: Shape, numbers: Tensor, levels: Tensor) -> Tensor:
+    """(M, B, inputs) what the first layer takes, from numbers and flags, (M, B, N + F), and levels, (M, B, C)."""
     n_nets, n_rows = numbers.shape[:2]
     parts = []
     if shape.n_categorical:
@@ -162,14 +158,31 @@ def outputs(
     if shape.is_periodic:
         parts.append(_periodic(parameters, numbers[..., : shape.n_numbers]))
     hidden = torch.cat([*parts, numbers], dim=2) if parts else numbers
-    if hidden.shape[2] == 0:  # no column at all
-        hidden = hidden.new_zeros(n_nets, n_rows, 1)
+    return hidden if hidden.shape[2] else hidden.new_zeros(n_nets, n_rows, 1)  # no column at all
+
+
+def through(
+    parameters: Mapping[str, Tensor], layers: Iterable[int], activation: str, hidden: Tensor,
+    masks: Iterable[Tensor] = (),
+) -> Tensor:
+    """(M, B, H) from what the first of these hidden layers takes."""
     left = iter(masks)
-    for layer in range(shape.layers):
+    for layer in layers:
         hidden = torch.baddbmm(parameters[f"bias.{layer}"], hidden, parameters[f"weight.{layer}"])
         hidden = ACTIVATIONS[activation](hidden)
         mask = next(left, None)
         hidden = hidden if mask is None else hidden * mask
+    return hidden
+
+
+def outputs(
+    parameters: Mapping[str, Tensor], shape: Shape, activation: str, numbers: Tensor, levels: Tensor,
+    masks: Iterable[Tensor] = (),
+) -> Tensor:
+    """(M, B, O), see `inputs`. masks: for each hidden layer (M, B, H) what dropout leaves; without any, nothing is
+    dropped."""
+    hidden = inputs(parameters, shape, numbers, levels)
+    hidden = through(parameters, range(shape.layers), activation, hidden, masks)
     return torch.baddbmm(parameters[f"bias.{shape.layers}"], hidden, parameters[f"weight.{shape.layers}"])
 
 
@@ -184,9 +197,8 @@ def _periodic(parameters: Mapping[str, Tensor], numbers: Tensor) -> Tensor:
     return made.transpose(1, 2).reshape(n_nets, n_rows, -1)
 
 
-def _around(shapes: Sequence[Shape]) -> dict[str, tuple[int, ...]]:
+def _around(every: Sequence[Mapping[str, tuple[int, ...]]]) -> dict[str, tuple[int, ...]]:
     """The smallest shapes that hold those of every net."""
-    every = [shape.parameters for shape in shapes]
     return {name: tuple(max(sizes) for sizes in zip(*(one[name] for one in every), strict=True)) for name in every[0]}
 
 

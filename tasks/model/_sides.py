@@ -38,13 +38,32 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """How many rows folds have."""
+
+    training: Training
+    counts: Kept[list[int]] = field(default_factory=lambda: Kept(lambda counts: 0))
+
+    def of(self, n_rows: int | None) -> list[int]:
+        """Training rows of every fold."""
+        fold = self.training.fold
+        return self.counts.get(n_rows, lambda: [len(fold(k, n_rows)[0]) for k in range(len(self.training.folds))])
+
+    def n_train(self, fold: int, n_rows: int | None) -> int:
+        """Training rows by which a fold's steps per epoch are counted: those of the largest fold, where folds are
+        nearly of one size, so that they can be trained together; else its own."""
+        sizes = self.of(n_rows)
+        return max(sizes) if are_alike(sizes) else sizes[fold]
+
+
+@dataclass(frozen=True)
 class Workspace:
     """A fold is encoded once for each scaling, when a trial first needs it, from its training rows alone."""
 
     training: Training
     min_rows: int
+    sizes: Sizes
     folds: Kept[Encoded] = field(default_factory=lambda: Kept(lambda encoded: encoded.n_bytes))
-    counts: Kept[list[int]] = field(default_factory=lambda: Kept(lambda counts: 0))
 
     def fold(self, fold: int, n_rows: int | None, scaling: str) -> Encoded:
         rows = self.training.fold
@@ -53,17 +72,6 @@ class Workspace:
     def all_rows(self, scaling: str) -> Encoded:
         """All training rows, for the final fit; not kept."""
         return self._encode(scaling, np.arange(len(self.training.y)), None)
-
-    def n_train(self, fold: int, n_rows: int | None) -> int:
-        """Training rows by which a fold's steps per epoch are counted: those of the largest fold, where folds are
-        nearly of one size, so that they can be trained together; else its own."""
-        sizes = self.sizes(n_rows)
-        return max(sizes) if are_alike(sizes) else sizes[fold]
-
-    def sizes(self, n_rows: int | None) -> list[int]:
-        """Training rows of every fold."""
-        fold = self.training.fold
-        return self.counts.get(n_rows, lambda: [len(fold(k, n_rows)[0]) for k in range(len(self.training.folds))])
 
     def _encode(self, scaling: str, rows: Rows, valid: Rows | None) -> Encoded:
         X = self.training.X.iloc[rows]

@@ -1,16 +1,20 @@
-"""What a net's outputs mean in the user's unit, and rows as the tensors that it is trained on."""
+"""What a net's outputs mean in the user's unit, and rows as what it is trained on and judged by."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from tasks.model import Floats
-from tasks.model._epochs import Rows
+from tasks import metric as metrics
+from tasks.model import Floats, Training
+from tasks.model._batches import Rows
+from tasks.model._epochs import Begins, Job, Score
+from tasks.model._loss import row_losses
+from tasks.model._net import Shape
 from tasks.model._sides import Side
 from tasks.records import Problem
 
@@ -61,3 +65,22 @@ def tensors(side: Side, unit: Unit, device: torch.device) -> Rows:
     y = unit.target(side.y).astype(np.float32)
     made = (torch.tensor(values, device=device) for values in (side.numbers, side.levels, y, weight.astype(np.float32)))
     return Rows(*made)
+
+
+def job_of(
+    shape: Shape, start: Begins, train: Side, valid: Side | None, unit: Unit, training: Training,
+    place: torch.device,
+) -> Job:
+    """One net's training, judged by the metric and the cost on its validation rows where there are any."""
+    job = Job(shape, start, row_losses(training.loss, unit.scale), tensors(train, unit, place))
+    if valid is None:
+        return job
+
+    def score(raw: torch.Tensor) -> Score:
+        prediction = unit.prediction(raw)
+        return Score(
+            metrics.value(training.metric, valid.y, prediction, valid.weight),
+            training.loss.cost(valid.y, prediction, valid.weight),
+        )
+
+    return replace(job, valid=tensors(valid, unit, place), score=score)

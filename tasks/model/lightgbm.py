@@ -108,7 +108,7 @@ def _bin(training: Training, base: Fitted | None, parameters: Mapping[str, Any])
 
 @dataclass(frozen=True)
 class Fitted:
-    """A booster with its encoding. n_frozen: parameters of the base that it went on from, known until it is saved."""
+    """A booster with its encoding. n_frozen: parameters of the base that it went on from."""
 
     booster: lgb.Booster
     levels: Levels
@@ -142,17 +142,18 @@ class Fitted:
 
     def save(self, folder: Path) -> None:
         self.booster.save_model(str(folder / "booster.txt"))
-        (folder / "levels.json").write_text(json.dumps(self.levels.as_json(), ensure_ascii=False))
+        kept = {**self.levels.as_json(), "n_frozen": self.n_frozen}
+        (folder / "levels.json").write_text(json.dumps(kept, ensure_ascii=False))
 
     @classmethod
     def load(cls, folder: Path) -> Fitted:
-        levels = Levels.from_json(json.loads((folder / "levels.json").read_text()))
+        kept = json.loads((folder / "levels.json").read_text())
         try:
             booster = lgb.Booster(model_file=str(folder / "booster.txt"))
         except lgb.basic.LightGBMError as error:
             raise ValueError(str(error)) from error
         objective = str(booster.dump_model(num_iteration=1)["objective"])
-        return cls(booster, levels, objective.split()[0] == "binary")
+        return cls(booster, Levels.from_json(kept), objective.split()[0] == "binary", kept.get("n_frozen", 0))
 
 
 @dataclass(frozen=True)

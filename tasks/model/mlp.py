@@ -16,11 +16,13 @@ import pandas as pd
 from pydantic import Field
 
 from tasks import metric as metrics
+from tasks import model as models
 from tasks.loss import Loss
 from tasks.model import Curve, Floats, OutOfTimeError, Training, Validated, Watch, WatchAll, unsupported, unwatched
 from tasks.model import _estimator as estimators
+from tasks.model._going_on import Knobs
 from tasks.model._inputs import SCALINGS, Indices, Inputs, Singles
-from tasks.model._sides import Encoded, Side, Workspace, are_alike
+from tasks.model._sides import Encoded, Side, Sizes, Workspace, are_alike
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal, did_you_mean
 
@@ -29,10 +31,11 @@ try:
     from safetensors.torch import load_file, save_file
 
     from tasks.model import _epochs as epochs
+    from tasks.model._batches import Rows, steps
     from tasks.model._device import absent, device, named_memory, one_thread
-    from tasks.model._loss import row_losses, trainable
+    from tasks.model._loss import trainable
     from tasks.model._net import ACTIVATIONS, Shape, Start
-    from tasks.model._unit import Unit, tensors
+    from tasks.model._unit import Unit, job_of
 except ImportError as missing:
     raise Refusal(f'model=mlp needs more packages ({missing}): pip install "finefold[neural]"') from missing
 
@@ -59,6 +62,7 @@ class Fitted:
     unit: Unit
     net: dict[str, torch.Tensor]
     shares: Sequence[float]
+    n_frozen: int = 0
 
     packages = PACKAGES
 
@@ -75,7 +79,7 @@ class Fitted:
 
     def _outputs(self, numbers: Singles, levels: Indices, dtype: torch.dtype) -> torch.Tensor:
         """(n, n_outputs)."""
-        rows = epochs.Rows(
+        rows = Rows(
             torch.from_numpy(numbers).to(dtype)[None], torch.from_numpy(levels)[None], torch.empty(0), torch.empty(0)
         )
         parameters = {name: value.to(dtype)[None] for name, value in self.net.items()}
@@ -111,7 +115,7 @@ class Fitted:
         save_file({name: value.contiguous() for name, value in self.net.items()}, folder / "net.safetensors")
         self.inputs.save(folder)
         kept = {"shape": asdict(self.shape), "activation": self.activation, "unit": asdict(self.unit),
-                "shares": list(self.shares)}
+                "shares": list(self.shares), "n_frozen": self.n_frozen}
         (folder / "net.json").write_text(json.dumps(kept))
 
     @classmethod
@@ -119,7 +123,8 @@ class Fitted:
         kept = json.loads((folder / "net.json").read_text())
         net = load_file(folder / "net.safetensors")
         shape, unit = Shape(**kept["shape"]), Unit(**kept["unit"])
-        return cls(Inputs.load(folder), shape, kept["activation"], unit, net, kept["shares"])
+        frozen = kept.get("n_frozen", 0)  # which older models don't say
+        return cls(Inputs.load(folder), shape, kept["activation"], unit, net, kept["shares"], frozen)
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,13 @@ class MLP:
 
     rounds_are_epochs = True
     packages = PACKAGES
+    ways = ("feature_extraction", "last_layers", "gradual", "lora", "full")
+
+    def going_on(self, way: str, knobs: Knobs) -> models.Model:
+        """See tasks/model/_on_base.py."""
+        from tasks.model._on_base import going_on  # which knows this file
+
+        return going_on(self, way, knobs)
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         faults = unsupported("mlp", loss, trainable(problem), problem.kind)
@@ -176,8 +188,8 @@ class MLP:
         return Footprint(fitted.n_bytes / 1e6, encoding + MS_OF_A_SUM * fitted.n_parameters)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
-        estimators.refuse_base(base, "mlp")
-        return Workspace(training, self.min_rows)
+        assert base is None, "which the family takes that `going_on` gives"
+        return Workspace(training, self.min_rows, Sizes(training))
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
@@ -191,13 +203,18 @@ class MLP:
     def are_one(
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
     ) -> bool:
+        width, batch_size = int(hyperparameters["width"]), int(hyperparameters["batch_size"])
+        return self.are_small(workspace.sizes, width, batch_size, folds, n_rows)
+
+    def are_small(
+        self, sizes: Sizes, width: int, batch_size: int, folds: Sequence[int], n_rows: int | None
+    ) -> bool:
         """Small nets and batches, whose steps cost more in calls than in sums (benchmarks/README.md); on a GPU all.
         Beyond that a step of five folds gains less than a fifth, and racing from fold to fold saves more."""
-        sizes = workspace.sizes(n_rows)
-        width, batch = int(hyperparameters["width"]), min(int(hyperparameters["batch_size"]), max(sizes))
-        is_small = width**2 * batch <= MOST_SUMS
-        is_held = len(folds) * max(sizes) * len(workspace.training.X.columns) <= MOST_VALUES
-        return len(folds) > 1 and are_alike(sizes) and is_held and (is_small or device(self.device).type != "cpu")
+        every = sizes.of(n_rows)
+        is_small = width**2 * min(batch_size, max(every)) <= MOST_SUMS
+        is_held = len(folds) * max(every) * len(sizes.training.X.columns) <= MOST_VALUES
+        return len(folds) > 1 and are_alike(every) and is_held and (is_small or device(self.device).type != "cpu")
 
     def validate_together(
         self, workspace: Workspace, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
@@ -207,7 +224,7 @@ class MLP:
         training = workspace.training
         units = [Unit.learn(training.problem, one.train.y, one.train.weight) for one in encoded]
         jobs = [self._job(one, unit, hyperparameters, training) for one, unit in zip(encoded, units, strict=True)]
-        plan = self._plan(workspace, hyperparameters, workspace.n_train(folds[0], n_rows), seed)
+        plan = self.plan(training, hyperparameters, workspace.sizes.n_train(folds[0], n_rows), seed)
         with named_memory(hyperparameters):
             every = epochs.train(jobs, plan, watch)
         return [
@@ -223,10 +240,10 @@ class MLP:
         encoded = workspace.all_rows(hyperparameters["scaling"])
         unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
         job = self._job(encoded, unit, hyperparameters, workspace.training)
-        plan = self._plan(workspace, hyperparameters, len(encoded.train.y), seed)
+        plan = self.plan(workspace.training, hyperparameters, len(encoded.train.y), seed)
         with named_memory(hyperparameters):
-            net = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
-        return _fitted(encoded, job.shape, plan.activation, unit, net)
+            done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
+        return _fitted(encoded, job.shape, plan.activation, unit, done.net)
 
     def _job(
         self, encoded: Encoded, unit: Unit, hyperparameters: Mapping[str, Any], training: Training
@@ -236,26 +253,14 @@ class MLP:
         shape = Shape(inputs.n_numbers, inputs.n_flags, train.levels.shape[1], inputs.n_levels, unit.n_outputs, **sizes)
         untrained = np.setdiff1d(np.arange(inputs.n_levels), train.levels)
         start = Start(unit.bias(train.y, train.weight), torch.from_numpy(untrained), float(hyperparameters["spread"]))
-        place = device(self.device)
-        job = epochs.Job(shape, start, row_losses(training.loss, unit.scale), tensors(train, unit, place))
-        if valid is None:
-            return job
+        return job_of(shape, start, train, valid, unit, training, device(self.device))
 
-        def score(raw: torch.Tensor) -> epochs.Score:
-            prediction = unit.prediction(raw)
-            return epochs.Score(
-                metrics.value(training.metric, valid.y, prediction, valid.weight),
-                training.loss.cost(valid.y, prediction, valid.weight),
-            )
-
-        return replace(job, valid=tensors(valid, unit, place), score=score)
-
-    def _plan(self, workspace: Workspace, hyperparameters: Mapping[str, Any], n_rows: int, seed: int) -> epochs.Plan:
-        given, training = hyperparameters, workspace.training
+    def plan(self, training: Training, given: Mapping[str, Any], n_rows: int, seed: int) -> epochs.Plan:
+        """From hyperparameters, for a fit on about so many rows."""
         n_epochs = min(int(given["epochs"]), self.rounds)
         return epochs.Plan(
             optimizer=self.optimizer, learning_rate=float(given["learning_rate"]),
-            weight_decay=float(given["weight_decay"]), n_steps=epochs.steps(n_rows, int(given["batch_size"])),
+            weight_decay=float(given["weight_decay"]), n_steps=steps(n_rows, int(given["batch_size"])),
             epochs=n_epochs, patience=int(given["patience"]), schedule=given["schedule"],
             dropout=float(given["dropout"]), activation=given["activation"],
             is_higher_better=metrics.METRICS[training.metric].is_higher_better, seed=seed,

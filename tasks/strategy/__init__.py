@@ -10,6 +10,7 @@ from tasks.model._going_on import GoesOn, Knobs
 from tasks.refusal import Refusal
 
 WITHOUT_A_FAMILY = ("as_is", "from_scratch", "pooled", "recalibrate")  # what any family can do
+NEED_A_BASE = ("as_is", "pooled", "recalibrate")  # also of a family that brings a pre-trained body along
 
 
 class Strategy(Protocol):

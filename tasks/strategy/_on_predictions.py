@@ -40,6 +40,8 @@ class OnPredictions:
     grid: dict[str, Any] = field(default_factory=dict)
     portfolio: list[dict[str, Any]] = field(default_factory=list)
 
+    reads_text = True  # where the base does: it is given all columns
+
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         return []
 

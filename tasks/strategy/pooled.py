@@ -122,6 +122,10 @@ class PooledFamily:
         return rounds
 
     @property
+    def reads_text(self) -> bool:
+        return models.reads_text(self.family)
+
+    @property
     def rounds_are_epochs(self) -> bool:
         return bool(getattr(self.family, "rounds_are_epochs", False))
 

@@ -248,7 +248,7 @@ def test_an_ensemble_is_held_to_the_limits_of_the_final_model_too(place: Path) -
 
 def test_a_base_with_an_ensemble_is_refused_before_anything_starts() -> None:
     with pytest.raises(Refusal, match=r"base=models:/x@champion with ensemble=greedy: .* leave one of the two out"):
-        run([*SMALL, "base=models:/x@champion", "ensemble=greedy"])
+        run([*SMALL, "model=lightgbm", "base=models:/x@champion", "ensemble=greedy"])
 
 
 def test_it_works_in_a_running_event_loop(place: Path, prefect_server: Server) -> None:

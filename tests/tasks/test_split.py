@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,53 @@ def test_a_rare_class_is_said_of_holdout_and_folds(tmp_path: Path) -> None:
 def test_an_empty_side_is_refused(tmp_path: Path, roles: dict[str, Any], fraction: float, said: str) -> None:
     with pytest.raises(Refusal, match=said):
         divided(table(tmp_path / "p", **roles), KFold(2), fraction)
+
+
+def few(folder: Path, codes: list[int], **roles: Any) -> Prepared:
+    """A table of so many rows; whose hashes are those of the first rows of the usual one."""
+    prepared = table(folder, **roles)
+    n, columns = len(codes), {"target": np.array(codes)}
+    for name in ("features", "roles"):
+        path = folder / f"{name}.parquet"
+        frame = pd.read_parquet(path).head(n)
+        frame.assign(**(columns if name == "roles" else {})).to_parquet(path, index=False)
+    return replace(prepared, n_rows=n)
+
+
+@pytest.mark.parametrize(("n_no", "n_yes", "held"), [(15, 15, [3, 3]), (26, 4, [5, 1]), (20, 10, [4, 2])])
+def test_of_few_rows_every_class_gives_its_share_to_the_holdout(
+    tmp_path: Path, n_no: int, n_yes: int, held: list[int]
+) -> None:
+    for shift in range(3):
+        codes = np.roll([0] * n_no + [1] * n_yes, shift).tolist()
+        made, train, sealed = divided(few(tmp_path / str(shift), codes), StratifiedKFold(3))
+        assert np.bincount(sealed["target"].astype(int)).tolist() == held
+        assert len(train) + len(sealed) == 30
+    assert any("the holdout is drawn class by class" in note for note in made.notes)
+    assert any("the holdout has 6 rows only" in note for note in made.notes)
+
+
+def test_of_few_rows_groups_and_equal_rows_stay_whole(tmp_path: Path) -> None:
+    prepared = few(tmp_path / "p", [0, 1] * 15, group=[str(n % 10) for n in range(N)])
+    _, train, held = divided(prepared, GroupKFold(3))
+    assert held["group"].nunique() == 2
+    assert not set(train["group"]) & set(held["group"])
+
+
+def test_a_holdout_of_few_rows_holds_most_of_what_it_held_when_the_table_grows(tmp_path: Path) -> None:
+    _, _, before = divided(few(tmp_path / "a", [0, 1] * 15), KFold(2))
+    _, _, after = divided(few(tmp_path / "b", [0, 1] * 20), KFold(2))
+    assert len(set(before["hash"]) & set(after["hash"])) >= 4
+
+
+def test_so_few_rows_that_nothing_can_be_judged_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"t has 5 rows with a target, and at least 10 are needed.*Label more"):
+        divided(few(tmp_path / "p", [0, 1, 0, 1, 0]), KFold(2))
+
+
+def test_leave_one_out_is_said(tmp_path: Path) -> None:
+    made, _, _ = divided(few(tmp_path / "p", [0, 1] * 6), KFold(10))
+    assert any("leave-one-out" in note for note in made.notes)
 
 
 def test_features_follow_their_rows_to_either_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

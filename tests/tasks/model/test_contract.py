@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,11 +26,12 @@ from tasks.loss import Loss
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
 from tasks.model import Floats, Model, Training
+from tasks.model._going_on import GoesOn
 from tasks.records import Problem, ProblemKind
 from tasks.refusal import Refusal
 from tasks.search import FamilySpace, family_space
 
-NEEDS = {"mlp": "torch"}
+NEEDS = {"mlp": "torch", "text_encoder": "transformers"}
 FAMILIES = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if find_spec(NEEDS.get(path.stem, "tasks")))
 KINDS: tuple[ProblemKind, ...] = ("binary", "multiclass", "regression")
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml") if path.stem != "auto")
@@ -43,6 +47,9 @@ SMALL = {
         "model.mlp.space.batch_size=[32,64]",
     ],
 }
+
+# Of a text what is computed depends, in the last digits of single precision, on the texts that are computed beside it.
+CLOSE = {"text_encoder": 1e-4}
 
 families = pytest.mark.parametrize("name", FAMILIES)
 kinds = pytest.mark.parametrize("kind", KINDS)
@@ -62,8 +69,19 @@ def loss_of(name: str) -> Loss:
 
 
 @cache
+def encoder() -> str:
+    """The folder of an encoder for the process's time."""
+    from tiny_encoder import tiny_encoder  # which needs an extra
+
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return str(tiny_encoder(Path(folder)))
+
+
+@cache
 def family(name: str) -> Model:
-    config = compose([f"model={name}", *SMALL.get(name, [])]).config
+    own = [f"model.{name}.encoder={encoder()}"] if name == "text_encoder" else []
+    config = compose([f"model={name}", *SMALL.get(name, []), *own]).config
     built: Model = build(config.model[name], f"model.{name}")
     return built
 
@@ -116,7 +134,8 @@ def training(kind: ProblemKind, X: pd.DataFrame | None = None, weight: Floats | 
     folds = [(np.flatnonzero(side != k), np.flatnonzero(side == k)) for k in range(3)]
     classes = {"binary": ("no", "yes"), "multiclass": ("a", "b", "c")}.get(kind, ())
     loss = MSE() if kind == "regression" else CrossEntropy()
-    return Training(X, y, weight, folds, Problem(kind, "y", classes), loss, metric.default(kind))
+    problem, text = Problem(kind, "y", classes), (str(known.columns[1]),)  # levels, to a family that reads no text
+    return Training(X, y, weight, folds, problem, loss, metric.default(kind), text=text)
 
 
 def constant_of(data: Training, rows: model.Rows, n_rows: int) -> Floats:
@@ -251,7 +270,8 @@ def test_a_validated_fold_is_a_fit_on_its_training_rows(name: str, kind: Problem
     folded = it.validate(it.workspace(data, None, 1), 1, start(it, name), 0)
     alone = replace(data, features=data.X.iloc[train], y=data.y[train], folds=())
     whole = it.fit(it.workspace(alone, None, 1), start(it, name), folded.rounds, 0)
-    np.testing.assert_allclose(whole.predict(data.X.iloc[valid]), folded.prediction, rtol=1e-6, atol=1e-9)
+    close = CLOSE.get(name, 1e-6)
+    np.testing.assert_allclose(whole.predict(data.X.iloc[valid]), folded.prediction, rtol=close, atol=1e-9)
 
 
 @kinds
@@ -262,7 +282,7 @@ def test_the_model_of_a_fold_predicts_what_was_validated_and_after_saving_too(
     it, data = family(name), training(kind)
     folded = it.validate(it.workspace(data, None, 1), 1, start(it, name), 0)
     X = data.X.iloc[data.folds[1][1]]
-    np.testing.assert_allclose(folded.fitted.predict(X), folded.prediction, rtol=1e-9)
+    np.testing.assert_allclose(folded.fitted.predict(X), folded.prediction, rtol=CLOSE.get(name, 1e-9))
     model.save(folded.fitted, tmp_path)
     loaded = model.load(tmp_path)
     assert loaded.predict(X).tobytes() == folded.fitted.predict(X).tobytes()
@@ -285,7 +305,7 @@ def test_validation_rows_teach_nothing(name: str, kind: ProblemKind) -> None:
     X.loc[strange, "zip"] = None
     X.loc[strange, "amount"] = 1e12
     before, after = (validated(name, training(kind, frame, weight)) for frame in (None, X))
-    assert before[rest].tobytes() == after[rest].tobytes()
+    np.testing.assert_allclose(before[rest], after[rest], rtol=CLOSE.get(name, 0))
     assert not np.array_equal(before[~rest], after[~rest])
 
 
@@ -415,10 +435,11 @@ def test_class_weights_of_validation_rows_decide_nothing(name: str, kind: Proble
     folded = it.validate(it.workspace(data, None, 1), 1, start(it, name), 0)
     alone = replace(data, features=data.X.iloc[train], y=data.y[train], folds=())
     whole = it.fit(it.workspace(alone, None, 1), start(it, name), folded.rounds, 0)
-    np.testing.assert_allclose(whole.predict(data.X.iloc[valid]), folded.prediction, rtol=1e-6, atol=1e-9)
+    close = CLOSE.get(name, 1e-6)
+    np.testing.assert_allclose(whole.predict(data.X.iloc[valid]), folded.prediction, rtol=close, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "lightgbm"])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if not isinstance(family(name), GoesOn)])
 def test_a_family_that_starts_from_nothing_refuses_a_base_by_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=f"base={tmp_path}.*{name}"):
         family(name).workspace(training("binary"), tmp_path, 1)

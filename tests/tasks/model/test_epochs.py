@@ -16,7 +16,8 @@ import torch
 from flows.build import build
 from flows.config import CONF, compose
 from tasks.loss.mse import MSE
-from tasks.model._epochs import SCHEDULES, Job, Plan, Progress, Rows, Score, steps, train
+from tasks.model._batches import Rows, steps
+from tasks.model._epochs import SCHEDULES, Job, Plan, Progress, Score, train
 from tasks.model._loss import row_losses
 from tasks.model._net import Shape, Start
 

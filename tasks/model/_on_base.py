@@ -1,0 +1,214 @@
+"""The multilayer perceptron as it goes on from a base of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from tasks.loss import Loss
+from tasks.model import Curve, OutOfTimeError, Rows, Training, Validated, Watch, WatchAll, unwatched
+from tasks.model import _epochs as epochs
+from tasks.model._base_rows import BaseRows, FromBase
+from tasks.model._batches import Rehearsal
+from tasks.model._device import device, named_memory, one_thread
+from tasks.model._going_on import Knobs
+from tasks.model._sides import Encoded
+from tasks.model._unit import job_of, tensors
+from tasks.model._way import Way, way
+from tasks.model.mlp import MLP, PACKAGES, Fitted
+from tasks.records import Footprint, Problem
+from tasks.refusal import Refusal
+
+KEPT = ("dropout", "batch_size", "epochs", "patience", "schedule")  # of the family's hyperparameters
+FIXED_BY_THE_BASE = ("layers", "width")  # which the family would search
+LIMITS = {  # of a strategy's knobs: the least, whether it may be that, and what it must be below
+    "step": (0.0, False, inf), "decay": (0.0, False, inf), "n_layers": (0, True, inf), "rank": (1, True, inf),
+    "l2_sp": (0.0, True, inf), "rehearsal": (0.0, True, 1.0),
+}
+
+
+def going_on(family: MLP, name: str, knobs: Knobs) -> OnBase:
+    """The family in one of its ways, with what is left to be tuned: the strategy's knobs, and how it is trained.
+
+    The learning rate is the family's own (fixed, or its start) times the knob `step`; without a weight decay that is
+    asked for there is none, since it would pull away from the base.
+    """
+    asked = family.hyperparameters
+    fixed = {
+        "learning_rate": asked["learning_rate"] or family.start["learning_rate"],
+        "weight_decay": asked["weight_decay"] or 0.0,
+        **({"dropout": 0.0} if name == "feature_extraction" else {}),  # there is no hidden layer left that it drops of
+    }
+    own = {**{key: asked[key] for key in KEPT}, **fixed}
+    free = [key for key, value in own.items() if value is None]
+    return OnBase(
+        family, name,
+        hyperparameters={**own, **knobs.hyperparameters},
+        start={**{key: family.start[key] for key in free if key in family.start}, **knobs.start},
+        space={**{key: family.space[key] for key in free if key in family.space}, **knobs.space},
+        grid=dict(knobs.grid),
+        portfolio=[],
+    )
+
+
+@dataclass(frozen=True)
+class OnBase:
+    """The family in a way of going on. Sizes of the net, its activation and its encoding are the base's."""
+
+    family: MLP
+    way: str
+    hyperparameters: dict[str, Any]
+    start: dict[str, Any]
+    space: dict[str, Any]
+    grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
+
+    rounds_are_epochs = True
+    packages = PACKAGES
+
+    def check(self, problem: Problem, loss: Loss) -> list[str]:
+        return self.family.check(problem, loss) + self._out_of_limits()
+
+    @property
+    def rounds(self) -> int:
+        return self.family.rounds
+
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """As from nothing: a base of usual size, all of it trained."""
+        return self.family.seconds(n_rows, n_columns, n_classes)
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        return replace(self, family=self.family.affordable(seconds, n_rows, n_columns, n_classes))
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return dict(hyperparameters), rounds
+
+    def footprint(
+        self, workspace: Any, fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None, more_rows: float
+    ) -> Footprint:
+        return self.family.footprint(workspace, fitted, hyperparameters, rounds, more_rows)
+
+    def workspace(self, training: Training, base: Path | None, n_threads: int) -> BaseRows:
+        """
+        Raises:
+            Refusal: where a size of the net is asked for that the base doesn't have; for rehearsal without rows.
+        """
+        assert base is not None
+        share = self.hyperparameters.get("rehearsal", 0.0)
+        try:
+            made = BaseRows.read(training, base, has_source=share is None or share > 0)
+        except Refusal as refusal:
+            key = f"strategy.hyperparameters.rehearsal={share}"
+            raise Refusal(*(f"{key}: {fault}" for fault in refusal.faults)) from None
+        faults = self._other_sizes(made.base)
+        if faults:
+            raise Refusal(*faults)
+        return made
+
+    def validate(
+        self, workspace: BaseRows, fold: int, hyperparameters: Mapping[str, Any], seed: int,
+        watch: Watch = unwatched, n_rows: int | None = None,
+    ) -> Validated:
+        def watch_it(curves: Sequence[Curve]) -> None:
+            watch(curves[0])
+
+        return self.validate_together(workspace, [fold], hyperparameters, seed, watch_it, n_rows)[0]
+
+    def are_one(
+        self, workspace: BaseRows, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        width, batch_size = workspace.base.shape.width, int(hyperparameters["batch_size"])
+        return self.family.are_small(workspace.sizes, width, batch_size, folds, n_rows)
+
+    def validate_together(
+        self, workspace: BaseRows, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
+        watch: WatchAll, n_rows: int | None = None,
+    ) -> list[Validated]:
+        how, n_train = self._way(workspace, hyperparameters), workspace.sizes.n_train(folds[0], n_rows)
+        encoded = [workspace.fold(fold, n_rows, how.first) for fold in folds]
+        nets = [workspace.net(workspace.training.fold(fold, n_rows)[0]) for fold in folds]
+        jobs = [self._job(workspace, how, one, net) for one, net in zip(encoded, nets, strict=True)]
+        with named_memory(hyperparameters):
+            every = epochs.train(jobs, self._plan(workspace, how, hyperparameters, n_train, seed), watch)
+        rows = [workspace.training.fold(fold, n_rows) for fold in folds]
+        return [
+            _validated(workspace, valid, _fitted(workspace, how, train, net, done), done)
+            for (train, valid), net, done in zip(rows, nets, every, strict=True)
+        ]
+
+    def fit(
+        self, workspace: BaseRows, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Fitted:
+        how, rows = self._way(workspace, hyperparameters), np.arange(len(workspace.training.y))
+        net = workspace.net(rows)
+        job = self._job(workspace, how, Encoded(workspace.base.inputs, workspace.train(rows, how.first), None), net)
+        plan = self._plan(workspace, how, hyperparameters, len(rows), seed)
+        with named_memory(hyperparameters):
+            done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
+        return _fitted(workspace, how, rows, net, done)
+
+    def _way(self, workspace: BaseRows, hyperparameters: Mapping[str, Any]) -> Way:
+        n_epochs = min(int(hyperparameters["epochs"]), self.rounds)
+        return way(self.way, workspace.base.shape, hyperparameters, n_epochs)
+
+    def _job(self, workspace: BaseRows, how: Way, encoded: Encoded, net: Mapping[str, Any]) -> epochs.Job:
+        return job_of(
+            how.shape(workspace.shape), FromBase(how.cut(net)), encoded.train, encoded.valid, workspace.unit,
+            workspace.training, device(self.family.device),
+        )
+
+    def _plan(
+        self, workspace: BaseRows, how: Way, given: Mapping[str, Any], n_rows: int, seed: int
+    ) -> epochs.Plan:
+        complete = {**given, "activation": workspace.base.activation}
+        plan = self.family.plan(workspace.training, complete, n_rows, seed)
+        share, rehearsal = float(given.get("rehearsal", 0.0)), None
+        if share:
+            rows = tensors(workspace.rehearsed(how.first), workspace.unit, device(self.family.device))
+            rehearsal = Rehearsal.of_share(rows, share, n_rows, plan.n_steps)
+        rate = plan.learning_rate * float(given["step"])
+        return replace(plan, learning_rate=rate, tuning=how.tuning, rehearsal=rehearsal)
+
+    def _other_sizes(self, base: Fitted) -> list[str]:
+        asked = {key: self.family.hyperparameters[key] for key in FIXED_BY_THE_BASE}
+        return [
+            f"model.mlp.hyperparameters.{key}={value}: the base has {getattr(base.shape, key)}, and so has a net that "
+            "goes on from it; leave it out."
+            for key, value in asked.items() if value is not None and int(value) != getattr(base.shape, key)
+        ]
+
+    def _out_of_limits(self) -> list[str]:
+        faults = []
+        for key, value in self.hyperparameters.items():
+            if key not in LIMITS or not isinstance(value, int | float):
+                continue
+            least, may_be_least, below = LIMITS[key]
+            if not (least <= value < below and (may_be_least or value > least)):
+                bounds = f"{'at least' if may_be_least else 'above'} {least:g}"
+                bounds += "" if below == inf else f" and below {below:g}"
+                faults.append(f"strategy.hyperparameters.{key} must be {bounds}, got {value}.")
+        return faults
+
+
+def _fitted(
+    workspace: BaseRows, how: Way, rows: Rows, begun: Mapping[str, Any], done: epochs.Progress
+) -> Fitted:
+    """The whole net on its training rows."""
+    net = how.joined(begun, {name: value.cpu() for name, value in done.net.items()})
+    n_frozen = max(0, sum(value.numel() for value in net.values()) - done.n_trained)
+    base = workspace.base
+    whole = Fitted(base.inputs, workspace.shape, base.activation, workspace.unit, net, (), n_frozen)
+    with one_thread:
+        return whole.weighed(workspace.train(rows, None))
+
+
+def _validated(workspace: BaseRows, rows: Rows, fitted: Fitted, done: epochs.Progress) -> Validated:
+    with one_thread:
+        prediction = fitted.predicted(workspace.numbers[rows], workspace.levels[rows])
+    return Validated(prediction, done.epoch, tuple(done.curve), fitted, tuple(done.costs))

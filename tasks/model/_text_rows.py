@@ -1,0 +1,116 @@
+"""What all trials of a text encoder share: the texts with what the encoder makes of them, and the other columns of each
+fold, encoded from its own training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tasks.model import Floats, Rows, Training
+from tasks.model._corpus import Corpus
+from tasks.model._encode import relative
+from tasks.model._head import Head, Singles, side
+from tasks.model._inputs import Inputs
+from tasks.model._kept import Kept
+from tasks.model._tuning import Part
+from tasks.model._unit import Unit
+
+SCALING = "standard"  # of numbers; quantiles need more rows than are labelled of most texts
+MOST = 300  # iterations of a solver
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Where training begins: how the other columns are encoded, what the outputs mean, and the head; of a base that is
+    gone on from, else None."""
+
+    inputs: Inputs
+    unit: Unit
+    head: Head
+
+
+@dataclass(frozen=True)
+class Side:
+    """Rows by their positions, and their other columns (n, S). y: (n,) as it is in the table; weight: (n,) or None."""
+
+    rows: Rows
+    other: Singles
+    y: Floats
+    weight: Floats | None
+
+    def part(self, corpus: Corpus, unit: Unit) -> Part:
+        """As they are trained on."""
+        weight = np.ones(len(self.y)) if self.weight is None else self.weight
+        return Part(corpus.codes[self.rows], self.other, unit.target(self.y), weight)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One fold, or all rows."""
+
+    inputs: Inputs
+    unit: Unit
+    train: Side
+    valid: Side | None
+
+    @property
+    def n_bytes(self) -> int:
+        return self.train.other.nbytes + (0 if self.valid is None else self.valid.other.nbytes)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """corpus: None where no encoder is used."""
+
+    training: Training
+    corpus: Corpus | None
+    min_rows: int
+    begin: Begin | None
+    folds: Kept[Encoded] = field(default_factory=lambda: Kept(lambda encoded: encoded.n_bytes))
+
+    @property
+    def texts(self) -> Corpus:
+        assert self.corpus is not None
+        return self.corpus
+
+    def fold(self, fold: int, n_rows: int | None) -> Encoded:
+        return self.folds.get((fold, n_rows), lambda: self._encode(*self.training.fold(fold, n_rows)))
+
+    def all_rows(self) -> Encoded:
+        """All training rows, for the final fit; not kept."""
+        return self._encode(np.arange(len(self.training.y)), None)
+
+    def features(self, it: Side, max_len: int) -> Singles:
+        """(n, T H + S): what the unchanged encoder makes of the texts, and the other columns."""
+        return np.hstack([self.texts.features(it.rows, max_len), it.other])
+
+    def head(self, encoded: Encoded, given: Mapping[str, Any]) -> Head:
+        """On the unchanged encoder: fitted on the training rows."""
+        Z, train, unit = self.features(encoded.train, int(given["max_len"])), encoded.train, encoded.unit
+        return Head.learn(Z, unit.target(train.y), train.weight, unit.n_classes, float(given["penalty"]), MOST)
+
+    def first_head(self, encoded: Encoded, given: Mapping[str, Any]) -> Head:
+        """Where training begins: the base's head, or one that predicts the training rows' mean whatever it is given."""
+        if self.begin is not None:
+            return self.begin.head
+        train = encoded.train
+        n_of_texts, bias = self.texts.body.width * len(self.training.text), encoded.unit.bias(train.y, train.weight)
+        return Head.untrained(self.features(train, int(given["max_len"])), n_of_texts, bias.numpy())
+
+    def _encode(self, rows: Rows, valid: Rows | None) -> Encoded:
+        training = self.training
+        X = training.X.iloc[rows].drop(columns=list(training.text))
+        inputs = Inputs.learn(X, SCALING, self.min_rows) if self.begin is None else self.begin.inputs
+        weight = relative(training.fit_weight(rows))
+        unit = Unit.learn(training.problem, training.y[rows], weight) if self.begin is None else self.begin.unit
+        train = Side(rows, side(inputs, X), training.y[rows], weight)
+        return Encoded(inputs, unit, train, None if valid is None else self._valid(inputs, valid))
+
+    def _valid(self, inputs: Inputs, rows: Rows) -> Side:
+        training = self.training
+        weight = None if training.weight is None else training.weight[rows]
+        X = training.X.iloc[rows].drop(columns=list(training.text))
+        return Side(rows, side(inputs, X), training.y[rows], weight)

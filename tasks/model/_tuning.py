@@ -1,0 +1,298 @@
+"""Training an encoder, or its upper part, together with a linear head on it, epoch by epoch.
+
+Notation: B texts' rows of a batch, T texts of a row, L tokens, H width, S other features, O outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tasks.model import Curve, Floats, OutOfTimeError
+from tasks.model._device import one_thread
+from tasks.model._encoder import layers, mean_pooled
+from tasks.model._head import Head, Singles
+from tasks.model._loss import RowLosses
+from tasks.model._tokens import Places, Tokens
+
+EXPLODED = 1e6  # a cost that no target has: those of a regression are scaled to a variance of one
+SORTED = 16  # batches among which rows of about one length are put together: a third less is padded
+WARM_UP = 0.1  # of all steps, Devlin et al. 2018
+TELLING = 0.75  # of the epochs: before, the learning rate is still so high that a curve says little of where it ends
+ROWS_AT_ONCE = 64  # that are evaluated
+
+
+@dataclass(frozen=True)
+class Plan:
+    """head_rate: learning rate of the head, as a multiple. decay: of the learning rate with each layer downwards.
+    is_gradual: one more layer from the top is trained in each epoch. l2_sp: pull towards the weights that training
+    began with. dropout: of what is in the net; its own generator draws it."""
+
+    learning_rate: float
+    head_rate: float
+    decay: float
+    epochs: int
+    patience: int
+    batch_size: int
+    weight_decay: float
+    l2_sp: float
+    dropout: float
+    is_gradual: bool
+    is_higher_better: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """texts: (n, T) which of the corpus each row has; side: (n, S); y: (n,) codes or scaled targets; weight: (n,)."""
+
+    texts: Places
+    side: Singles
+    y: Floats
+    weight: Floats
+
+    def lengths(self, tokens: Tokens) -> Places:
+        """(n,) of the longest text of each row."""
+        return np.asarray(tokens.lengths[self.texts].max(axis=1, initial=1))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of an epoch on the validation rows: the watched value, and the cost."""
+
+    value: float
+    cost: float
+
+
+@dataclass
+class Progress:
+    """The best epoch so far; `state` are the trained parameters then."""
+
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    costs: list[tuple[int, float]] = field(default_factory=list)
+    epoch: int = 0
+    value: float = math.nan
+    state: list[Tensor] = field(default_factory=list)
+
+    def note(self, epoch: int, score: Score, plan: Plan) -> bool:
+        """Whether it is the best so far."""
+        self.curve.append((epoch, score.value))
+        self.costs.append((epoch, score.cost))
+        value, best = score.value, self.value
+        is_best = not self.epoch or (value > best if plan.is_higher_better else value < best)
+        if is_best:
+            self.epoch, self.value = epoch, value
+        return is_best
+
+
+class Given(nn.Module):  # type: ignore[misc]  # torch is not looked into
+    """In the place of an encoder's embeddings: what lies below its first trained layer, as it was computed once."""
+
+    hidden: Tensor
+
+    def forward(self, *_: object, **__: object) -> Tensor:
+        return self.hidden
+
+
+class Dropout(nn.Module):  # type: ignore[misc]  # torch is not looked into
+    """Draws from a generator of its own, so that trials side by side stay as they are one after the other."""
+
+    p = 0.0  # what transformers' attention reads of a dropout, which it would draw from the process's generator
+
+    def __init__(self, share: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.share, self.generator = share, generator
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return x
+        kept = torch.rand(x.shape, generator=self.generator) >= self.share
+        return x * kept / (1 - self.share)
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A net with its tokens. below: (n_tokens, H) for a net whose embeddings are `Given`, or a function of ids and mask
+    that computes it; None for a whole one. groups: parameters with their learning rates' multiples, the head's not
+    among them; of a gradual training in the order in which they are let go."""
+
+    net: nn.Module
+    tokens: Tokens
+    padding: int
+    below: Singles | Callable[[Tensor, Tensor], Tensor] | None
+    groups: Sequence[tuple[list[nn.Parameter], float]]
+
+    def pooled(self, texts: Places) -> Tensor:
+        """(B, T H) of texts (B, T)."""
+        flat = texts.reshape(-1)
+        ids, mask = self.tokens.padded(flat, self.padding)
+        if self.below is not None:
+            self._give(flat, ids, mask)
+        hidden = self.net(input_ids=ids, attention_mask=mask).last_hidden_state
+        return mean_pooled(hidden, mask).reshape(len(texts), -1)
+
+    def _give(self, flat: Places, ids: Tensor, mask: Tensor) -> None:
+        assert self.below is not None
+        if callable(self.below):
+            with torch.no_grad():
+                hidden = self.below(ids, mask)
+        else:
+            hidden = torch.from_numpy(np.array(self.below[self.tokens.places(flat)[0]]))
+        self.net.embeddings.hidden = hidden
+
+
+def groups_of(net: nn.Module, decay: float) -> list[tuple[list[nn.Parameter], float]]:
+    """The layers from the top down, then what lies below them, with `decay` to the power of their depth; a pooler,
+    which nothing uses, is not among them."""
+    stack = layers(net)
+    found = [(list(layer.parameters()), decay**depth) for depth, layer in enumerate(reversed(stack))]
+    if isinstance(net.embeddings, Given):
+        return found
+    return [*found, (list(net.embeddings.parameters()), decay ** len(stack))]
+
+
+def train(
+    it: Trainable, head: Head, rows: Part, losses: RowLosses, plan: Plan,
+    look: Callable[[Callable[[], Floats]], Score] | None, valid: Part | None, watch: Callable[[Curve], None],
+    n_epochs: int,
+) -> tuple[Head, Progress]:
+    """The head as it is at the best epoch, to which the net is set too: judged by `look`, which gets a function that
+    gives the outputs for the validation rows; without one after `n_epochs`, or as far as the time lasts.
+
+    Raises:
+        ValueError: when the cost is no number any more, or explodes.
+    """
+    with one_thread:
+        course = _Course(it, head, rows, losses, plan)
+        progress = Progress()
+        for epoch in range(1, n_epochs + 1):
+            course.run(epoch, (lambda: watch(())) if look else (lambda: None))
+            if look is None or valid is None:
+                try:
+                    watch(())
+                except OutOfTimeError:
+                    break
+                continue
+            if progress.note(epoch, look(lambda: course.outputs(valid)), plan):
+                progress.state = [one.detach().clone() for one in course.parameters]
+            if epoch - progress.epoch >= plan.patience:
+                break
+            watch(progress.curve if epoch >= TELLING * plan.epochs else ())
+        course.settle(progress.state)
+        return course.head, progress
+
+
+class _Course:
+    """A training under way."""
+
+    def __init__(self, it: Trainable, head: Head, rows: Part, losses: RowLosses, plan: Plan) -> None:
+        self.it, self.rows, self.losses, self.plan = it, rows, losses, plan
+        seeds = np.random.SeedSequence(plan.seed).generate_state(2, np.uint64).tolist()
+        self.shuffle = np.random.default_rng(seeds[0])
+        _seed_dropout(it.net, plan.dropout, torch.Generator().manual_seed(seeds[1] % 2**63))
+        self.center, self.scale = _single(head.center), _single(head.scale)
+        self.weight, self.bias = nn.Parameter(_single(head.weight)), nn.Parameter(_single(head.bias))
+        self.lengths = rows.lengths(it.tokens)
+        self.n_steps = math.ceil(len(rows.y) / plan.batch_size)
+        self.optimizer = self._optimizer()
+        self.begun = [one.detach().clone() for one in self.parameters[2:]] if plan.l2_sp else []
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that are trained, the head's first."""
+        return [self.weight, self.bias, *(one for group, _ in self.it.groups for one in group)]
+
+    @property
+    def head(self) -> Head:
+        found = (one.detach().double().numpy().copy() for one in (self.center, self.scale, self.weight, self.bias))
+        return Head(*found)
+
+    def settle(self, state: Sequence[Tensor]) -> None:
+        """Sets what was trained to that state, and the net to predicting."""
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, state, strict=False):
+                parameter.copy_(value)
+        self.it.net.eval().requires_grad_(False)
+
+    def run(self, epoch: int, look: Callable[[], None]) -> None:
+        """One epoch; `look` is called after every step."""
+        self.it.net.train()
+        if self.plan.is_gradual:
+            for depth, (group, _) in enumerate(self.it.groups):
+                for parameter in group:
+                    parameter.requires_grad_(depth < epoch)
+        total = 0.0
+        for step, batch in enumerate(self._batches()):
+            self._set_rates((epoch - 1 + step / self.n_steps) / self.plan.epochs)
+            self.optimizer.zero_grad()
+            cost = self._cost(batch)
+            cost.backward()
+            nn.utils.clip_grad_norm_(self.parameters, 1.0)
+            self.optimizer.step()
+            total += float(cost.detach())
+            look()
+        if not total / self.n_steps < EXPLODED:
+            raise ValueError(f"the cost was {total / self.n_steps:.3g} in epoch {epoch} at a learning rate of "
+                             f"{self.plan.learning_rate:.3g}: a smaller one may hold it")  # fmt: skip
+
+    def outputs(self, part: Part) -> Floats:
+        """(n, O) without dropout."""
+        self.it.net.eval()
+        found = np.empty((len(part.y), self.bias.numel()))
+        order = np.argsort(part.lengths(self.it.tokens), kind="stable")
+        with torch.no_grad():
+            for begin in range(0, len(order), ROWS_AT_ONCE):
+                rows = order[begin : begin + ROWS_AT_ONCE]
+                found[rows] = self._raw(part, rows).double().numpy()
+        return found
+
+    def _raw(self, part: Part, rows: Places) -> Tensor:
+        pooled, rest = self.it.pooled(part.texts[rows]), torch.from_numpy(part.side[rows])
+        return ((torch.cat([pooled, rest], 1) - self.center) / self.scale) @ self.weight + self.bias
+
+    def _cost(self, rows: Places) -> Tensor:
+        losses = self.losses(self._raw(self.rows, rows)[None], _single(self.rows.y[rows])[None])[0]
+        cost = (losses * _single(self.rows.weight[rows])).mean()
+        if self.begun:
+            apart = ((now - then).square().sum() for now, then in zip(self.parameters[2:], self.begun, strict=True))
+            cost = cost + self.plan.l2_sp * sum(apart)
+        return cost
+
+    def _batches(self) -> Iterator[Places]:
+        """All rows, shuffled, then put together by length among some batches."""
+        order, size = self.shuffle.permutation(len(self.rows.y)), self.plan.batch_size
+        batches = list[Places]()
+        for begin in range(0, len(order), SORTED * size):
+            some = order[begin : begin + SORTED * size]
+            some = some[np.argsort(self.lengths[some], kind="stable")]
+            batches += [some[one : one + size] for one in range(0, len(some), size)]
+        yield from (batches[k] for k in self.shuffle.permutation(len(batches)))
+
+    def _optimizer(self) -> torch.optim.AdamW:
+        plan = self.plan
+        groups = [{"params": [self.weight, self.bias], "share": plan.head_rate}]
+        groups += [{"params": group, "share": share} for group, share in self.it.groups]
+        return torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True)
+
+    def _set_rates(self, done: float) -> None:
+        """Up to the learning rate while warming up, then straight down to nothing."""
+        share = min(done / WARM_UP, (1 - done) / (1 - WARM_UP)) if done < 1 else 0.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.learning_rate * group["share"] * max(share, 1e-3)
+
+
+def _seed_dropout(net: nn.Module, share: float, generator: torch.Generator) -> None:
+    """A dropout of our own in the place of every one of the net's."""
+    for module in list(net.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Dropout):
+                setattr(module, name, Dropout(share, generator))
+
+
+def _single(values: Floats) -> Tensor:
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))

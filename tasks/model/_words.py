@@ -1,0 +1,112 @@
+"""Text without a pre-trained encoder: TF-IDF of words and pairs of words, and a linear model on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from tasks.model import Floats
+from tasks.model import _estimator as estimators
+from tasks.model._calm import calm
+from tasks.model._head import blocks, side
+from tasks.model._inputs import TRUSTED, Inputs
+
+NO_WORD = "no word"  # the only one of a column without any
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """vectorizers: one for each column of text. n_classes: 0 for a regression. shares: of the columns in the outputs.
+    """
+
+    text: tuple[str, ...]
+    vectorizers: list[TfidfVectorizer]
+    inputs: Inputs
+    estimator: Any
+    n_classes: int
+    shares: dict[str, float]
+
+    @property
+    def n_parameters(self) -> int:
+        """Coefficients and intercepts."""
+        return int(np.size(self.estimator.coef_) + np.size(self.estimator.intercept_))
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        Z = _matrix(self.vectorizers, self.inputs, self.text, X)
+        with calm:
+            if self.n_classes:
+                return estimators.probabilities(self.estimator, Z, self.n_classes)
+            return np.asarray(self.estimator.predict(Z), dtype=np.float64)
+
+    def importance(self) -> dict[str, float]:
+        """Share of each column in the spread of the outputs over the training rows."""
+        return dict(self.shares)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        return {"vectorizers": self.vectorizers, "estimator": self.estimator}
+
+    def save(self, folder: Path) -> None:
+        estimators.dump(self.parts, folder / "words.skops")
+        self.inputs.save(folder)
+        kept = {"text": self.text, "n_classes": self.n_classes, "shares": self.shares}
+        (folder / "words.json").write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Fitted:
+        parts = estimators.load(folder / "words.skops", (*TRUSTED, "numpy.float64"))
+        kept = json.loads((folder / "words.json").read_text(encoding="utf-8"))
+        return cls(tuple(kept["text"]), parts["vectorizers"], Inputs.load(folder), parts["estimator"],
+                   kept["n_classes"], kept["shares"])  # fmt: skip
+
+
+def fit(
+    X: pd.DataFrame, text: tuple[str, ...], y: Floats, weight: Floats | None, n_classes: int,
+    penalty: float, words: int, min_rows: int, most: int,
+) -> Fitted:  # fmt: skip
+    """penalty: 1/C or alpha. words: in a row that count as one feature. min_rows: see `Inputs`. most: iterations."""
+    inputs = Inputs.learn(X.drop(columns=list(text)), "standard", min_rows)
+    vectorizers = [_vectorizer(X[column].fillna(""), words) for column in text]
+    Z = _matrix(vectorizers, inputs, text, X)
+    estimator = LogisticRegression(C=1 / penalty, max_iter=most) if n_classes else Ridge(alpha=penalty)
+    with calm:
+        estimator.fit(Z, y, weight)
+    return Fitted(text, vectorizers, inputs, estimator, n_classes, _shares(vectorizers, inputs, text, estimator, Z))
+
+
+def _vectorizer(texts: pd.Series[str], words: int) -> TfidfVectorizer:
+    made = TfidfVectorizer(ngram_range=(1, words), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float64)
+    try:
+        return made.fit(texts)
+    except ValueError:  # no text has a word
+        return made.fit([NO_WORD])
+
+
+def _matrix(vectorizers: Sequence[TfidfVectorizer], inputs: Inputs, text: tuple[str, ...], X: pd.DataFrame) -> Any:
+    counted = [made.transform(X[column].fillna("")) for made, column in zip(vectorizers, text, strict=True)]
+    rest = sparse.csr_matrix(side(inputs, X.drop(columns=list(text))), dtype=np.float64)
+    return sparse.hstack([*counted, rest], format="csr")
+
+
+def _shares(
+    vectorizers: Sequence[TfidfVectorizer], inputs: Inputs, text: tuple[str, ...], estimator: Any, Z: Any
+) -> dict[str, float]:
+    coefficients = np.atleast_2d(estimator.coef_)
+    sizes = [len(made.vocabulary_) for made in vectorizers]
+    begins = np.cumsum([0, *sizes])
+    places = {name: list(range(begins[k], begins[k + 1])) for k, name in enumerate(text)}
+    rest = blocks(inputs, (), 0)
+    places |= {name: [int(begins[-1]) + one for one in found] for name, found in rest.items()}
+    effect = {name: float(np.std(Z[:, found] @ coefficients[:, found].T, axis=0).mean())
+              for name, found in places.items()}  # fmt: skip
+    total = sum(effect.values())
+    return {name: one / total if total else 1 / len(effect) for name, one in effect.items()}

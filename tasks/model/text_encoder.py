@@ -1,0 +1,353 @@
+"""Sentences and documents through a pre-trained encoder, with other columns beside them, in PyTorch.
+
+An encoder is any of Hugging Face's kind that gives a vector per token. A text is the mean of its tokens' vectors
+(Reimers and Gurevych 2019, Sentence-BERT); texts and the other columns are the features of a linear head.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from tasks import metric as metrics
+from tasks.loss import Loss
+from tasks.model import Floats, Training, Validated, Watch, _words, unsupported, unwatched
+from tasks.model import _estimator as estimators
+from tasks.model import load as load_model
+from tasks.model._going_on import Knobs
+from tasks.records import Footprint, Problem
+from tasks.refusal import Refusal
+
+try:
+    import torch
+
+    from tasks.model import _encoder as encoders
+    from tasks.model import _tuning as tuning
+    from tasks.model._corpus import Corpus, coded, embed
+    from tasks.model._encoder import Body
+    from tasks.model._head import Head, Singles, blocks, side
+    from tasks.model._inputs import Inputs
+    from tasks.model._loss import row_losses, trainable
+    from tasks.model._text_rows import MOST, Begin, Encoded, Side, Workspace
+    from tasks.model._tokens import Tokens
+    from tasks.model._unit import Unit
+    from tasks.model._ways import WAYS, as_body
+except ImportError as missing:
+    raise Refusal(f'model=text_encoder needs more packages ({missing}): pip install "finefold[text]"') from missing
+
+PACKAGES = ("safetensors", "tokenizers", "torch", "transformers")
+FROZEN, WORDS = "feature_extraction", "from_scratch"
+LEAST_EPOCHS = 1
+N_WEIGHED = 300  # rows by which a column's importance is measured
+# Of some 25 tokens through six layers of width 384, on one core of some 3 GHz.
+SECONDS_OF_A_PASS = 0.005
+SECONDS_OF_A_STEP = {"full": 0.025, "lora": 0.02, "last_layers": 0.008, "gradual": 0.008}  # of a row
+TOKENS = 32  # that a text is taken to have, where nothing is known of it
+SUMS_OF_A_MILLISECOND = 3e7
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An encoder with a head. text: the columns that it reads. n_frozen: of its parameters, how many are as they were.
+    shares: of the columns in the outputs. note: what is to be said of the texts that it was fitted on."""
+
+    body: Body
+    head: Head
+    inputs: Inputs
+    unit: Unit
+    text: tuple[str, ...]
+    max_len: int
+    n_frozen: int
+    shares: Mapping[str, float] = field(default_factory=dict)
+    note: str = ""
+
+    packages = PACKAGES
+
+    @property
+    def n_parameters(self) -> int:
+        """The encoder's and the head's."""
+        return self.body.n_parameters + self.head.n_parameters
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        return self.predicted(self.features(X))
+
+    def predicted(self, Z: Singles) -> Floats:
+        return self.unit.prediction(torch.from_numpy(self.head.outputs(Z)))
+
+    def features(self, X: pd.DataFrame) -> Singles:
+        """(n, T H + S) the texts, one encoder pass for each different one, and the other columns."""
+        texts, codes = coded(X, self.text)
+        tokens = Tokens.of(self.body.tokenizer, texts, self.max_len)
+        found = np.empty((len(texts), self.body.width), np.float32)
+        embed(self.body, tokens, found, 1)
+        flat = np.ascontiguousarray(found[codes]).reshape(len(X), len(self.text) * self.body.width)
+        return np.hstack([flat, side(self.inputs, X)])
+
+    def importance(self) -> dict[str, float]:
+        """Share of each column in the spread of the outputs over training rows."""
+        return dict(self.shares)
+
+    def weighed(self, Z: Singles, order: list[str]) -> Fitted:
+        """With the importance of each column, named in that order, by some features."""
+        found = self.head.effects(Z, blocks(self.inputs, self.text, self.body.width))
+        return replace(self, shares={name: found[name] for name in order})
+
+    @property
+    def n_bytes(self) -> float:
+        """About what `save` writes."""
+        tokenizer = len(self.body.tokenizer.to_str(pretty=True))
+        head = 8 * (self.head.n_parameters + 2 * len(self.head.center))
+        return 4 * self.body.n_parameters + tokenizer + head + sum(estimators.dumped_bytes(self.inputs.parts))
+
+    def save(self, folder: Path) -> None:
+        """The encoder as a folder of Hugging Face's kind, and beside it what is ours."""
+        self.body.save(folder)
+        self.head.save(folder / "head.safetensors")
+        self.inputs.save(folder)
+        kept = {"unit": asdict(self.unit), "text": self.text, "max_len": self.max_len, "n_frozen": self.n_frozen,
+                "shares": dict(self.shares), "note": self.note}  # fmt: skip
+        (folder / "text.json").write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Fitted:
+        kept = json.loads((folder / "text.json").read_text(encoding="utf-8"))
+        unit, text = Unit(**kept.pop("unit")), tuple(kept.pop("text"))
+        head = Head.load(folder / "head.safetensors")
+        return cls(Body.load(folder), head, Inputs.load(folder), unit, text, **kept)
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """The family. encoder: None for the one that comes as a package, a folder, or an id of Hugging Face's hub; a base
+    takes its place. way: how it goes on from there. by_strategy: for each way the hyperparameters that it has beside
+    the others, with start, space and grid. min_rows: see `Inputs`. most_epochs: of any fit (None: as the hyperparameter
+    says). strangers: hyperparameters of a strategy that it has no use for."""
+
+    hyperparameters: dict[str, Any]
+    start: dict[str, Any]
+    space: dict[str, Any]
+    grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
+    by_strategy: dict[str, dict[str, dict[str, Any]]]
+    way: str
+    encoder: str | None
+    min_rows: Annotated[int, Field(ge=1)]
+    most_epochs: Annotated[int, Field(ge=1)] | None
+    strangers: dict[str, Any] = field(default_factory=dict)
+
+    reads_text = True
+    is_pretrained = True
+    rounds_are_epochs = True
+    packages = PACKAGES
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        return tuple(self.by_strategy)
+
+    def going_on(self, way: str, knobs: Knobs) -> Self:
+        """With the hyperparameters of that way; those of the strategy take the place of its own of the same name."""
+        own = self.by_strategy[way]
+        common = {key: value for key, value in self.hyperparameters.items() if key != "penalty" or way not in WAYS}
+        given = {**common, **own.get("hyperparameters", {})}
+        strangers = {key: value for key, value in knobs.hyperparameters.items() if key not in given and value}
+        given |= {key: value for key, value in knobs.hyperparameters.items() if key in given}
+
+        def merged(part: str) -> dict[str, Any]:
+            found = {**getattr(self, part), **own.get(part, {}), **getattr(knobs, part)}
+            return {key: value for key, value in found.items() if key in given and given[key] is None}
+
+        return replace(
+            self, way=way, hyperparameters=given, start=merged("start"), space=merged("space"), grid=merged("grid"),
+            portfolio=self.portfolio if way == self.way else [], strangers=strangers,
+        )  # fmt: skip
+
+    def check(self, problem: Problem, loss: Loss) -> list[str]:
+        linear = ["cross_entropy"] if problem.is_classification else ["mse", "rmse"]
+        faults = unsupported("text_encoder", loss, trainable(problem) if self.way in WAYS else linear, problem.kind)
+        return faults + [
+            f"strategy.hyperparameters.{key}={value}: text_encoder has none in strategy={self.way}; leave it out."
+            for key, value in self.strangers.items()
+        ]
+
+    def weights(self, base: Path | None) -> str:
+        """The digest of the encoder that is gone on from.
+
+        Raises:
+            Refusal: where there is none, or none that can be read safely.
+        """
+        if self.way == WORDS:
+            return ""
+        folder = encoders.folder_of(self.encoder) if base is None else base
+        encoders.check(folder)
+        return encoders.digest(folder)
+
+    @property
+    def rounds(self) -> int:
+        """The most epochs of a fit. Raises an AttributeError in a way that has none."""
+        if self.way not in WAYS:
+            raise AttributeError("rounds")
+        fixed, space = self.hyperparameters["epochs"], self.space.get("epochs")
+        asked = fixed or (max(space) if isinstance(space, list) else space["high"] if space else self.start["epochs"])
+        return min(int(asked), self.most_epochs or int(asked))
+
+    def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """By what was measured of short sentences through six layers. What is computed once is not counted."""
+        if self.way in WAYS:
+            return n_rows * (SECONDS_OF_A_STEP[self.way] * self.rounds + SECONDS_OF_A_PASS)
+        return 0.05 + 1e-4 * n_rows
+
+    def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
+        """With fewer epochs."""
+        share = self.seconds(n_rows, n_columns, n_classes) / seconds
+        if self.way not in WAYS or share <= 1:
+            return self
+        return replace(self, most_epochs=max(LEAST_EPOCHS, round(self.rounds / share)))
+
+    def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return dict(hyperparameters), rounds
+
+    def footprint(
+        self, workspace: Workspace, fitted: Any, hyperparameters: Mapping[str, Any], rounds: int | None,
+        more_rows: float,
+    ) -> Footprint:
+        """As large as the fold's; of the time, a sum for each of the encoder's weights and each token."""
+        if isinstance(fitted, _words.Fitted):
+            return Footprint(sum(estimators.dumped_bytes(fitted.parts)) / 1e6 * more_rows**0.7, 30.0)
+        n_sums = fitted.body.depth * 12 * fitted.body.width**2 * TOKENS * 1000 * len(fitted.text)
+        return Footprint(fitted.n_bytes / 1e6, 1.0 + n_sums / SUMS_OF_A_MILLISECOND)
+
+    def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
+        """With what the unchanged encoder makes of all texts, which every way but `from_scratch` begins with."""
+        if self.way == WORDS:
+            return Workspace(training, None, self.min_rows, None)
+        folder = encoders.folder_of(self.encoder) if base is None else base
+        begin = _begin(folder) if base is not None and (base / "family.json").exists() else None
+        body = Body.load(folder)
+        corpus = Corpus.of(training.X, training.text, body, encoders.digest(folder), training.computed)
+        made = Workspace(training, corpus, self.min_rows, begin)
+        if training.text:
+            corpus.features(np.arange(1), int(self.hyperparameters["max_len"] or self.start["max_len"]))
+        return made
+
+    def validate(
+        self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
+        watch: Watch = unwatched, n_rows: int | None = None,
+    ) -> Validated:
+        encoded = workspace.fold(fold, n_rows)
+        assert encoded.valid is not None
+        if self.way == WORDS:
+            words = self._words(workspace, encoded, hyperparameters)
+            return Validated(words.predict(workspace.training.X.iloc[encoded.valid.rows]), None, (), words)
+        if self.way == FROZEN:
+            fitted = self._frozen(workspace, encoded, hyperparameters)
+            Z = workspace.features(encoded.valid, fitted.max_len)
+            return Validated(fitted.predicted(Z), None, (), fitted)
+        judge = _Judge(workspace, encoded, encoded.valid)
+        fitted, progress = self._trained(workspace, encoded, hyperparameters, seed, watch, self.rounds, judge)
+        return Validated(judge.best, progress.epoch, tuple(progress.curve), fitted, tuple(progress.costs))
+
+    def fit(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
+        watch: Watch = unwatched, n_threads: int | None = None,
+    ) -> Any:
+        encoded = workspace.all_rows()
+        if self.way == WORDS:
+            return self._words(workspace, encoded, hyperparameters)
+        if self.way == FROZEN:
+            return self._frozen(workspace, encoded, hyperparameters)
+        n_epochs = rounds or int(hyperparameters["epochs"])
+        return self._trained(workspace, encoded, hyperparameters, seed, watch, n_epochs, None)[0]
+
+    def _words(self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any]) -> _words.Fitted:
+        training, train = workspace.training, encoded.train
+        return _words.fit(
+            training.X.iloc[train.rows], training.text, train.y, train.weight, len(training.problem.classes),
+            float(given["penalty"]), int(given["words"]), self.min_rows, MOST,
+        )  # fmt: skip
+
+    def _frozen(self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any]) -> Fitted:
+        head, body = workspace.head(encoded, given), workspace.texts.body
+        made = _fitted(workspace, encoded, body, head, int(given["max_len"]), body.n_parameters)
+        Z = workspace.features(_some(encoded.train), made.max_len)
+        return made.weighed(Z, list(map(str, workspace.training.X)))
+
+    def _trained(
+        self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any], seed: int, watch: Watch,
+        n_epochs: int, judge: _Judge | None,
+    ) -> tuple[Fitted, tuning.Progress]:
+        corpus, unit, loss = workspace.texts, encoded.unit, workspace.training.loss
+        if self.way == "gradual":
+            given = {**given, "n_layers": min(int(given["epochs"]), corpus.body.depth)}
+        begun = WAYS[self.way](corpus, given, seed)
+        head, progress = tuning.train(
+            begun.it, workspace.first_head(encoded, given), encoded.train.part(corpus, unit),
+            row_losses(loss, unit.scale), self._plan(workspace, given, seed), judge,
+            None if judge is None else judge.valid.part(corpus, unit), watch, n_epochs,
+        )  # fmt: skip
+        body = as_body(begun, corpus.body)
+        made = _fitted(workspace, encoded, body, head, int(given["max_len"]), body.n_parameters - begun.n_trained)
+        some = workspace.training.X.iloc[_some(encoded.train).rows]
+        return made.weighed(made.features(some), list(map(str, workspace.training.X))), progress
+
+    def _plan(self, workspace: Workspace, given: Mapping[str, Any], seed: int) -> tuning.Plan:
+        return tuning.Plan(
+            learning_rate=float(given["learning_rate"]) * float(given["step"]), head_rate=float(given["head_rate"]),
+            decay=float(given["decay"]), epochs=min(int(given["epochs"]), self.rounds), patience=int(given["patience"]),
+            batch_size=int(given["batch_size"]), weight_decay=float(given["weight_decay"]),
+            l2_sp=float(given["l2_sp"]), dropout=float(given["dropout"]), is_gradual=self.way == "gradual",
+            is_higher_better=metrics.METRICS[workspace.training.metric].is_higher_better, seed=seed,
+        )  # fmt: skip
+
+
+@dataclass
+class _Judge:
+    """Scores epochs on the validation rows, and keeps the predictions of the best; see `tuning.Progress.note`."""
+
+    workspace: Workspace
+    encoded: Encoded
+    valid: Side
+    best: Floats = field(default_factory=lambda: np.empty(0))
+    value: float = float("nan")
+
+    def __call__(self, raw: Any) -> tuning.Score:
+        training, prediction = self.workspace.training, self.encoded.unit.prediction(torch.from_numpy(raw()))
+        value = metrics.value(training.metric, self.valid.y, prediction, self.valid.weight)
+        higher = metrics.METRICS[training.metric].is_higher_better
+        if not len(self.best) or (value > self.value if higher else value < self.value):
+            self.best, self.value = prediction, value
+        return tuning.Score(value, training.loss.cost(self.valid.y, prediction, self.valid.weight))
+
+
+def _fitted(
+    workspace: Workspace, encoded: Encoded, body: Body, head: Head, max_len: int, n_frozen: int
+) -> Fitted:
+    corpus = workspace.texts
+    tokens = corpus.tokens(max_len)
+    note = "" if not tokens.n_cut else (
+        f"{tokens.n_cut:,} of {len(tokens):,} texts are longer than {max_len} tokens, and what follows is left out; "
+        "model.text_encoder.hyperparameters.max_len reads more"
+    )
+    return Fitted(body, head, encoded.inputs, encoded.unit, workspace.training.text, max_len, n_frozen, note=note)
+
+
+def _some(train: Side) -> Side:
+    places = np.linspace(0, len(train.y) - 1, min(N_WEIGHED, len(train.y))).astype(np.int64)
+    return Side(train.rows[places], train.other[places], train.y[places], None)
+
+
+def _begin(base: Path) -> Begin:
+    """
+    Raises:
+        Refusal: where the base is of another kind.
+    """
+    fitted = load_model(base)
+    if not isinstance(fitted, Fitted):
+        raise Refusal(f"base={base}: this is no text_encoder with an encoder of its own; choose strategy=from_scratch.")
+    return Begin(fitted.inputs, fitted.unit, fitted.head)

@@ -1,0 +1,182 @@
+"""A base is found wherever it lies, its own family goes on from it, and one that doesn't suit is refused by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+from bases import base_of as made_in
+from bases import encoder_in, sealed, source
+from sources import QUICK, table
+
+from flows import cli
+from flows.base import base_of, takes, warnings_of, with_own_family
+from flows.config import compose
+from flows.pipeline import run
+from flows.plan import plan
+from tasks import provenance
+from tasks.provenance import Ancestor
+from tasks.records import Result
+from tasks.refusal import Refusal
+
+FILE = ["source=file", "source.path=t.csv", "source.target=y"]
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a base that keeps rows, one that keeps none, and an encoder; the current one."""
+    place = tmp_path_factory.mktemp("bases")
+    for name, rows in (("rich", True), ("bare", False)):
+        (place / name).mkdir()
+        shutil.move(made_in(source(), place / f"{name}-stages", rows=rows), place / name / "base")
+    encoder_in(place / "encoder")
+    source(60, seed=1).to_csv(place / "t.csv", index=False)
+    source(300, seed=2).to_csv(place / "more.csv", index=False)
+    return place
+
+
+@pytest.fixture
+def here(bases: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(bases)
+    return bases
+
+
+def found(*overrides: str) -> Path:
+    composed = compose([*FILE, *with_own_family(overrides)])
+    folder = base_of(composed, plan(composed))
+    assert folder is not None
+    return folder
+
+
+def refusal(overrides: Sequence[str]) -> tuple[str, ...]:
+    with pytest.raises(Refusal) as refused:
+        found(*overrides)
+    return refused.value.faults
+
+
+def like(base: str, name: str, **known: Any) -> Path:
+    """A copy of a base of which something else is known."""
+    folder = shutil.copytree(Path(base), Path(name), dirs_exist_ok=True)
+    sealed(folder, **known)
+    return folder
+
+
+def test_a_folder_is_a_base_and_is_kept_by_its_content(here: Path) -> None:
+    folder = found("base=rich/base")
+    assert folder.parent == Path("data/bases")
+    shutil.copytree("rich/base", "my base, copied")
+    assert found("base=my base, copied") == folder
+
+
+def test_the_bases_own_family_is_taken_where_none_is_named(here: Path) -> None:
+    like("bare/base", "of a forest", family="forest")
+    given = ["base=of a forest", "strategy=as_is", "model.forest.hyperparameters.n_estimators=7"]
+    assert with_own_family(given) == ["model=forest", *given]
+    assert with_own_family(["model=linear", "base=of a forest"]) == ["model=linear", "base=of a forest"]
+    assert with_own_family(["base=rich/base"]) == ["base=rich/base"]
+    assert with_own_family(["base=null", "seed=1"]) == ["base=null", "seed=1"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["base=nowhere"], "base=nowhere: there is no such folder; name a registered model (models:/NAME@champion)"),
+        (["base=models:/nobody@champion"], "base=models:/nobody@champion isn't there"),
+        (["base=" + "0" * 32], "isn't there: "),
+        (["base=data"], "base=data is no model: neither one that finefold registered"),
+        (["base=net", "model=lightgbm"], "base=net is a mlp model, from which model=lightgbm can't go on by strategy="),
+        (["base=encoder", "model=lightgbm", "strategy=as_is"], "is an encoder without a head"),
+        (["base=bare/base", "strategy=pooled"], "strategy=pooled: base=bare/base keeps no rows of its source"),
+        (["source_data=more.csv"], "source_data=more.csv: it is what a base was trained on; name the model too"),
+        (["base=rich/base", "source_data=more.csv"], "keeps rows of its source itself; leave source_data out"),
+        (["base=bare/base", "source_data=none.csv"], "source_data=none.csv: no such file"),
+        (["base=rich/base", "pretrain.rows=-1"], "pretrain.rows must be at least 0, got -1"),
+    ],
+)
+def test_a_base_that_does_not_suit_is_refused(here: Path, overrides: list[str], said: str) -> None:
+    Path("data").mkdir(exist_ok=True)
+    like("rich/base", "net", family="mlp")
+    faults = refusal(overrides)
+    assert any(said in fault for fault in faults), faults
+
+
+def test_a_model_within_another_is_gone_on_from_only_by_what_it_predicts(here: Path) -> None:
+    wrapped = like("rich/base", "wrapped")
+    (wrapped / "family.json").write_text(json.dumps({"module": "tasks.strategy.recalibrate", "name": "Scaled"}))
+    sealed(wrapped)
+    assert "is a lightgbm model within another (tasks.strategy.recalibrate)" in refusal(["base=wrapped"])[0]
+    assert found("base=wrapped", "strategy=recalibrate")
+
+
+def test_given_rows_make_a_base_of_one_that_keeps_none(here: Path) -> None:
+    folder = found("base=bare/base", "strategy=pooled", "source_data=more.csv")
+    assert len(pd.read_parquet(folder / "source" / "features.parquet")) == 300
+    assert "source_data: the base may have been trained on rows of more" in warnings_of(folder, "b")[0]
+
+
+def test_unknown_licences_are_told_of_the_base_and_of_what_it_was_made_of(here: Path) -> None:
+    assert warnings_of(found("base=rich/base"), "rich/base") == [
+        "the licence of base rich/base is unknown; find out whether its model may be used so"
+    ]
+    like("rich/base", "licensed", licence="MIT", lineage=(Ancestor("models:/a/1", "", "full", "s", None, None),))
+    assert warnings_of(found("base=licensed"), "licensed") == [
+        "the licence of base models:/a/1 is unknown; find out whether its model may be used so"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "classes", "levels"),
+    [("full", False, True), ("as_is", False, False), ("pooled", True, True), ("from_scratch", True, True)],
+)
+def test_what_is_new_to_the_base_is_taken_where_the_strategy_or_the_family_can(
+    here: Path, strategy: str, classes: bool, levels: bool
+) -> None:
+    new = takes(plan(compose([*FILE, "base=rich/base", f"strategy={strategy}"])))
+    assert (new.classes, new.levels) == (classes, levels)
+
+
+@pytest.fixture(scope="module")
+def broad(place: Path) -> Result:
+    return run([*QUICK, "model_name=broad"], frame=table(300, 0))
+
+
+def test_a_base_is_found_by_name_version_and_run(broad: Result) -> None:
+    folders = {
+        found(f"base={named}")
+        for named in ("models:/broad@champion", "models:/broad/1", broad.run_id, f"runs:/{broad.run_id}/model")
+    }
+    (folder,) = folders
+    known = provenance.read(folder)
+    assert known is not None
+    assert known.source["rows"] == 300
+
+
+def test_a_run_of_some_of_the_classes_predicts_all_of_the_bases(broad: Result, client: mlflow.MlflowClient) -> None:
+    some = table(120, 1, shift=0.9)
+    some = some[some["y"] != "a"]
+    for strategy in ("full", "from_scratch", "recalibrate"):
+        made = run([*QUICK, "base=models:/broad@champion", f"strategy={strategy}", "model_name=some"], frame=some)
+        answer = mlflow.pyfunc.load_model(made.model_uri).predict(some.drop(columns="y"))
+        assert list(answer.columns) == ["prediction", "probability_a", "probability_b", "probability_c"]
+        assert answer["probability_a"].mean() < 0.2
+        tags = client.get_run(made.run_id).data.tags
+        assert tags["finefold.base.licence"] == "unknown"
+        assert tags["finefold.base.strategy"] == strategy
+
+
+def test_five_labelled_rows_are_refused_with_a_remedy_and_no_traceback(
+    broad: Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table(5, 3).assign(y=list("abcab")).to_csv("five.csv", index=False)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "source=file", "source.path=five.csv", *QUICK, "base=models:/broad@champion"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("five has 5 rows with a target, and at least 10 are needed")
+    assert "Traceback" not in said

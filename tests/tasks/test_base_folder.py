@@ -1,0 +1,115 @@
+"""A base's folder is copied by its content, and what may run code in it or was changed is refused by name."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from bases import base_of, encoder_in, sealed, source
+from sklearn.preprocessing import FunctionTransformer
+
+from tasks import model as models
+from tasks import provenance
+from tasks.base_folder import check, model_in, stored
+from tasks.refusal import Refusal
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return base_of(source(), tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made, tmp_path / "base")
+
+
+def refusal(folder: Path, *packages: str) -> tuple[str, ...]:
+    with pytest.raises(Refusal) as refused:
+        check(folder, "b", packages)
+    return refused.value.faults
+
+
+def test_a_sound_base_is_copied_under_its_content_and_loads(folder: Path, tmp_path: Path) -> None:
+    check(folder, "b", ())
+    (folder / "notes.md").write_text("of mine")
+    copy = stored(folder, "b", tmp_path / "bases")
+    assert stored(folder, "elsewhere", tmp_path / "bases") == copy
+    assert not (copy / "notes.md").exists()
+    assert (copy / "source" / "roles.parquet").exists()
+    assert models.load(copy).n_parameters > 0
+
+
+def test_a_base_without_a_record_gets_one_and_of_an_encoder_only_what_holds_no_code(tmp_path: Path) -> None:
+    card = "---\nlanguage: en\nlicense: apache-2.0\n---\n# A model"
+    folder = encoder_in(tmp_path / "encoder", **{"README.md": card, "modeling.py": "print('hi')"})
+    check(folder, "b", ())
+    copy = stored(folder, "https://a.example/b", tmp_path / "bases")
+    known = provenance.read(copy)
+    assert known is not None
+    assert (known.family, known.licence, known.origin) == ("text_encoder", "apache-2.0", "https://a.example/b")
+    assert {path.name for path in copy.iterdir()} == {"base.json", "config.json", "model.safetensors", "vocab.txt"}
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "a.pkl", "deep/b.joblib", "CKPT.PTH"])
+def test_a_format_that_may_run_code_is_refused_by_its_name(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"anything")
+    assert refusal(folder)[0].startswith(f"base=b: {name} may hold code that is run when it is read")
+
+
+def test_a_pickle_is_known_by_its_content_whatever_its_name(folder: Path) -> None:
+    (folder / "vocab.txt").write_bytes(pickle.dumps([1, 2]))
+    with zipfile.ZipFile(folder / "weights.dat", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps([1]))
+    assert [fault.split()[1] for fault in refusal(folder)] == ["vocab.txt", "weights.dat"]
+
+
+def test_skops_with_a_type_that_no_model_of_ours_holds_is_refused_with_the_type(folder: Path) -> None:
+    skops.io.dump({"f": FunctionTransformer(np.poly1d)}, folder / "odd.skops")
+    (fault,) = refusal(folder)
+    assert "odd.skops holds" in fault
+    assert "poly1d" in fault
+
+
+def test_a_configuration_that_names_code_to_download_is_refused(tmp_path: Path) -> None:
+    remote = json.dumps({"auto_map": {"AutoModel": "someone/else--modeling.Model"}})
+    folder = encoder_in(tmp_path / "e", **{"tokenizer_config.json": remote, "config.json": remote})
+    assert [fault.split()[1] for fault in refusal(folder)] == ["config.json", "tokenizer_config.json"]
+    assert "auto_map" in refusal(folder)[0]
+
+
+def test_a_folder_that_names_a_module_of_others_is_refused_unless_its_package_is_allowed(folder: Path) -> None:
+    (folder / "family.json").write_text(json.dumps({"module": "os.path", "name": "join"}))
+    sealed(folder)
+    assert "family.json names the module os.path" in refusal(folder)[0]
+    check(folder, "b", ("os",))
+
+
+def test_what_was_changed_or_is_missing_is_refused_all_at_once(folder: Path) -> None:
+    (folder / "booster.txt").write_text((folder / "booster.txt").read_text().replace("tree", "three"))
+    (folder / "levels.json").unlink()
+    faults = refusal(folder)
+    assert faults[0].startswith("base=b: booster.txt was changed since the model was registered: its sha256")
+    assert faults[1].startswith("base=b: levels.json is missing")
+
+
+def test_an_encoder_without_safetensors_is_refused(tmp_path: Path) -> None:
+    folder = encoder_in(tmp_path / "e")
+    (folder / "model.safetensors").unlink()
+    assert "there are no *.safetensors" in refusal(folder)[0]
+
+
+def test_a_folder_that_holds_no_model_is_refused_and_one_that_mlflow_wrote_is_found(
+    folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Refusal, match="base=x is no model: neither one"):
+        model_in(tmp_path, "x")
+    logged = shutil.copytree(folder, tmp_path / "logged" / "artifacts" / "model")
+    assert model_in(tmp_path / "logged", "x") == logged

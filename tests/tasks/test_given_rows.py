@@ -1,0 +1,98 @@
+"""Rows that the user gives for a base that keeps none lie in a copy of it, divided by what they hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bases import ROLES, base_of, file, source
+
+from tasks import base_folder, provenance
+from tasks.base_fit import problem_of
+from tasks.given_rows import with_rows
+from tasks.records import Problem
+from tasks.refusal import Refusal
+from tasks.source_rows import PARTS, SourceRows, has_source_rows, source_rows
+
+SOURCE = source(400, seed=3)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("bare")
+    return base_folder.stored(base_of(source(), place, rows=False), "b", place / "bases")
+
+
+def given(base: Path, frame: pd.DataFrame, place: Path) -> Path:
+    return with_rows(base, file(frame, place / "rows.csv"), ROLES, 0, base.parent)
+
+
+def parts(folder: Path) -> dict[str, SourceRows]:
+    return {part: source_rows(folder, part, problem_of(folder)) for part in PARTS}
+
+
+def test_each_part_has_its_share_and_all_rows_are_in_one(base: Path, tmp_path: Path) -> None:
+    folder = given(base, SOURCE, tmp_path)
+    found = parts(folder)
+    assert sum(len(one.y) for one in found.values()) == 400
+    assert [round(len(one.y) / 400, 1) for one in found.values()] == [0.8, 0.1, 0.1]
+    y = pd.Series(np.array(list("abc"))[found["train"].y.astype(int)])
+    expected = SOURCE.set_index("size")["y"].loc[found["train"].X["size"]].reset_index(drop=True)
+    pd.testing.assert_series_equal(y, expected, check_names=False, check_dtype=False)
+
+
+def test_equal_rows_stay_together_and_no_row_moves_when_the_file_grows(base: Path, tmp_path: Path) -> None:
+    twice = pd.concat([SOURCE, SOURCE.assign(y="a")])
+    found = parts(given(base, twice, tmp_path))
+    sizes = {part: set(one.X["size"]) for part, one in found.items()}
+    assert not sizes["train"] & (sizes["valid"] | sizes["holdout"])
+    before = parts(given(base, SOURCE.head(300), tmp_path / "fewer"))
+    assert all(set(before[part].X["size"]) <= sizes[part] for part in PARTS)
+
+
+def test_the_folder_is_a_base_of_the_same_model_that_says_where_its_rows_are_from(base: Path, tmp_path: Path) -> None:
+    folder = given(base, SOURCE, tmp_path)
+    assert given(base, SOURCE, tmp_path) == folder
+    assert not has_source_rows(base)
+    base_folder.check(folder, "b", ())
+    known, was = provenance.read(folder), provenance.read(base)
+    assert known is not None
+    assert was is not None
+    assert known.source["given"] == "rows"
+    assert known.sha256 == was.sha256
+    same = [provenance.identity(one, with_source=False) for one in (folder, base)]
+    assert same[0] == same[1]
+    assert provenance.identity(folder, with_source=True) != same[0]
+
+
+def test_codes_are_those_of_a_problem_with_more_classes(base: Path, tmp_path: Path) -> None:
+    folder = given(base, SOURCE, tmp_path)
+    other = Problem("multiclass", "y", ("c", "new", "a", "b"))
+    own, mapped = parts(folder)["valid"].y, source_rows(folder, "valid", other).y
+    assert mapped.tolist() == np.array([2.0, 3.0, 0.0])[own.astype(int)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (SOURCE.drop(columns="size").assign(more=1), "source_data: the rows lack 1 of the columns"),
+        (SOURCE.drop(columns="y"), "source_data: source.target=y: the table has no such column"),
+        (SOURCE.assign(y="zz"), "source_data: 1 of its classes are not known to the base: zz"),
+        (SOURCE.head(2), "source_data: of its 2 rows none is left for"),
+    ],
+)
+def test_rows_that_do_not_fit_the_base_are_refused(
+    base: Path, tmp_path: Path, frame: pd.DataFrame, said: str
+) -> None:
+    with pytest.raises(Refusal, match=said):
+        given(base, frame, tmp_path)
+    assert not list(base.parent.glob(".*"))
+
+
+def test_a_base_that_keeps_no_rows_says_so(base: Path) -> None:
+    assert json.loads((base / "base.json").read_text())["source"]["kept"] == {}
+    with pytest.raises(Refusal, match="source_data=FILE"):
+        source_rows(base, "train", problem_of(base))
