@@ -1,11 +1,12 @@
 """`python -m benchmarks.strategies tables=DIR [model=mlp] [table=bike,adult] [settings=8] [rows=500] [seeds=3]
-[strategies=...] [KEY=VALUE ...]`: each way to go on from a base, by its score on the target and on the source.
+[strategies=...] [bases=DIR] [base_settings=4] [KEY=VALUE ...]`: each way to go on from a base, by its score on the
+target and on the source.
 
 bike: the hours of 2011, then those of 2012. adult: people born in the United States, then all others. The base is
 trained on four fifths of the source. Every strategy gets the same `rows` of the target (others for every seed), tries
 so many settings (those that any search begins with, then random ones) on five folds, and fits the best once more; it is
 judged by all other rows of the target, and by the last fifth of the source. Further overrides go to the configuration:
-`strategies=full strategy.hyperparameters.rehearsal=0.5`.
+`strategies=full strategy.hyperparameters.rehearsal=0.5`. Bases are kept in a folder that is given, for the next call.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tasks.search import Space, family_space
 from tasks.strategy import Strategy
 
 STRATEGIES = [path.stem for path in sorted((CONF / "strategy").glob("*.yaml"))]
-N_FOLDS, N_SETTINGS_OF_THE_BASE = 5, 4
+N_FOLDS = 5
 HEADINGS = ("table", "strategy", "metric", "target", "source", "seconds", "trained", "of parameters", "setting, seed 0")
 
 
@@ -80,7 +81,7 @@ class Found:
 
 
 def main() -> None:
-    known = ("tables", "model", "table", "settings", "rows", "seeds", "strategies")
+    known = ("tables", "model", "table", "settings", "rows", "seeds", "strategies", "bases", "base_settings")
     overrides = [text for text in sys.argv[1:] if "=" in text and text.partition("=")[0] not in known]
     arguments.check((*known, *(text.partition("=")[0] for text in overrides)))
     folder, name = Path(arguments.text("tables", "")), arguments.text("model", "mlp")
@@ -99,9 +100,16 @@ def of_table(table: Shift, name: str, chosen: Sequence[str], overrides: Sequence
     parts = np.random.default_rng(0).permutation(len(table.source.y))
     train, holdout = table.source.of(parts[len(parts) // 5 :]), table.source.of(parts[: len(parts) // 5])
     with TemporaryDirectory() as folder:
-        base = base_of(table, family, train, Path(folder))
+        base = Path(arguments.text("bases", folder)).resolve() / f"{name}-{table.name}"
+        if not base.exists():
+            make_base(table, family, train, base)
         strategies = [strategy_of(one, knobs) for one in chosen]
-        return [row(table, one, family, base, holdout) for one in strategies if can(one, name, family)]
+        return [told(row(table, one, family, base, holdout)) for one in strategies if can(one, name, family)]
+
+
+def told(cells: list[str]) -> list[str]:
+    print(" | ".join(cells), file=sys.stderr, flush=True)
+    return cells
 
 
 def row(table: Shift, strategy: Strategy, family: Model, base: Path, holdout: Part) -> list[str]:
@@ -118,7 +126,7 @@ def row(table: Shift, strategy: Strategy, family: Model, base: Path, holdout: Pa
         scores.append((table.score(rest, found.fitted.predict(rest.X)), table.score(holdout, of_source(holdout.X))))
         every.append(found)
     first = every[0].fitted
-    n_trained = first.n_parameters - getattr(first, "n_frozen", first.n_parameters if strategy.name == "as_is" else 0)
+    n_trained = 0 if strategy.name == "as_is" else first.n_parameters - getattr(first, "n_frozen", 0)
     setting = {key: float(f"{v:.2g}") if isinstance(v, float) else v for key, v in every[0].setting.items()}
     return [
         table.name, strategy.name, table.metric, spread([one for one, _ in scores]), spread([one for _, one in scores]),
@@ -169,16 +177,15 @@ def judged(
     return fmean(values), int(np.median(rounds)) if rounds else None
 
 
-def base_of(table: Shift, family: Model, train: Part, folder: Path) -> Path:
+def make_base(table: Shift, family: Model, train: Part, folder: Path) -> None:
     """A model on the source in a folder, with its problem and its rows."""
-    found = searched(family, table.training(train, 0), None, 0, N_SETTINGS_OF_THE_BASE)
+    found = searched(family, table.training(train, 0), None, 0, report.argument("base_settings", 4))
     models.save(found.fitted, folder)
     (folder / "problem.json").write_text(json.dumps(asdict(table.problem)))
     (folder / "source").mkdir()
     train.X.to_parquet(folder / "source" / "features.parquet")
     roles = pd.DataFrame({"target": train.y, "part": "train"})
     roles.to_parquet(folder / "source" / "roles.parquet")
-    return folder
 
 
 def shift(name: str, folder: Path) -> Shift:

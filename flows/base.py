@@ -148,11 +148,12 @@ def takes(*plans: Plan) -> Takes:
     )
 
 
-def warnings_of(base: Path, named: str) -> list[str]:
-    """What is to be said of where a base and its rows come from."""
-    known = provenance.read(base)
+def told_of(base: Path, composed: Composed) -> list[str]:
+    """What is to be said of a base: what it is, where it and its rows come from, and which licences aren't known."""
+    named, strategy, known = composed.config.base, composed.choices["strategy"], provenance.read(base)
     assert known is not None  # `stored` sees to it
-    said = []
+    licence = f", {known.licence}" if known.licence else ""
+    said = [f"goes on by strategy={strategy} from {named}, a {known.family} model from {known.origin}{licence}"]
     if given := known.source.get("given"):
         said.append(f"source_data: the base may have been trained on rows of {given}; its scores there may flatter it")
     unknown = [named] if known.licence is None else []

@@ -20,7 +20,7 @@ from flows.plan import Decided, Plan, decide
 from flows.record import log_comparison
 from tasks import tracking
 from tasks.comparison import Comparison, Standing, best_among, difference_to, interval
-from tasks.course import of_fit, of_search, watched_by
+from tasks.course import of_fit, of_search, shown_by
 from tasks.evidence import proposal_of
 from tasks.folds import read_folds
 from tasks.metric import METRICS
@@ -249,23 +249,20 @@ def _searches(finished: Sequence[Finished], ground: Ground) -> Compared:
 
 def _fits(finished: Sequence[Finished], ground: Ground) -> Compared | None:
     """What each fit had reached after so many rounds; None where a choice has several trials, none has rounds, or what
-    they watched differs."""
+    they can show differs."""
     from tasks.plot import Compared
 
     if any(len(one.trials) > 1 for one in finished):
         return None
     records = {one.name: _records(one) for one in finished}
-    watched = {name: watched_by(kept) for name, kept in records.items()}
-    shown = {one for one in watched.values() if one is not None}
-    losses = {decided.loss.name for decided in ground.decided.values()}
-    if len(shown) != 1 or (shown == {"cost"} and len(losses) > 1):
+    loss, metric = ground.first.loss, ground.first.metric
+    shown = shown_by(list(records.values()), is_one_loss=all(one.loss == loss for one in ground.decided.values()))
+    if shown is None:
         return None
-    (what,) = shown
-    metric = ground.first.metric
-    courses = [of_fit(name, kept, what, metric, has_rounds=watched[name] == what) for name, kept in records.items()]
+    courses = [of_fit(name, kept, shown, metric) for name, kept in records.items()]
     budget = f"rounds or epochs of a fold, each over its {ground.n_rows:,} training rows"
-    is_higher = what == "metric" and METRICS[metric].is_higher_better
-    score = metric if what == "metric" else f"cost ({losses.pop()})"
+    is_higher = shown == "metric" and METRICS[metric].is_higher_better
+    score = metric if shown == "metric" else f"validation cost ({loss.name})"
     return Compared(courses, score, is_higher, "best round so far", budget)
 
 

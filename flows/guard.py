@@ -10,15 +10,14 @@ from rich.table import Table
 
 from flows import screen
 from flows.plan import Job
+from flows.record import origin_of
 from flows.tune import Budget
-from tasks import provenance
 from tasks.check import Case
 from tasks.judge import judge
 from tasks.records import Evaluation, Member, Registered, Trained
 from tasks.verdict import Finding, Number, Verdict
 from tasks.workspace import Experiment
 
-UNKNOWN = "unknown"
 STYLES = {"passed": "green", "failed": "bold red", "not_measurable": "yellow", "told": ""}
 
 
@@ -49,9 +48,9 @@ def guarded(
             screen.console().print(parts_table(finding))
         if finding.reason:
             screen.say(f"{finding.check}: {finding.reason}", STYLES[finding.state])
-    if base is not None and (known := provenance.read(base)) is not None:
-        told = {"origin": known.origin, "licence": known.licence, "sha256": known.sha256[:16]}
-        screen.say(f"base: {', '.join(f'{key} {value or UNKNOWN}' for key, value in told.items())}")
+    if known := origin_of(base):
+        licence = known["licence"] or "unknown"
+        screen.say(f"base: from {known['origin']}, licence {licence}, sha256 {str(known['sha256'])[:12]}")
     return verdict
 
 

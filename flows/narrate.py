@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from flows import screen
-from flows.base import warnings_of
+from flows.base import told_of
 from flows.plan import Job
 from flows.record import parameters_of
 from flows.tune import Tuned
@@ -15,6 +15,7 @@ from tasks.examine import WORST
 from tasks.racing import likely_gain
 from tasks.records import Examined, Trained, Winner
 from tasks.search.grid import Grid
+from tasks.source_rows import has_source_rows, n_equal
 from tasks.workspace import Experiment
 
 LONG_MINUTES = 2
@@ -50,10 +51,14 @@ def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:
 def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
     if base is None:
         return ()
-    notes = warnings_of(base, str(job.decided.composed.config.base))
-    origin = base / "origin.json"
+    notes, origin = told_of(base, job.decided.composed), base / "origin.json"
     if origin.exists() and json.loads(origin.read_text())["data"] == job.prepared.digest:
         notes += ["the base was trained on these very rows: the folds' scores are far too good; the holdout's is not"]
+    elif has_source_rows(base):
+        sides = {"training": ("train", job.split.n_train), "sealed": ("holdout", job.split.n_holdout)}
+        for which, (side, n_rows) in sides.items():
+            if n := n_equal(base, Path(job.split.folder) / f"{side}_features.parquet"):
+                notes += [f"{n:,} of {n_rows:,} {which} rows equal rows that the base was trained on: scores flatter"]
     return tuple(notes)
 
 

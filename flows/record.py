@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import platform
 import re
@@ -220,9 +219,13 @@ def log_checks(tracker: Tracker, verdict: Verdict, base: Path | None) -> None:
             numbers |= _ends(re.sub(r"[^\w\-. :/]", ":", f"check.{finding.check}.{name}"), number)
     tracker.metrics(numbers)
     tracker.tags({GATE_TAG: verdict.gate, **{f"finefold.check.{one.check}": one.state for one in verdict.findings}})
+    tracker.json(without_nan({**asdict(verdict), "base": origin_of(base)}), "checks.json")
+
+
+def origin_of(base: Path | None) -> dict[str, str | None] | None:
+    """Where a base is from, its licence, and the digest of its files; None without one."""
     known = None if base is None else provenance.read(base)
-    told = None if known is None else json.loads(known.as_json())
-    tracker.json(without_nan({**asdict(verdict), "base": told}), "checks.json")
+    return None if known is None else {"origin": known.origin, "licence": known.licence, "sha256": known.sha256}
 
 
 def log_plots(

@@ -19,7 +19,7 @@ from tasks.records import TrialResult
 from tasks.study import FoldRecord
 
 Floats = NDArray[np.float64]
-Watched = Literal["metric", "cost"]
+Shown = Literal["metric", "cost"]
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,18 @@ def of_search(name: str, results: Sequence[TrialResult], winner: int, metric: st
     return Course(name, np.array(spent), np.array(scores))
 
 
-def of_fit(name: str, records: Sequence[FoldRecord], watched: Watched, metric: str, *, has_rounds: bool) -> Course:
-    """The best so far on each fold against the rounds, or epochs, of a fit: what early stopping would have kept.
+def of_fit(name: str, records: Sequence[FoldRecord], shown: Shown, metric: str) -> Course:
+    """The best so far on each fold against the rounds, or epochs, of a fit.
 
-    watched: what the curves show. has_rounds: false for a family without, whose course is flat at the folds' scores.
+    shown: the metric, as the learning curves have it, or the cost; both on the validation rows. A family without
+    rounds, or whose curves have something else, is flat at the folds' own values.
     """
-    if not has_rounds:
-        own = [record.score.value if watched == "metric" else record.score.cost for record in records]
+    is_metric = shown == "metric"
+    if not (watched_by(records) == "metric" if is_metric else all(record.costs for record in records)):
+        own = [record.score.value if is_metric else record.score.cost for record in records]
         return Course(name, np.array([]), np.array([own]))
-    sign = METRICS[metric].sign if watched == "metric" else -1
-    curves = [np.array(record.curve, dtype=np.float64) for record in records]
+    sign = METRICS[metric].sign if is_metric else -1
+    curves = [np.array(record.curve if is_metric else record.costs, dtype=np.float64) for record in records]
     rounds = np.unique(np.concatenate([curve[:, 0] for curve in curves]))
     rounds = rounds[rounds >= max(curve[0, 0] for curve in curves)]
     columns = []
@@ -74,7 +76,22 @@ def of_fit(name: str, records: Sequence[FoldRecord], watched: Watched, metric: s
     return Course(name, rounds, np.stack(columns, axis=1))
 
 
-def watched_by(records: Sequence[FoldRecord]) -> Watched | None:
+def shown_by(choices: Sequence[Sequence[FoldRecord]], *, is_one_loss: bool) -> Shown | None:
+    """What the courses of fits can show: the cost where all choices train on one loss and none with rounds lacks it,
+    else the metric where learning curves have it; None where neither can be had.
+
+    choices: the folds of each. A cost is what training lowers, and smooth where a metric jumps; that of another loss is
+    in another unit.
+    """
+    every = [record for records in choices for record in records]
+    with_rounds = [record for record in every if record.curve]
+    if is_one_loss and with_rounds and all(record.costs for record in with_rounds):
+        return "cost"
+    curved = [records for records in choices if any(record.curve for record in records)]
+    return "metric" if curved and all(watched_by(records) == "metric" for records in curved) else None
+
+
+def watched_by(records: Sequence[FoldRecord]) -> Shown | None:
     """What learning curves show: families may watch the metric or the cost, and the chosen round's value tells."""
     chosen = [dict(record.curve).get(record.score.rounds or 0, np.nan) for record in records]
     if np.allclose(chosen, [record.score.value for record in records], rtol=1e-3):

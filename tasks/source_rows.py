@@ -14,6 +14,7 @@ import pandas as pd
 from tasks import parquet
 from tasks.records import Problem, Split
 from tasks.refusal import Refusal
+from tasks.row_hash import row_hashes
 
 FOLDER, FEATURES, ROLES = "source", "features.parquet", "roles.parquet"
 ROLE_COLUMNS = ("target", "weight")
@@ -94,6 +95,14 @@ def source_rows(base: Path, part: Part, problem: Problem) -> SourceRows:
     y = roles.loc[own, "target"].to_numpy(dtype=np.float64)
     weight = roles.loc[own, "weight"].to_numpy(dtype=np.float64) if "weight" in roles else None
     return SourceRows(X, y if not problem.is_classification else _codes(base, y, problem), weight)
+
+
+def n_equal(base: Path, features: Path) -> int:
+    """How many rows of a typed table, in a Parquet file, are equal in every column to one that the base was trained on
+    and keeps."""
+    own = pd.read_parquet(base / FOLDER / ROLES, columns=["part"])["part"].eq("train").to_numpy()
+    known = row_hashes(pd.read_parquet(base / FOLDER / FEATURES)[own], 0)
+    return sum(int(np.isin(row_hashes(X, 0), known).sum()) for X in parquet.frames(features))
 
 
 def _codes(base: Path, y: npt.NDArray[np.float64], problem: Problem) -> npt.NDArray[np.float64]:

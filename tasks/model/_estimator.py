@@ -92,8 +92,8 @@ def refuse_base(base: Path | None, family: str) -> None:
         Refusal: when there is a base, since an estimator is fitted from nothing.
     """
     if base is not None:
-        others = "choose model=lightgbm or model=mlp, or leave base out"
-        raise Refusal(f"base={base}: {family} can't go on from a model; {others}.")
+        remedy = "choose model=lightgbm or model=mlp, or leave base out"
+        raise Refusal(f"base={base}: {family} can't go on from a model; {remedy}.")
 
 
 def dump(parts: Mapping[str, Any], path: Path) -> None:

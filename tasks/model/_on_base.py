@@ -30,6 +30,8 @@ LIMITS = {  # of a strategy's knobs: the least, whether it may be that, and what
     "step": (0.0, False, inf), "decay": (0.0, False, inf), "n_layers": (0, True, inf), "rank": (1, True, inf),
     "l2_sp": (0.0, True, inf), "rehearsal": (0.0, True, 1.0),
 }
+# Of the time of training all layers, where some are computed once: a base of two layers of 128 (docs/log.md)
+SHARE_OF_SECONDS = {"feature_extraction": 0.5, "last_layers": 0.7, "lora": 0.85}
 
 
 def going_on(family: MLP, name: str, knobs: Knobs) -> OnBase:
@@ -79,8 +81,8 @@ class OnBase:
         return self.family.rounds
 
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
-        """As from nothing: a base of usual size, all of it trained."""
-        return self.family.seconds(n_rows, n_columns, n_classes)
+        """As from nothing, of a base of usual size, but for what is computed once."""
+        return SHARE_OF_SECONDS.get(self.way, 1.0) * self.family.seconds(n_rows, n_columns, n_classes)
 
     def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
         return replace(self, family=self.family.affordable(seconds, n_rows, n_columns, n_classes))

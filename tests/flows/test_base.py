@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from bases import encoder_in, sealed, source
 from sources import QUICK, table
 
 from flows import cli
-from flows.base import base_of, takes, warnings_of, with_own_family
-from flows.config import compose
+from flows.base import base_of, takes, told_of, with_own_family
+from flows.config import Composed, compose
 from flows.pipeline import run
 from flows.plan import plan
+from flows.pretrain import pretrain
 from tasks import provenance
 from tasks.provenance import Ancestor
 from tasks.records import Result
@@ -47,11 +49,19 @@ def here(bases: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return bases
 
 
+def composed_of(*overrides: str) -> Composed:
+    return compose([*FILE, *with_own_family(overrides)])
+
+
 def found(*overrides: str) -> Path:
-    composed = compose([*FILE, *with_own_family(overrides)])
+    composed = composed_of(*overrides)
     folder = base_of(composed, plan(composed))
     assert folder is not None
     return folder
+
+
+def told(*overrides: str) -> list[str]:
+    return told_of(found(*overrides), composed_of(*overrides))
 
 
 def refusal(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -90,7 +100,7 @@ def test_the_bases_own_family_is_taken_where_none_is_named(here: Path) -> None:
         (["base=models:/nobody@champion"], "base=models:/nobody@champion isn't there"),
         (["base=" + "0" * 32], "isn't there: "),
         (["base=data"], "base=data is no model: neither one that finefold registered"),
-        (["base=net", "model=lightgbm"], "base=net is a mlp model, from which model=lightgbm can't go on by strategy="),
+        (["base=net", "model=lightgbm"], "base=net is a mlp model, from which model=lightgbm can't go on by strategy"),
         (["base=encoder", "model=lightgbm", "strategy=as_is"], "is an encoder without a head"),
         (["base=bare/base", "strategy=pooled"], "strategy=pooled: base=bare/base keeps no rows of its source"),
         (["source_data=more.csv"], "source_data=more.csv: it is what a base was trained on; name the model too"),
@@ -115,19 +125,19 @@ def test_a_model_within_another_is_gone_on_from_only_by_what_it_predicts(here: P
 
 
 def test_given_rows_make_a_base_of_one_that_keeps_none(here: Path) -> None:
-    folder = found("base=bare/base", "strategy=pooled", "source_data=more.csv")
-    assert len(pd.read_parquet(folder / "source" / "features.parquet")) == 300
-    assert "source_data: the base may have been trained on rows of more" in warnings_of(folder, "b")[0]
+    given = ["base=bare/base", "strategy=pooled", "source_data=more.csv"]
+    assert len(pd.read_parquet(found(*given) / "source" / "features.parquet")) == 300
+    assert "source_data: the base may have been trained on rows of more" in told(*given)[1]
 
 
 def test_unknown_licences_are_told_of_the_base_and_of_what_it_was_made_of(here: Path) -> None:
-    assert warnings_of(found("base=rich/base"), "rich/base") == [
-        "the licence of base rich/base is unknown; find out whether its model may be used so"
-    ]
-    like("rich/base", "licensed", licence="MIT", lineage=(Ancestor("models:/a/1", "", "full", "s", None, None),))
-    assert warnings_of(found("base=licensed"), "licensed") == [
-        "the licence of base models:/a/1 is unknown; find out whether its model may be used so"
-    ]
+    unknown = "the licence of base {} is unknown; find out whether its model may be used so"
+    assert told("base=rich/base")[1:] == [unknown.format("rich/base")]
+    lineage = (Ancestor("models:/a/1", "", "full", "s", None, None),)
+    like("rich/base", "licensed", licence="MIT", origin="a.example", lineage=lineage)
+    assert told("base=licensed") == [
+        "goes on by strategy=full from licensed, a lightgbm model from a.example, MIT", unknown.format("models:/a/1")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -168,6 +178,19 @@ def test_a_run_of_some_of_the_classes_predicts_all_of_the_bases(broad: Result, c
         tags = client.get_run(made.run_id).data.tags
         assert tags["finefold.base.licence"] == "unknown"
         assert tags["finefold.base.strategy"] == strategy
+
+
+def test_rows_that_the_base_was_trained_on_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = pretrain([*QUICK, "model_name=seen"], frame=table(300, 0))
+    seen = pd.read_parquet(Path("data/splits") / known.split / "train_features.parquet").head(60)
+    again = pd.concat([table(300, 0).merge(seen), table(60, 9)])
+    capsys.readouterr()
+    asked = ["base=models:/seen@champion", "strategy=as_is", "model_name=again"]
+    run([*QUICK, *asked, "holdout.seed=1"], frame=again)  # by the same seed no row that was trained on is sealed
+    said = capsys.readouterr().out
+    equal = re.findall(r"(\d+) of \d+ \w+ rows equal rows that the base was trained on", said)
+    assert len(equal) == 2
+    assert sum(map(int, equal)) == 60
 
 
 def test_five_labelled_rows_are_refused_with_a_remedy_and_no_traceback(

@@ -19,6 +19,7 @@ from flows.compare import compare, known_to_all
 from flows.multirun import planned
 from tasks.comparison import Comparison, Standing
 from tasks.folds import read_folds
+from tasks.plot import Compared, draw_comparison
 from tasks.refusal import Refusal
 from tasks.study import loaded
 
@@ -101,8 +102,21 @@ def test_the_same_again_reuses_every_trial_in_a_run_of_its_own(searches: Compari
     assert [one.difference for one in again.choices] == [one.difference for one in searches.choices]
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Compared]:
+    """What is shown in the pictures, which are drawn as ever."""
+    seen: list[Compared] = []
+
+    def draw(path: Path, compared: Compared) -> Path:
+        seen.append(compared)
+        return draw_comparison(path, compared)
+
+    monkeypatch.setattr("tasks.plot.draw_comparison", draw)
+    return seen
+
+
 def test_families_are_compared_and_a_key_of_one_is_no_fault_of_the_other(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, drawn: list[Compared], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["compare", "model=lightgbm,linear", "search=none", *FAST, "output=json"])
@@ -113,6 +127,14 @@ def test_families_are_compared_and_a_key_of_one_is_no_fault_of_the_other(
     assert [one["fold_fits"] for one in made["choices"]] == [3, 3]
     assert Path(made["plot"]).exists()
     assert f"best: {made['best']}" in out
+    (shown,) = drawn
+    assert (shown.score, shown.is_higher_better) == ("validation cost (cross_entropy)", False)
+    assert [course.is_flat for course in shown.courses] == [False, True]
+
+
+def test_costs_of_unlike_losses_are_in_no_one_picture(place: Path, drawn: list[Compared]) -> None:
+    compare(["loss=focal", "loss.gamma=1,2", "search=none", *FAST])
+    assert (drawn[0].score, drawn[0].is_higher_better) == ("roc_auc", True)
 
 
 def test_a_choice_that_fails_is_told_and_loses_none_of_the_others(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,29 @@ def test_a_role_wins_over_what_is_found_out() -> None:
     raw = pd.DataFrame({"a": [f"id{n}" for n in range(40)], "b": range(40), "c": [f"{n % 3}" for n in range(40)]})
     roles = Roles("y", (), ("b",), ("a", "c"), (), (), None, None, None, None, False)
     assert kinds(find_out(raw, roles)) == {"a": "categorical", "b": "numeric", "c": "categorical"}
+
+
+def test_text_is_a_feature_only_where_a_family_reads_it() -> None:
+    raw = pd.DataFrame({
+        "review": [f"this is sentence number {n} of many" for n in range(40)],
+        "title": [f"no {n}" for n in range(40)], "empty": [None] * 40, "y": 0,
+    })  # fmt: skip
+    roles = replace(ROLES, text=("title", "empty"))
+    without, within = find_out(raw, roles), find_out(raw, roles, reads_text=True)
+    assert without.schema.columns == ()
+    assert kinds(within) == {"review": "text", "title": "text"}
+    assert within.schema.text == ("review", "title")
+    assert "empty is empty and is left out" in within.notes
+    assert any("review is prose and is read as text; source.categorical=[review]" in note for note in within.notes)
+    typed = within.schema.apply(raw.assign(review=[None, " x ", *raw["review"][2:]]))
+    assert typed["review"].isna().tolist()[:2] == [True, False]
+    assert typed["review"].iloc[1] == "x"
+    assert Schema.from_json(within.schema.to_json()) == within.schema
+
+
+def test_an_identifier_may_be_read_as_text() -> None:
+    (note,) = find_out(pd.DataFrame({"a": [f"id{n}" for n in range(40)]}), ROLES, reads_text=True).notes
+    assert note.endswith("source.text=[a] reads it as text")
 
 
 def test_the_time_that_orders_rows_gives_no_year() -> None:
