@@ -94,6 +94,10 @@ class Fitted:
         """Share of each column in the spread of the outputs over training rows."""
         return dict(self.shares)
 
+    def weights(self) -> dict[str, Singles]:
+        """The encoder's, by name, for how far they moved from a base's; not the head's, which mostly begins anew."""
+        return {name: value.detach().numpy() for name, value in self.body.net.named_parameters()}
+
     def weighed(self, Z: Singles, order: list[str]) -> Fitted:
         """With the importance of each column, named in that order, by some features."""
         found = self.head.effects(Z, blocks(self.inputs, self.text, self.body.width))

@@ -106,6 +106,8 @@ def test_what_is_frozen_is_bit_identical_afterwards(way: str, encoder: Path, tmp
     expected = {"feature_extraction": set(), "last_layers": top, "gradual": top, "lora": adapted}
     never = {name for name in before if "pooler" in name}  # which nothing uses
     assert before.keys() == after.keys()
+    moved = {name for name, value in fitted.weights().items() if value.tobytes() != before[name].tobytes()}
+    assert moved == changed  # what forgetting is told by
     # A key's bias moves all of a row's attention alike, so that its gradient is but rounding.
     assert changed <= expected.get(way, set(before) - never)
     assert len(changed) >= 0.8 * len(expected.get(way, set(before) - never))
