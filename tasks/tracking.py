@@ -70,14 +70,9 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.client.log_batch(
-            self.run_id,
-            metrics=[
-                Metric(key, float(value), now, step)
-                for key, value in values.items()
-                if value == value and abs(value) != float("inf")
-            ],
-        )
+        numbers = [Metric(key, float(value), now, step) for key, value in values.items() if isfinite(value)]
+        for first in range(0, len(numbers), 1_000):  # the most that MLflow takes at a time
+            self.client.log_batch(self.run_id, metrics=numbers[first : first + 1_000])
 
     def series(self, values: Mapping[str, Sequence[tuple[int, float]]]) -> None:
         """Logs numbers that have one value for each of several steps; a curve of many is thinned."""

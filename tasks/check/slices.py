@@ -55,12 +55,13 @@ class Slices:
         if labels is None:
             return None if case.base is None else Finding(self.name, "not_measurable", NONE_NAMED, {})
         every = [
-            Slice(str(column), value, np.flatnonzero(labels[column].to_numpy() == value))
+            Slice(str(column), value, rows)
             for column in labels
-            for value in sorted(labels[column].unique(), key=_in_order)
+            for value, rows in sorted(labels.groupby(column).indices.items(), key=lambda item: _in_order(item[0]))
         ]
         judged = [one for one in every if self._is_judged(case, one)]
-        left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one not in judged]
+        names = {one.name for one in judged}
+        left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one.name not in names]
         few = _listed("not judged, of too few rows or too few of a class: ", left_out)
         if not judged:
             return Finding(self.name, "not_measurable", few, {})

@@ -103,3 +103,21 @@ def test_without_a_base_a_run_is_judged_by_what_needs_none_and_without_checks_by
     unjudged = run([*SMALL, "check=[]"], frame=table(3.0, 0))
     assert (unjudged.checks.gate, unjudged.checks.findings) == ("none", ())
     assert "challenger" in client.get_model_version("guarded", str(unjudged.model_version)).aliases
+
+
+def test_slices_by_a_dropped_column_are_judged_and_begin_no_new_study(base: str, client: mlflow.MlflowClient) -> None:
+    frame = table(3.1, 4, 600)
+    frame["sex"] = np.where(np.arange(len(frame)) % 2, "f", "m")
+    asked = [*SMALL, f"base={base}", "source.drop=[sex]"]
+    plain = run([*asked, "check=[]"], frame=frame)
+    made = run([*asked, "slices=[sex]", "check=[slices,more_labels]"], frame=frame)
+    assert made.trials.reused == 1
+    assert made.split == plain.split
+    parts = finding(made, "slices").parts
+    assert set(parts) == {"sex=f", "sex=m"}
+    assert parts["sex=f"]["base"].low < parts["sex=f"]["base"].value < parts["sex=f"]["base"].high
+    logged = client.get_run(made.run_id).data.metrics
+    assert logged["check.slices.sex:f.worse"] == pytest.approx(parts["sex=f"]["worse"].value)
+    assert logged["check.more_labels.estimate_of_the_next_doubling"] >= 0
+    plots = {Path(file.path).name for file in client.list_artifacts(made.run_id, "plots")}
+    assert {"slices.png", "more_labels.png"} <= plots
