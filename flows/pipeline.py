@@ -60,12 +60,14 @@ def run(
     """
     begun = time.time() if begun is None else begun
     overrides = with_own_family(with_frame(overrides, frame))
-    plan(configs.compose(overrides))
+    planned = plan(configs.compose(overrides))
     with running or server.start() as running:
         if not is_healthy(running.api_url):
-            # Importing MLflow takes two to three seconds, which pass while a cold server starts. Beside a warm one
-            # it would only compete with the first trials' preparation (2.2 s became 5.2).
-            threading.Thread(target=tracking.preload, name="finefold-import", daemon=True).start()
+            # Importing MLflow takes two to three seconds, and making its database as long again, which pass while a
+            # cold server starts. Beside a warm one it would only compete with the first trials' preparation (2.2 s
+            # became 5.2).
+            root = Path("mlruns") if planned.tracking_uri is None else None
+            threading.Thread(target=tracking.preload, args=(root,), name="finefold-import", daemon=True).start()
         return run_on(running, overrides, begun)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -37,6 +38,7 @@ STUDY_TAG, BUDGET_TAG = "finefold.study", "finefold.trials"
 PARENT_TAG = "mlflow.parentRunId"
 LOCAL_UI = "http://127.0.0.1:5000"
 MAX_POINTS = 100  # of a curve; five curves of so many take 0.1 s on SQLite
+_making = threading.Lock()
 MAX_PARAM = 5_900  # MLflow refuses a parameter's value of more than 6,000 characters
 
 
@@ -130,11 +132,18 @@ def quieten() -> None:
         os.environ.setdefault(key, value)
 
 
-def preload() -> None:
-    """Imports what the first use of MLflow would import."""
+def preload(root: Path | None = None) -> None:
+    """What the first use of MLflow would do: imports, and under `root`, where it is given, the database, which takes
+    two to three seconds each. Where that fails, `connect` will say so."""
     quieten()
     import mlflow.pyfunc
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # imported for later alone
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if root is not None:
+        with contextlib.suppress(OSError, SQLAlchemyError, MlflowException):
+            _make_database(root / "mlflow.db")
 
 
 def check(uri: str | None, root: Path = Path("mlruns")) -> None:
@@ -177,7 +186,6 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     """
     quieten()
     if uri is None:
-        root.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{(root / 'mlflow.db').resolve()}"
         _make_database(root / "mlflow.db")
     import mlflow
@@ -194,9 +202,14 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
 
 def _make_database(path: Path) -> None:
     """An empty database, whole or absent: of one that was killed while it made its tables MLflow mends nothing, and
-    no later run could use it."""
-    if path.exists():
-        return
+    no later run could use it. One thread of this process makes it, another waits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _making:
+        if not path.exists():
+            _make_tables(path)
+
+
+def _make_tables(path: Path) -> None:
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
     with tempfile.TemporaryDirectory(prefix=".mlflow-", dir=path.parent) as beside:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tasks import parquet
 from tasks.class_weight import ClassWeight
 from tasks.folds import read_folds
 from tasks.footprint import Limits
@@ -87,6 +88,7 @@ def units(experiment: Experiment, proposal: Proposal) -> list[tuple[int, ...]]:
 
 
 def _read_training(experiment: Experiment) -> Training:
+    parquet.give_back_large_blocks()
     folder = Path(experiment.split)
     roles = pd.read_parquet(folder / "train_roles.parquet")
     return Training(

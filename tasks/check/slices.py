@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 from scipy.special import stdtr
 
@@ -55,9 +56,9 @@ class Slices:
         if labels is None:
             return None if case.base is None else Finding(self.name, "not_measurable", NONE_NAMED, {})
         every = [
-            Slice(str(column), value, rows)
+            Slice(str(column), value, np.asarray(rows, dtype=np.int64))
             for column in labels
-            for value, rows in sorted(labels.groupby(column).indices.items(), key=lambda item: _in_order(item[0]))
+            for value, rows in sorted(_rows_of(labels[column]).items(), key=lambda item: _in_order(item[0]))
         ]
         judged = [one for one in every if self._is_judged(case, one)]
         names = {one.name for one in judged}
@@ -197,6 +198,11 @@ def _treated(case: Case, own: Sequence[Slice], prediction: Floats) -> Statistic:
         return np.stack([np.max(parity, axis=0), np.max(opportunity, axis=0)], axis=1)
 
     return statistic
+
+
+def _rows_of(labels: pd.Series[Any]) -> dict[str, Any]:
+    """The rows of each label."""
+    return {str(label): rows for label, rows in labels.groupby(labels).indices.items()}
 
 
 def _in_order(value: str) -> tuple[float, str]:

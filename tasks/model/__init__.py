@@ -23,6 +23,7 @@ from tasks.refusal import Refusal
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+Places = npt.NDArray[np.integer[Any]]  # of rows, in fewer bytes where they are kept
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
 N_OF_A_CLASS = 20
 BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json", "base.json")
@@ -62,7 +63,7 @@ class Training:
             return
         yield from parquet.frames(self.features)
 
-    def fit_weight(self, rows: Rows) -> Floats | None:
+    def fit_weight(self, rows: Places) -> Floats | None:
         """(len(rows),) how much each of the rows counts where these are fitted: the rows' weights times those of their
         classes; None where all count alike."""
         weight = None if self.weight is None else self.weight[rows]

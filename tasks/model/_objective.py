@@ -15,7 +15,7 @@ from tasks.loss import Curved, Loss
 from tasks.loss.huber import Huber
 from tasks.loss.quantile import Quantile
 from tasks.metric import METRICS, value
-from tasks.model import Floats, Rows, Training
+from tasks.model import Floats, Places, Training
 from tasks.model._encode import relative
 from tasks.records import Problem
 
@@ -99,7 +99,7 @@ class Objective:
         return {"objective": name, "metric": WATCHED.get((kind, self.training.metric), COST[name]), **classes,
                 **_alpha(loss)}
 
-    def initial(self, rows: Rows) -> Floats:
+    def initial(self, rows: Places) -> Floats:
         """(n_outputs,) the raw scores of a model without features: the classes' shares as logits, or the mean."""
         y, weight, problem = self.training.y[rows], self.training.fit_weight(rows), self.training.problem
         if not problem.is_classification:
@@ -108,7 +108,7 @@ class Objective:
         logits = np.log(np.maximum(counts / counts.sum(), EPS))
         return np.asarray(logits if problem.kind == "multiclass" else logits[1:] - logits[0])
 
-    def gradient(self, rows: Rows) -> Callable[[Floats, lgb.Dataset], tuple[Singles, Singles]] | None:
+    def gradient(self, rows: Places) -> Callable[[Floats, lgb.Dataset], tuple[Singles, Singles]] | None:
         """First and second derivatives of the rows' losses by raw scores (n_rows,) or (n_rows, n_classes), weighed;
         None where LightGBM computes them itself."""
         if self.is_own:
@@ -133,7 +133,7 @@ class Objective:
 
         return derivatives
 
-    def look(self, booster: lgb.Booster, rows: Rows) -> Look:
+    def look(self, booster: lgb.Booster, rows: Places) -> Look:
         """What the booster, which keeps its scores of the validation rows up to date, gives for these."""
         kept = {}
 
@@ -180,7 +180,7 @@ class Objective:
 
 def start_at(data: lgb.Dataset, initial: Floats) -> None:
     """Gives every row the same initial scores (n_outputs,)."""
-    data.set_init_score(np.repeat(initial, data.num_data()))
+    data.set_field("init_score", np.repeat(initial, data.num_data()))  # `set_init_score` keeps a copy
 
 
 def weigh(data: lgb.Dataset, weight: npt.NDArray[np.float64] | None) -> None:

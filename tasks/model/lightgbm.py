@@ -17,7 +17,7 @@ from pydantic import Field
 
 from tasks import parquet
 from tasks.loss import Loss
-from tasks.model import Floats, Model, OutOfTimeError, Rows, Training, Validated, Watch, unsupported, unwatched
+from tasks.model import Floats, Model, OutOfTimeError, Places, Training, Validated, Watch, unsupported, unwatched
 from tasks.model._booster import Form
 from tasks.model._encode import Levels, relative
 from tasks.model._going_on import Knobs
@@ -37,10 +37,12 @@ VISIT_MILLISECONDS = 0.009  # of 1,000 rows to a node: 5 to 18 ns each on a busy
 
 @dataclass(frozen=True)
 class Fold:
-    """The binned rows of one fold."""
+    """The binned rows of one fold, and their positions, (n_train,) and (n_valid,) int32, in the table."""
 
     train: lgb.Dataset
     valid: lgb.Dataset
+    train_rows: Places
+    valid_rows: Places
 
     @property
     def n_bytes(self) -> int:
@@ -75,8 +77,8 @@ class Workspace:
         return self.folds.get((fold, n_rows), lambda: self._cut(fold, n_rows))
 
     def _cut(self, fold: int, n_rows: int | None) -> Fold:
-        train, valid = self.training.fold(fold, n_rows)
-        cut = Fold(self._subset(train), self._subset(valid))
+        train, valid = (rows.astype(np.int32) for rows in self.training.fold(fold, n_rows))
+        cut = Fold(self._subset(train), self._subset(valid), train, valid)
         if self.training.class_weight is not None:  # which the validation rows are not scored by
             weigh(cut.train, self.training.fit_weight(train))
             weigh(cut.valid, None if self.training.weight is None else self.training.weight[valid])
@@ -85,11 +87,17 @@ class Workspace:
                 start_at(side, self.objective.initial(train))
         return cut
 
-    def _subset(self, rows: Rows) -> lgb.Dataset:
+    def _subset(self, rows: Places) -> lgb.Dataset:
         subset = self.data.subset([0])
         # `subset` itself would make a Python list of them, as which the attribute is typed
-        subset.used_indices = rows.astype(np.int32)  # type: ignore[assignment]  # see above
-        return subset.construct()
+        subset.used_indices = rows  # type: ignore[assignment]  # see above
+        return _lean(subset.construct())
+
+
+def _lean(data: lgb.Dataset) -> lgb.Dataset:
+    """Without the copies of labels and weights that Python keeps beside LightGBM's own, and makes anew where needed."""
+    data.label = data.weight = None
+    return data
 
 
 def _bin(training: Training, base: Fitted | None, parameters: Mapping[str, Any]) -> tuple[Levels, lgb.Dataset]:
@@ -246,12 +254,12 @@ class LightGBM:
         quiet = {"verbose": -1, "num_threads": n_threads, "feature_pre_filter": False}
         fitted = Fitted.load(base) if base else None
         levels, data = _bin(training, fitted, {**quiet, **binning})
-        data.construct()
+        _lean(data.construct())
         objective = Objective(training)
         if fitted is None and not objective.is_own:
             start_at(data, objective.initial(np.arange(len(training.y))))
         parquet.give_back_memory()
-        return Workspace(training, fitted, n_threads, levels, data, Kept(lambda fold: fold.n_bytes))
+        return Workspace(training, fitted, n_threads, levels, data, Kept(lambda fold: fold.n_bytes, n_least=0))
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
@@ -260,12 +268,12 @@ class LightGBM:
         rows = workspace.fold(fold, n_rows)
         booster = lgb.Booster(self._parameters(workspace, hyperparameters, seed), rows.train)
         booster.add_valid(rows.valid, "valid")
-        is_watched = workspace.objective.watches_the_metric
-        train, valid = workspace.training.fold(fold, n_rows)
+        objective = workspace.objective
         grown = self._boost_until_no_gain(
-            booster, workspace.objective, train, valid, watch if is_watched else lambda _: watch(())
+            booster, objective, rows, watch if objective.watches_the_metric else lambda _: watch(())
         )
-        made = workspace.objective.finished(booster, None if workspace.base else workspace.objective.initial(train))
+        begins_at_constant = workspace.base is None and not objective.is_own
+        made = objective.finished(booster, objective.initial(rows.train_rows) if begins_at_constant else None)
         fitted = Fitted(made, workspace.levels, workspace.training.problem.kind == "binary")
         return Validated(grown.prediction, grown.rounds, grown.curve, fitted, grown.costs)
 
@@ -292,17 +300,17 @@ class LightGBM:
         return Fitted(made.free_dataset(), workspace.levels, workspace.training.problem.kind == "binary", n_frozen)
 
     def _boost_until_no_gain(
-        self, booster: lgb.Booster, objective: Objective, train: Rows, valid: Rows, watch: Watch
+        self, booster: lgb.Booster, objective: Objective, rows: Fold, watch: Watch
     ) -> _Grown:
         """The booster keeps all its trees; what it predicts with and saves are those up to its best round."""
-        gradient = objective.gradient(train)
+        gradient = objective.gradient(rows.train_rows)
         best: tuple[int, Look] | None = None
         curve: list[tuple[int, float]] = []
         costs: list[tuple[int, float]] = []
         for n_rounds in range(1, self.rounds + 1):
             is_finished = booster.update(fobj=gradient)
             if n_rounds % self.check_every == 0 or n_rounds == self.rounds or is_finished:
-                look = objective.look(booster, valid)
+                look = objective.look(booster, rows.valid_rows)
                 curve.append((n_rounds, look.value))
                 costs.append((n_rounds, look.cost))
                 if best is None or look.is_better(best[1]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,3 +74,23 @@ def test_wide_tables_have_groups_of_fewer_rows() -> None:
     assert parquet.rows_in_group(30) == 1 << 17
     assert parquet.rows_in_group(10_000) * 10_000 <= 1 << 24
     assert parquet.rows_in_group(1 << 30) == 1
+
+
+class _Counts(ctypes.Structure):
+    """glibc's `struct mallinfo2`; hblkhd: bytes of the blocks that are the operating system's own."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"
+    )]  # fmt: skip
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such function")
+def test_large_blocks_are_the_operating_systems_own_though_larger_ones_were_freed() -> None:
+    count = ctypes.CDLL("libc.so.6").mallinfo2
+    count.restype = _Counts
+    parquet.give_back_large_blocks()
+    larger = np.ones(1 << 21)
+    del larger  # after which glibc would keep all that are smaller
+    before = count().hblkhd
+    block = np.ones(1 << 20)
+    assert count().hblkhd - before >= block.nbytes

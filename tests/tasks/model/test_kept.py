@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tasks.model import _kept
 from tasks.model._kept import Kept
+
+
+class Thing:
+    """Of 60 bytes."""
 
 
 def test_threads_that_ask_at_the_same_time_get_one_thing_made_once() -> None:
@@ -59,3 +64,26 @@ def test_making_one_does_not_keep_another_waiting() -> None:
         assert kept.get("quick", lambda: 2) == 2
         other_was_made.set()
         assert first.result() == 1
+
+
+def test_what_is_in_use_is_not_made_again_though_there_was_no_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kept, "BYTES", 100)
+    kept: Kept[Thing] = Kept(lambda _: 60, n_least=0)
+    first = kept.get("first", Thing)
+    kept.get("second", Thing)
+    assert len(kept) == 0  # what is in use counts: there is no room for one more
+    assert kept.get("first", Thing) is first
+
+
+def test_room_is_made_before_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_kept, "BYTES", 100)
+    kept: Kept[Thing] = Kept(lambda _: 60, n_least=0)
+    first = weakref.ref(kept.get("first", Thing))
+    assert first() is not None
+
+    def make() -> Thing:
+        assert first() is None
+        return Thing()
+
+    kept.get("second", make)
+    assert len(kept) == 1
