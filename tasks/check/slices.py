@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 from scipy.special import stdtr
 
@@ -54,11 +55,7 @@ class Slices:
         labels = case.slice_labels
         if labels is None:
             return None if case.base is None else Finding(self.name, "not_measurable", NONE_NAMED, {})
-        every = [
-            Slice(str(column), value, rows)
-            for column in labels
-            for value, rows in sorted(labels.groupby(column).indices.items(), key=lambda item: _in_order(item[0]))
-        ]
+        every = _slices(labels)
         judged = [one for one in every if self._is_judged(case, one)]
         names = {one.name for one in judged}
         left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one.name not in names]
@@ -116,6 +113,14 @@ class Slices:
             f"significantly worse than with the base (check.slices.level={self.level:g}, corrected for "
             f"{len(parts)} slices): {', '.join(worse[:MOST_NAMED])}{', ...' * (len(worse) > MOST_NAMED)}"
         )
+
+
+def _slices(labels: pd.DataFrame) -> list[Slice]:
+    found = []
+    for column in map(str, labels.columns):
+        places = {str(value): np.asarray(rows) for value, rows in labels.groupby(column).indices.items()}
+        found += [Slice(column, value, places[value]) for value in sorted(places, key=_in_order)]
+    return found
 
 
 def _of_slice(case: Case, one: Slice, prediction: Floats) -> Statistic:
