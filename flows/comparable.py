@@ -16,6 +16,7 @@ SHARED = {
     "source": "the data",
     "problem": "the problem",
     "base": "how the columns are read",
+    "source_data": "what rehearsal trains on",
     "holdout": "the holdout",
     "folds": "the folds",
     "seed": "the folds",
@@ -24,7 +25,7 @@ SHARED = {
     "search.seconds": "the budget",
 }
 # What decides nothing of a result.
-IDLE = ("check", "slices", "runner", "tracking", "model_name", "resume", "output", "allow_packages")
+IDLE = ("check", "cost", "slices", "runner", "tracking", "model_name", "pretrain", "resume", "output", "allow_packages")
 
 
 def choices(overrides: Sequence[str]) -> dict[str, list[str]]:

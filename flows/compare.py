@@ -15,9 +15,10 @@ from flows.config import Composed
 from flows.multirun import Outcome, for_each, planned, run_each
 from flows.overrides import varied
 from flows.parent import holding
-from flows.pipeline import DATA, with_frame
+from flows.pipeline import with_frame
 from flows.plan import Decided, Plan, decide
 from flows.record import log_comparison
+from flows.searching import DATA
 from tasks import tracking
 from tasks.comparison import Comparison, Standing, best_among, difference_to, interval
 from tasks.course import of_fit, of_search, shown_by

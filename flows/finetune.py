@@ -5,45 +5,43 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows import config as configs
-from flows import narrate, screen, server
+from flows import screen, server
 from flows.base import with_own_family
 from flows.build import build
 from flows.config import Composed
-from flows.final import final
 from flows.multirun import CHOICE_TAG
 from flows.overrides import key_of
 from flows.parent import holding
-from flows.pipeline import COMMAND_GIVEN, DATA, drain, job_for, on_server, pipeline, run, search, searching, with_frame
-from flows.plan import Job, Plan, plan
-from flows.record import log_climb, log_rung, tagged
-from flows.tune import Budget, Tuned
-from tasks import climb as climbs
-from tasks import model as models
+from flows.pipeline import drain, on_server, pipeline, run, with_frame
+from flows.plan import Job, Plan, are_pretrained, plan
+from flows.record import log_climb, tagged
+from flows.rung import Look, look, rung
+from flows.searching import COMMAND_GIVEN, DATA, job_for
 from tasks import tracking
 from tasks.climb import Climb, Rung
 from tasks.comparison import difference, interval
 from tasks.folds import read_folds
-from tasks.peak import peak_memory
-from tasks.records import Result, Trained
+from tasks.metric import METRICS
+from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.store import locked
-from tasks.strategy.as_is import AsIs
-from tasks.strategy.ladder import Ladder, best_of, chosen
+from tasks.strategy.ladder import Ladder, best_of, cheapest, chosen
 from tasks.study import digest_of
 from tasks.tracking import Tracker
-from tasks.trial import Entry, run_trials
-from tasks.workspace import Experiment, training_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def finetune(
     begun = time.time() if begun is None else begun
     overrides = with_frame(overrides, frame)
     composed = configs.compose(with_strategy(overrides))
-    if composed.config.base is None:
+    if composed.config.base is None and not are_pretrained(composed):
         raise Refusal("finetune needs a model to go on from: base=models:/NAME@champion.")
     if composed.choices["strategy"] != "ladder":
         return run(overrides, begun=begun)
@@ -125,7 +123,8 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
         screen.climb(made)
         log_climb(tracker, made, overrides)
         with tagged({tracking.PARENT_TAG: tracker.run_id, CHOICE_TAG: made.chosen}):
-            result = pipeline(ground.rungs[made.chosen][0])
+            n_trials = next(rung.n_trials for rung in rungs if rung.strategy == made.chosen)
+            result = pipeline([*ground.rungs[made.chosen][0], f"search.trials={n_trials}"])
     return str(flow_run.id), FineTuned(made, result)
 
 
@@ -163,35 +162,83 @@ def _first_job(rungs: dict[str, tuple[list[str], Plan]], passed: dict[str, str])
 
 
 def _rungs(ground: Ground, parent: str) -> tuple[list[Rung], str]:
-    """What the rungs came to in their order, and why climbing ended before the last one, or nothing."""
-    rungs: list[Rung] = []
-    for name in ground.ladder.rungs:
-        if name in ground.passed:
-            rungs.append(Rung(name, ground.passed[name]))
-            continue
-        screen.say(f"strategy {name}", "bold")
-        reached = {rung.strategy: rung.folds for rung in rungs if rung.folds}
-        best = reached[best_of(reached, ground.job.decided.metric)] if reached else None
-        with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
-            rungs.append(_tried(ground, name, best))
-        reached |= {rung.strategy: rung.folds for rung in rungs[-1:] if rung.folds}
-        if ground.ladder.is_over(list(reached.items()), ground.job.decided.metric, ground.rho):
-            left = ground.ladder.rungs[len(rungs) :]
-            why = f"{ground.ladder.patience} dearer steps in a row brought no gain"
-            return [*rungs, *(Rung(name, f"not tried: {why}") for name in left)], why if left else ""
-    return rungs, ""
+    """What the rungs came to in their order, and why climbing ended before the last one, or nothing. Of dear rungs,
+    which are looked at on one fold, one at most goes on to all of them."""
+    rungs, left = {name: Rung(name, why) for name, why in ground.passed.items()}, list(ground.ladder.rungs)
+    dear = [name for name in left if name in ground.rungs and _is_dear(ground, name)]
+    ended = ""
+    for name in [*(name for name in left if name in ground.rungs and name not in dear), *dear[:1]]:
+        if ended:
+            rungs[name] = Rung(name, f"not tried: {ended}")
+        elif name in dear:
+            rungs |= _dear(ground, dear, _reached(ground, rungs), parent)
+        else:
+            rungs[name] = _tried(ground, name, _reached(ground, rungs), parent)
+            ended = _ended(ground, rungs)
+    rungs |= {name: Rung(name, f"not tried: {ended}") for name in left if name not in rungs}
+    return [rungs[name] for name in left], ended
 
 
-def _tried(ground: Ground, name: str, best: Mapping[int, float] | None) -> Rung:
-    """A rung; one that fails is passed by. What the machine does (a full disk, no memory) ends the climb."""
+def _reached(ground: Ground, rungs: Mapping[str, Rung]) -> dict[str, Mapping[int, float]]:
+    """The scores of the rungs so far, from cheap to dear."""
+    return {name: folds for name in ground.ladder.rungs if name in rungs and (folds := rungs[name].folds)}
+
+
+def _ended(ground: Ground, rungs: Mapping[str, Rung]) -> str:
+    if ground.ladder.is_over(list(_reached(ground, rungs).items()), ground.job.decided.metric, ground.rho):
+        return f"{ground.ladder.patience} dearer steps in a row brought no gain"
+    return ""
+
+
+def _is_dear(ground: Ground, name: str) -> bool:
+    return _trial_seconds(ground.job, ground.rungs[name][1]) > ground.ladder.trial_seconds
+
+
+def _dear(
+    ground: Ground, names: Sequence[str], reached: Mapping[str, Mapping[int, float]], parent: str
+) -> dict[str, Rung]:
+    """Each looked at on one fold; the cheapest than which no other has clearly lower losses there goes on to all folds,
+    where it is better there than every rung before."""
+    looks, rungs, metric = {}, {}, ground.job.decided.metric
+    for name in names:
+        screen.say(f"strategy {name}, on one fold: a trial is dear by a rule of thumb", "bold")
+        found = _caught(name, partial(look, [*ground.rungs[name][0], "search.trials=1"], name))
+        if isinstance(found, Look):
+            looks[name] = found
+            screen.say(f"{name}: {metric} {screen.short(found.value)} on fold {found.fold}")
+        else:
+            rungs[name] = Rung(name, found if isinstance(found, str) else found.error)
+    if not looks:
+        return rungs
+    taken = cheapest({name: one.losses for name, one in looks.items()})
+    fold = looks[taken].fold
+    sign = METRICS[metric].sign
+    is_better = all(sign * looks[taken].value > sign * folds[fold] for folds in reached.values())
+    for name, one in looks.items():
+        what = f"{taken} goes on from there" if is_better else "no better there than a cheaper one"
+        rungs[name] = Rung(name, f"{metric} {screen.short(one.value)} on fold {fold}, looked at alone; {what}")
+    return {**rungs, taken: _tried(ground, taken, reached, parent)} if is_better else rungs
+
+
+def _tried(ground: Ground, name: str, reached: Mapping[str, Mapping[int, float]], parent: str) -> Rung:
+    """A rung; one that fails is passed by."""
+    screen.say(f"strategy {name}", "bold")
     overrides, planned = ground.rungs[name]
     n_trials = ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
+    metric = ground.job.decided.metric
+    best = reached[best_of(reached, metric)] if reached else None
 
     def is_worth_tuning(values: Mapping[int, float]) -> bool:
-        return ground.ladder.is_within_reach(values, best, ground.job.decided.metric, ground.rho)
+        return ground.ladder.is_within_reach(values, best, metric, ground.rho)
 
+    with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
+        return _caught(name, lambda: rung([*overrides, f"search.trials={n_trials}"], name, is_worth_tuning))
+
+
+def _caught(name: str, call: Callable[[], T]) -> T | Rung:
+    """What the call gives, or a rung that is passed by. What the machine does (a full disk, no memory) ends all."""
     try:
-        return rung([*overrides, f"search.trials={n_trials}"], name, is_worth_tuning)
+        return call()
     except (OSError, MemoryError):
         raise
     except Refusal as refusal:
@@ -205,55 +252,6 @@ def _trial_seconds(job: Job, planned: Plan) -> float:
     n_rows, n_classes = round(job.split.n_train / job.split.growth), len(job.prepared.problem.classes)
     families = planned.families.values()
     return job.split.n_folds * max(family.seconds(n_rows, job.prepared.n_features, n_classes) for family in families)
-
-
-@flow(name="finefold-rung", flow_run_name="{strategy}", persist_result=False, validate_parameters=False)
-def rung(overrides: list[str], strategy: str, is_worth_tuning: Callable[[Mapping[int, float]], bool]) -> Rung:
-    """One strategy, searched where its first trial is worth that, and its best trial fitted on all training rows;
-    nothing is judged by the holdout."""
-    with peak_memory() as peak:
-        job, base = job_for(overrides, is_told=False)
-        with searching(job, base) as (study, experiment, tracking_):
-            budget = Budget(time.time(), job.decided.composed.config.search.seconds, job.plan.n_workers)
-            if not is_worth_tuning(_first_look(job, experiment, budget)):
-                screen.say("its first trial is out of the best one's reach; it is not tuned")
-                job = replace(job, plan=replace(job.plan, n_trials=1))
-            tuned, _ = search(job, experiment, study, tracking_, budget)
-            narrate.say_what_won(job, tuned)
-            begun = time.time()
-            trained = final(job, experiment, tuned, budget).trained
-            folds = sum(fold.seconds for result in tuned.results for fold in result.folds)
-            seconds = folds + time.time() - begun
-            made = _measured(job, base, experiment, tuned, trained)
-            made = replace(made, strategy=strategy, seconds=seconds, run_id=tracking_.result().run_id)
-            made = replace(made, n_trained=0) if strategy == AsIs.name else made
-            log_rung(tracking_.result(), made, job.decided.metric)
-    return replace(made, megabytes=peak.megabytes)
-
-
-def _first_look(job: Job, experiment: Experiment, budget: Budget) -> dict[int, float]:
-    """The scores of the trial that every search begins with, by fold; its folds are kept for that. Empty where it
-    fails."""
-    space = job.plan.space
-    proposal = space.proposal(space.trial(space.firsts()[0]))
-    look = run_trials.with_options(task_run_name="first-look")
-    (result,) = look(experiment, [Entry(replace(proposal, number=0))], budget.end)
-    return {fold.fold: fold.value for fold in result.folds} if result.error is None else {}
-
-
-def _measured(job: Job, base: Path | None, experiment: Experiment, tuned: Tuned, trained: Trained) -> Rung:
-    fitted = models.load(Path(trained.folder))
-    winner, metric, problem = tuned.winner, job.decided.metric, job.prepared.problem
-    return Rung(
-        strategy="",
-        folds={fold.fold: fold.value for fold in winner.folds},
-        n_trials=tuned.counts.finished,
-        hyperparameters=winner.proposal.hyperparameters,
-        n_parameters=trained.n_parameters,
-        n_trained=getattr(fitted, "n_trained", trained.n_parameters - trained.n_frozen),
-        training=climbs.training_score(training_of(experiment), fitted),
-        kept=None if base is None else climbs.kept_of(base, fitted, problem, metric, "valid"),
-    )
 
 
 def _judged(ground: Ground, rungs: Sequence[Rung], ended: str, composed: Composed, tracker: Tracker) -> Climb:

@@ -19,6 +19,7 @@ from tasks.source_rows import has_source_rows, n_equal
 from tasks.workspace import Experiment
 
 LONG_MINUTES = 2
+FEW_EQUAL = 0.01  # of the rows, which may equal rows that a base was trained on by chance
 
 
 def say_what_was_found(job: Job, base: Path | None) -> None:
@@ -57,7 +58,8 @@ def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
     elif has_source_rows(base):
         sides = {"training": ("train", job.split.n_train), "sealed": ("holdout", job.split.n_holdout)}
         for which, (side, n_rows) in sides.items():
-            if n := n_equal(base, Path(job.split.folder) / f"{side}_features.parquet"):
+            n = n_equal(base, Path(job.split.folder) / f"{side}_features.parquet")
+            if n > FEW_EQUAL * n_rows:
                 notes += [f"{n:,} of {n_rows:,} {which} rows equal rows that the base was trained on: scores flatter"]
     return tuple(notes)
 

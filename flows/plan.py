@@ -273,12 +273,12 @@ def _strategy(composed: Composed) -> Strategy | None:
     strategy: Strategy = build(config.strategy, "strategy", config.allow_packages)
     if choice == "ladder":
         raise Refusal("strategy=ladder climbs over several strategies: `finefold finetune` does that.")
-    if config.base is None and (strategy.name in NEED_A_BASE or not _are_pretrained(composed)):
+    if config.base is None and (strategy.name in NEED_A_BASE or not are_pretrained(composed)):
         raise Refusal(f"strategy={choice} needs a model to go on from: base=models:/NAME@champion.")
     return strategy
 
 
-def _are_pretrained(composed: Composed) -> bool:
+def are_pretrained(composed: Composed) -> bool:
     """Whether every family brings along a model to go on from; of one that can't be built its own faults tell."""
     try:
         built = [build(node, f"model.{name}", composed.config.allow_packages)

@@ -16,7 +16,7 @@ from flows import screen
 from flows.build import resolve
 from flows.plan import Job
 from flows.record import versioned
-from tasks import provenance, source_rows
+from tasks import provenance, registry, source_rows
 from tasks.provenance import Ancestor, Provenance
 from tasks.records import Evaluation, Trained, without_nan
 
@@ -60,7 +60,8 @@ def _lineage(job: Job, base: Path | None) -> tuple[Ancestor, ...]:
     config, known = job.decided.composed.config, None if base is None else provenance.read(base)
     if config.base is None or known is None:
         return ()
-    strategy, named = job.decided.composed.choices["strategy"], resolve(config.base, "base")
+    strategy = job.decided.composed.choices["strategy"]
+    named = registry.with_version(resolve(config.base, "base"), job.plan.tracking_uri)
     source = str(known.source.get("name"))
     return (Ancestor(named, known.sha256, strategy, source, known.licence, known.origin), *known.lineage)
 
@@ -78,7 +79,8 @@ def say_what_is_kept(made: Provenance) -> None:
 
 def tags(made: Provenance) -> dict[str, str]:
     """Of the run and of the model's version in MLflow."""
-    nearest = made.lineage[0] if made.lineage else None
-    of_base = {} if nearest is None else {f"finefold.base.{key}": value for key, value in asdict(nearest).items()}
-    own = {"finefold.sha256": made.sha256, "finefold.licence": made.licence, "finefold.origin": made.origin}
-    return {key: "unknown" if value is None else str(value) for key, value in {**own, **of_base}.items()}
+    told = {"sha256": made.sha256, "licence": made.licence, "origin": made.origin}
+    for nearest in made.lineage[:1]:
+        of_base = asdict(nearest)
+        told |= {"base": of_base.pop("base"), **{f"base.{key}": value for key, value in of_base.items()}}
+    return {f"finefold.{key}": "unknown" if value is None else value for key, value in told.items()}

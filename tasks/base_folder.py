@@ -19,7 +19,7 @@ from tasks.store import write_folder
 FAMILY = "family.json"
 ENCODER = "text_encoder"  # the family that goes on from a folder in Hugging Face's form
 # Formats that run code when they are read, or may.
-UNSAFE = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill", ".npy", ".h5", ".keras"}
+UNSAFE = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill"}
 OF_AN_ENCODER = (".json", ".txt", ".safetensors", ".model")
 PICKLE = re.compile(rb"\x80[\x02-\x05]")  # the first bytes of protocols 2 to 5
 OURS = "tasks."
@@ -86,7 +86,7 @@ def _is_pickle(path: Path) -> bool:
     if first != b"PK\x03\x04" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return any(Path(name).suffix in UNSAFE - {".npy"} for name in archive.namelist())
+        return any(Path(name).suffix in UNSAFE for name in archive.namelist())
 
 
 def _untrusted(path: Path) -> list[str]:

@@ -106,6 +106,15 @@ def is_address(named: str) -> bool:
     return named.startswith(("models:/", "runs:/")) or RUN_ID.fullmatch(named) is not None
 
 
+def with_version(named: str, tracking_uri: str | None) -> str:
+    """`models:/NAME@champion` as `models:/NAME/3`, for tomorrow the alias may be another's; all else as it is."""
+    name, at, alias = named.removeprefix("models:/").partition("@")
+    if not at or not named.startswith("models:/"):
+        return named
+    client, _ = connect(tracking_uri)
+    return f"models:/{name}/{client.get_model_version_by_alias(name, alias).version}"
+
+
 def download(named: str, tracking_uri: str | None) -> Path:
     """A folder with what was logged of a registered model (`models:/NAME@champion`, `models:/NAME/3`), or of the model
     of a run (`runs:/ID/model`, or the id alone).

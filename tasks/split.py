@@ -193,8 +193,8 @@ def _size_notes(n_held: int, folds: list[Any], *, is_drawn: bool) -> list[str]:
     notes = []
     if is_drawn:
         notes.append(
-            f"of fewer than {FEW_ROWS} rows the holdout is drawn class by class; when the table grows, some rows may "
-            "change sides"
+            f"of fewer than {FEW_ROWS} rows exactly the share is sealed, of each class too; as the table grows, some "
+            "rows may change sides"
         )
     if n_held < MANY_HELD:
         notes.append(f"the holdout has {n_held} rows only: trust its intervals, and the folds more than its scores")

@@ -50,7 +50,7 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path, prefect_serv
         + "".join(f"{20 + i % 40},{'ABC'[i % 3]},{'yes' if i % 40 > 15 + i % 3 else 'no'}\n" for i in range(300))
     )
     for one in (*made_before(command), command):
-        budget = SMALL if one.split()[1] in ("run", "compare", "pretrain") and "--" not in one else ""
+        budget = SMALL if one.split()[1] in ("run", "compare", "pretrain", "finetune") and "--" not in one else ""
         ended = shell(one + budget, tmp_path)
         assert (ended.returncode, ended.stderr) == (0, "")
 

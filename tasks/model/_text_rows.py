@@ -3,23 +3,26 @@ fold, encoded from its own training rows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
+from tasks import metric as metrics
 from tasks.model import Floats, Rows, Training
 from tasks.model._corpus import Corpus
 from tasks.model._encode import relative
 from tasks.model._head import Head, Singles, side
 from tasks.model._inputs import Inputs
 from tasks.model._kept import Kept
-from tasks.model._tuning import Part
+from tasks.model._tuning import Part, Score
 from tasks.model._unit import Unit
 
 SCALING = "standard"  # of numbers; quantiles need more rows than are labelled of most texts
 MOST = 300  # iterations of a solver
+N_WEIGHED = 300  # rows by which a column's importance is measured
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Side:
     other: Singles
     y: Floats
     weight: Floats | None
+
+    def some(self) -> Side:
+        """Those by which a column's importance is measured."""
+        places = np.linspace(0, len(self.y) - 1, min(N_WEIGHED, len(self.y))).astype(np.int64)
+        return Side(self.rows[places], self.other[places], self.y[places], None)
 
     def part(self, corpus: Corpus, unit: Unit) -> Part:
         """As they are trained on."""
@@ -114,3 +122,22 @@ class Workspace:
         weight = None if training.weight is None else training.weight[rows]
         X = training.X.iloc[rows].drop(columns=list(training.text))
         return Side(rows, side(inputs, X), training.y[rows], weight)
+
+
+@dataclass
+class Judge:
+    """Scores epochs on the validation rows, and keeps the predictions of the best; see `tuning.Progress.note`."""
+
+    workspace: Workspace
+    encoded: Encoded
+    valid: Side
+    best: Floats = field(default_factory=lambda: np.empty(0))
+    value: float = float("nan")
+
+    def __call__(self, raw: Callable[[], Floats]) -> Score:
+        training, prediction = self.workspace.training, self.encoded.unit.prediction(torch.from_numpy(raw()))
+        value = metrics.value(training.metric, self.valid.y, prediction, self.valid.weight)
+        higher = metrics.METRICS[training.metric].is_higher_better
+        if not len(self.best) or (value > self.value if higher else value < self.value):
+            self.best, self.value = prediction, value
+        return Score(value, training.loss.cost(self.valid.y, prediction, self.valid.weight))

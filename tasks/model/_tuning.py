@@ -147,13 +147,13 @@ class Trainable:
 
 
 def groups_of(net: nn.Module, decay: float) -> list[tuple[list[nn.Parameter], float]]:
-    """The layers from the top down, then what lies below them, with `decay` to the power of their depth; a pooler,
+    """The layers from the top down, then what lies outside them, with `decay` to the power of their depth; a pooler,
     which nothing uses, is not among them."""
     stack = layers(net)
     found = [(list(layer.parameters()), decay**depth) for depth, layer in enumerate(reversed(stack))]
-    if isinstance(net.embeddings, Given):
-        return found
-    return [*found, (list(net.embeddings.parameters()), decay ** len(stack))]
+    layered = {id(parameter) for parameter in stack.parameters()}
+    rest = [one for name, one in net.named_parameters() if "pooler" not in name and id(one) not in layered]
+    return [*found, (rest, decay ** len(stack))] if rest else found
 
 
 def train(

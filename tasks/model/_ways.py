@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from tasks.metric import METRICS
 from tasks.model._corpus import Below, Corpus
 from tasks.model._encoder import Body, copied, layers
-from tasks.model._tuning import Given, Trainable, groups_of
+from tasks.model._tuning import Given, Plan, Trainable, groups_of
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,14 @@ WAYS: dict[str, Callable[[Corpus, Mapping[str, Any], int], Begun]] = {
 def as_body(begun: Begun, body: Body) -> Body:
     """The encoder as it was trained."""
     return Body(begun.whole().eval().requires_grad_(False), body.tokenizer)
+
+
+def plan_of(way: str, given: Mapping[str, Any], most_epochs: int, metric: str, seed: int) -> Plan:
+    """How it is trained. metric: the watched one."""
+    return Plan(
+        learning_rate=float(given["learning_rate"]) * float(given["step"]), head_rate=float(given["head_rate"]),
+        decay=float(given["decay"]), epochs=min(int(given["epochs"]), most_epochs), patience=int(given["patience"]),
+        batch_size=int(given["batch_size"]), weight_decay=float(given["weight_decay"]), l2_sp=float(given["l2_sp"]),
+        dropout=float(given["dropout"]), is_gradual=way == "gradual",
+        is_higher_better=METRICS[metric].is_higher_better, seed=seed,
+    )  # fmt: skip

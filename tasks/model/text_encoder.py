@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from tasks import metric as metrics
 from tasks.loss import Loss
 from tasks.model import Floats, Training, Validated, Watch, _words, unsupported, unwatched
 from tasks.model import _estimator as estimators
@@ -35,17 +34,16 @@ try:
     from tasks.model._head import Head, Singles, blocks, side
     from tasks.model._inputs import Inputs
     from tasks.model._loss import row_losses, trainable
-    from tasks.model._text_rows import MOST, Begin, Encoded, Side, Workspace
+    from tasks.model._text_rows import MOST, Begin, Encoded, Judge, Workspace
     from tasks.model._tokens import Tokens
     from tasks.model._unit import Unit
-    from tasks.model._ways import WAYS, as_body
+    from tasks.model._ways import WAYS, as_body, plan_of
 except ImportError as missing:
     raise Refusal(f'model=text_encoder needs more packages ({missing}): pip install "finefold[text]"') from missing
 
 PACKAGES = ("safetensors", "tokenizers", "torch", "transformers")
 FROZEN, WORDS = "feature_extraction", "from_scratch"
 LEAST_EPOCHS = 1
-N_WEIGHED = 300  # rows by which a column's importance is measured
 # Of some 25 tokens through six layers of width 384, on one core of some 3 GHz.
 SECONDS_OF_A_PASS = 0.005
 SECONDS_OF_A_STEP = {"full": 0.025, "lora": 0.02, "last_layers": 0.008, "gradual": 0.008}  # of a row
@@ -223,7 +221,7 @@ class TextEncoder:
     ) -> Footprint:
         """As large as the fold's; of the time, a sum for each of the encoder's weights and each token."""
         if isinstance(fitted, _words.Fitted):
-            return Footprint(sum(estimators.dumped_bytes(fitted.parts)) / 1e6 * more_rows**0.7, 30.0)
+            return fitted.footprint(more_rows)
         n_sums = fitted.body.depth * 12 * fitted.body.width**2 * TOKENS * 1000 * len(fitted.text)
         return Footprint(fitted.n_bytes / 1e6, 1.0 + n_sums / SUMS_OF_A_MILLISECOND)
 
@@ -253,7 +251,7 @@ class TextEncoder:
             fitted = self._frozen(workspace, encoded, hyperparameters)
             Z = workspace.features(encoded.valid, fitted.max_len)
             return Validated(fitted.predicted(Z), None, (), fitted)
-        judge = _Judge(workspace, encoded, encoded.valid)
+        judge = Judge(workspace, encoded, encoded.valid)
         fitted, progress = self._trained(workspace, encoded, hyperparameters, seed, watch, self.rounds, judge)
         return Validated(judge.best, progress.epoch, tuple(progress.curve), fitted, tuple(progress.costs))
 
@@ -279,12 +277,12 @@ class TextEncoder:
     def _frozen(self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any]) -> Fitted:
         head, body = workspace.head(encoded, given), workspace.texts.body
         made = _fitted(workspace, encoded, body, head, int(given["max_len"]), body.n_parameters)
-        Z = workspace.features(_some(encoded.train), made.max_len)
+        Z = workspace.features(encoded.train.some(), made.max_len)
         return made.weighed(Z, list(map(str, workspace.training.X)))
 
     def _trained(
         self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any], seed: int, watch: Watch,
-        n_epochs: int, judge: _Judge | None,
+        n_epochs: int, judge: Judge | None,
     ) -> tuple[Fitted, tuning.Progress]:
         corpus, unit, loss = workspace.texts, encoded.unit, workspace.training.loss
         if self.way == "gradual":
@@ -292,41 +290,13 @@ class TextEncoder:
         begun = WAYS[self.way](corpus, given, seed)
         head, progress = tuning.train(
             begun.it, workspace.first_head(encoded, given), encoded.train.part(corpus, unit),
-            row_losses(loss, unit.scale), self._plan(workspace, given, seed), judge,
+            row_losses(loss, unit.scale), plan_of(self.way, given, self.rounds, workspace.training.metric, seed), judge,
             None if judge is None else judge.valid.part(corpus, unit), watch, n_epochs,
         )  # fmt: skip
         body = as_body(begun, corpus.body)
         made = _fitted(workspace, encoded, body, head, int(given["max_len"]), body.n_parameters - begun.n_trained)
-        some = workspace.training.X.iloc[_some(encoded.train).rows]
+        some = workspace.training.X.iloc[encoded.train.some().rows]
         return made.weighed(made.features(some), list(map(str, workspace.training.X))), progress
-
-    def _plan(self, workspace: Workspace, given: Mapping[str, Any], seed: int) -> tuning.Plan:
-        return tuning.Plan(
-            learning_rate=float(given["learning_rate"]) * float(given["step"]), head_rate=float(given["head_rate"]),
-            decay=float(given["decay"]), epochs=min(int(given["epochs"]), self.rounds), patience=int(given["patience"]),
-            batch_size=int(given["batch_size"]), weight_decay=float(given["weight_decay"]),
-            l2_sp=float(given["l2_sp"]), dropout=float(given["dropout"]), is_gradual=self.way == "gradual",
-            is_higher_better=metrics.METRICS[workspace.training.metric].is_higher_better, seed=seed,
-        )  # fmt: skip
-
-
-@dataclass
-class _Judge:
-    """Scores epochs on the validation rows, and keeps the predictions of the best; see `tuning.Progress.note`."""
-
-    workspace: Workspace
-    encoded: Encoded
-    valid: Side
-    best: Floats = field(default_factory=lambda: np.empty(0))
-    value: float = float("nan")
-
-    def __call__(self, raw: Any) -> tuning.Score:
-        training, prediction = self.workspace.training, self.encoded.unit.prediction(torch.from_numpy(raw()))
-        value = metrics.value(training.metric, self.valid.y, prediction, self.valid.weight)
-        higher = metrics.METRICS[training.metric].is_higher_better
-        if not len(self.best) or (value > self.value if higher else value < self.value):
-            self.best, self.value = prediction, value
-        return tuning.Score(value, training.loss.cost(self.valid.y, prediction, self.valid.weight))
 
 
 def _fitted(
@@ -339,11 +309,6 @@ def _fitted(
         "model.text_encoder.hyperparameters.max_len reads more"
     )
     return Fitted(body, head, encoded.inputs, encoded.unit, workspace.training.text, max_len, n_frozen, note=note)
-
-
-def _some(train: Side) -> Side:
-    places = np.linspace(0, len(train.y) - 1, min(N_WEIGHED, len(train.y))).astype(np.int64)
-    return Side(train.rows[places], train.other[places], train.y[places], None)
 
 
 def _begin(base: Path) -> Begin:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from tasks.comparison import standard_error
-from tasks.metric import METRICS
+from tasks.metric import METRICS, Floats
 
 # What trains nothing of the base, or next to nothing: that it brings no gain says nothing of dearer steps.
 NO_STEPS = ("as_is", "from_scratch", "recalibrate")
@@ -22,7 +23,8 @@ class Ladder:
 
     rungs: strategies, cheap ones first. patience: steps in a row without gain after which climbing ends. reach:
     standard errors of the best so far within which a rung's first trial must come for the rung to be tuned.
-    trial_seconds and least_trials: how many trials it then gets.
+    trial_seconds and least_trials: how many trials it then gets; a rung of which not even one trial fits is dear, and
+    is looked at on one fold first.
     """
 
     rungs: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -57,6 +59,18 @@ def chosen(scores: Mapping[str, Mapping[int, float]], metric: str, rho: float) -
     (Breiman et al. 1984, the one-standard-error rule). scores: by fold, of strategies from cheap to dear."""
     best = best_of(scores, metric)
     return next(name for name, values in scores.items() if name == best or not beats(scores[best], values, metric, rho))
+
+
+def cheapest(losses: Mapping[str, Floats]) -> str:
+    """The first strategy than which none has clearly lower losses: by more than one standard error of the mean paired
+    difference of rows, (n_rows,) each. losses: of the same rows, of strategies from cheap to dear."""
+    best = min(losses, key=lambda name: losses[name].mean())
+
+    def is_tied(own: Floats) -> bool:
+        behind = own - losses[best]
+        return bool(behind.mean() <= behind.std() / np.sqrt(len(behind)))
+
+    return next(name for name, own in losses.items() if is_tied(own))
 
 
 def best_of(scores: Mapping[str, Mapping[int, float]], metric: str) -> str:

@@ -161,3 +161,17 @@ def test_a_ladder_is_climbed_by_finetune_alone() -> None:
 def test_a_strategy_without_a_base_is_refused() -> None:
     with pytest.raises(Refusal, match=r"strategy=lora needs a model to go on from: base="):
         run(["strategy=lora"])
+
+
+def test_of_dear_rungs_one_goes_on_from_the_fold_that_all_were_looked_at_on(place: Path, base: Result) -> None:
+    few = table(80, 1, scale=3.0, level=20.0)
+    # By the rule of thumb every rung that trains trees is dearer than that, and no other is.
+    dear = ["strategy=ladder", "strategy.trial_seconds=0.005", "strategy.rungs=[recalibrate,from_scratch,full]"]
+    done: Any = finetune([*SMALL, f"base={base.model_uri}", "model_name=dear", *dear], frame=few)
+    assert done.climb.reached[0].strategy == "recalibrate"
+    looked = [rung for rung in done.climb.rungs if "looked at alone" in rung.error]
+    went_on = {rung.strategy for rung in done.climb.reached} - {"recalibrate"}
+    assert len(looked) + len(went_on) == 2
+    assert len(went_on) <= 1
+    for rung in looked:
+        assert rung.error.startswith("rmse ")

@@ -155,6 +155,33 @@ def test_the_registered_model_takes_raw_rows_and_is_stored_without_pickle(
     assert model.metadata.signature.inputs.input_names() == list(raw.columns)
 
 
+@pytest.mark.skipif(find_spec("transformers") is None, reason='needs transformers: pip install "finefold[text]"')
+def test_text_without_a_header_is_read_by_the_family_that_reads_it_and_by_no_other(
+    place: Path, tmp_path: Path, prefect_server: Server
+) -> None:
+    from tiny_encoder import WORDS, tiny_encoder  # which needs the extra
+
+    rng, lines = np.random.default_rng(0), list[str]()
+    for _ in range(150):
+        is_good, noise = rng.random() < 0.5, rng.choice(WORDS[8:], 5)
+        lines.append(f"{' '.join(noise)} {'good' if is_good else 'bad'}\t{rng.normal():.3f}\t{int(is_good)}")
+    (place / "reviews.tsv").write_text("\n".join(lines))
+    made = run([
+        "source=file", "source.path=reviews.tsv", "source.columns=[review,size,label]", "source.target=label",
+        "model=[text_encoder,lightgbm]", f"model.text_encoder.encoder={tiny_encoder(tmp_path)}", *SMALL,
+    ])
+    assert made.best["hyperparameters"]["model"] == "text_encoder"
+    assert made.holdout["roc_auc"].value > 0.9
+    assert len(list((place / "data" / "computed").iterdir())) == 1
+    loaded = mlflow.pyfunc.load_model(made.model_uri)
+    answer = loaded.predict(pd.DataFrame({"review": ["it was good", None], "size": [0.1, None]}))
+    assert answer["prediction"].tolist()[0] == 1
+    beside = run(["source=file", "source.path=reviews.tsv", "source.columns=[review,size,label]",
+                  "source.target=label", *SMALL])  # fmt: skip
+    named = mlflow.pyfunc.load_model(beside.model_uri).metadata.signature.inputs.input_names()
+    assert named == ["size"]
+
+
 def test_a_base_is_gone_on_from(result: Result) -> None:
     # Of the portfolio a strongly penalised setting wins, which finds nothing to add to what knows these very rows.
     alone = "model.lightgbm.portfolio=[]"

@@ -85,12 +85,13 @@ def test_a_model_names_the_base_that_it_was_made_of(
 ) -> None:
     again = run([*QUICK, "base=models:/narrow@champion", "strategy=as_is", "model_name=third"], frame=TARGET)
     parent, first = told(again)["lineage"]
-    assert (parent["base"], parent["strategy"], parent["licence"]) == ("models:/narrow@champion", "as_is", None)
-    assert (first["base"], first["strategy"], first["licence"]) == ("models:/broad@champion", "pooled", "CC0-1.0")
+    assert (parent["base"], parent["strategy"], parent["licence"]) == ("models:/narrow/1", "as_is", None)
+    assert (first["base"], first["strategy"], first["licence"]) == ("models:/broad/1", "pooled", "CC0-1.0")
     assert first["sha256"] == told(broad)["sha256"]
     version = client.get_model_version("narrow", "1")
     tags = client.get_run(pooled.run_id).data.tags
     for kept in (version.tags, tags):
+        assert kept["finefold.base"] == "models:/broad/1"
         assert kept["finefold.base.sha256"] == told(broad)["sha256"]
         assert kept["finefold.base.licence"] == "CC0-1.0"
         assert kept["finefold.base.origin"] == "a public survey, 2011"

@@ -121,7 +121,7 @@ def test_of_few_rows_every_class_gives_its_share_to_the_holdout(
         made, train, sealed = divided(few(tmp_path / str(shift), codes), StratifiedKFold(3))
         assert np.bincount(sealed["target"].astype(int)).tolist() == held
         assert len(train) + len(sealed) == 30
-    assert any("the holdout is drawn class by class" in note for note in made.notes)
+    assert any("exactly the share is sealed, of each class too" in note for note in made.notes)
     assert any("the holdout has 6 rows only" in note for note in made.notes)
 
 

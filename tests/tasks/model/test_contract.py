@@ -46,6 +46,7 @@ SMALL = {
         "model.mlp.start.batch_size=32",
         "model.mlp.space.batch_size=[32,64]",
     ],
+    "text_encoder": ["model.text_encoder.start.penalty=3"],
 }
 
 # Of a text what is computed depends, in the last digits of single precision, on the texts that are computed beside it.

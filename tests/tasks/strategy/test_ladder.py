@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 
 from flows.build import build
 from flows.config import CONF, compose
-from tasks.strategy.ladder import Ladder, beats, best_of, chosen
+from tasks.strategy.ladder import Ladder, beats, best_of, cheapest, chosen
 
 RHO = 0.25  # of five folds
 BASE = {0: 0.50, 1: 0.60, 2: 0.55, 3: 0.45, 4: 0.52}
@@ -93,3 +94,11 @@ def test_a_rung_whose_first_trial_is_clearly_behind_is_not_tuned() -> None:
 def test_the_first_rung_is_tuned_and_one_that_fails_is_not() -> None:
     assert ladder().is_within_reach(BASE, None, "roc_auc", RHO)
     assert not ladder().is_within_reach({}, None, "roc_auc", RHO)
+
+
+def test_of_looks_the_cheapest_is_taken_whose_losses_are_not_clearly_larger() -> None:
+    random = np.random.default_rng(0)
+    best = random.random(200)
+    tied, worse = best + random.normal(size=200) / 10, best + 0.5
+    assert cheapest({"last_layers": worse, "lora": tied + 1e-3, "full": best}) == "lora"
+    assert cheapest({"last_layers": worse, "full": best}) == "full"
