@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -55,11 +55,7 @@ class Slices:
         labels = case.slice_labels
         if labels is None:
             return None if case.base is None else Finding(self.name, "not_measurable", NONE_NAMED, {})
-        every = [
-            Slice(str(column), value, np.asarray(rows, dtype=np.int64))
-            for column in labels
-            for value, rows in sorted(_rows_of(labels[column]).items(), key=lambda item: _in_order(item[0]))
-        ]
+        every = _slices(labels)
         judged = [one for one in every if self._is_judged(case, one)]
         names = {one.name for one in judged}
         left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one.name not in names]
@@ -117,6 +113,14 @@ class Slices:
             f"significantly worse than with the base (check.slices.level={self.level:g}, corrected for "
             f"{len(parts)} slices): {', '.join(worse[:MOST_NAMED])}{', ...' * (len(worse) > MOST_NAMED)}"
         )
+
+
+def _slices(labels: pd.DataFrame) -> list[Slice]:
+    found = []
+    for column in map(str, labels.columns):
+        places = {str(value): np.asarray(rows) for value, rows in labels.groupby(column).indices.items()}
+        found += [Slice(column, value, places[value]) for value in sorted(places, key=_in_order)]
+    return found
 
 
 def _of_slice(case: Case, one: Slice, prediction: Floats) -> Statistic:
@@ -198,11 +202,6 @@ def _treated(case: Case, own: Sequence[Slice], prediction: Floats) -> Statistic:
         return np.stack([np.max(parity, axis=0), np.max(opportunity, axis=0)], axis=1)
 
     return statistic
-
-
-def _rows_of(labels: pd.Series[Any]) -> dict[str, Any]:
-    """The rows of each label."""
-    return {str(label): rows for label, rows in labels.groupby(labels).indices.items()}
 
 
 def _in_order(value: str) -> tuple[float, str]:
