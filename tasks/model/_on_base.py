@@ -206,8 +206,7 @@ def _fitted(
     n_frozen = max(0, sum(value.numel() for value in net.values()) - done.n_trained)
     base = workspace.base
     whole = Fitted(base.inputs, workspace.shape, base.activation, workspace.unit, net, (), n_frozen)
-    with one_thread:
-        return whole.weighed(workspace.train(rows, None))
+    return whole.seen_on(workspace.train(rows, None))
 
 
 def _validated(workspace: BaseRows, rows: Rows, fitted: Fitted, done: epochs.Progress) -> Validated:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -54,7 +55,8 @@ N_SHUFFLED = 300  # rows by which a column's importance is measured
 @dataclass(frozen=True)
 class Fitted:
     """A net with its encoding. It predicts on the CPU in double precision, so that a row's prediction depends neither
-    on the rows beside it nor on the device that trained it."""
+    on the rows beside it nor on the device that trained it. shares: of the columns in the outputs; none until they are
+    asked for, since a fold's model mostly isn't kept; sample: some training rows, by which they are measured."""
 
     inputs: Inputs
     shape: Shape
@@ -63,6 +65,7 @@ class Fitted:
     net: dict[str, torch.Tensor]
     shares: Sequence[float]
     n_frozen: int = 0
+    sample: tuple[Singles, Indices] | None = None
 
     packages = PACKAGES
 
@@ -92,30 +95,37 @@ class Fitted:
 
     def importance(self) -> dict[str, float]:
         """Share of the mean change of the outputs when a column's cells change places among some training rows."""
-        return dict(zip(self.inputs.levels.columns, self.shares, strict=True))
+        return dict(zip(self.inputs.levels.columns, self._measured, strict=True))
 
     def weights(self) -> dict[str, Singles]:
         """Every parameter by its name, for how far it moved from a base's."""
         return {name: value.numpy() for name, value in self.net.items()}
 
-    def weighed(self, train: Side) -> Fitted:
-        """With the importance of each column."""
+    def seen_on(self, train: Side) -> Fitted:
+        """With a sample of its training rows."""
         rows = np.linspace(0, len(train.y) - 1, min(N_SHUFFLED, len(train.y))).astype(np.int64)
-        other = np.random.default_rng(0).permutation(len(rows))
-        numbers, levels = train.numbers[rows], train.levels[rows]
-        before, change = self._outputs(numbers, levels, torch.float32), []
-        for of_numbers, of_levels in self.inputs.places():
-            moved, swapped = numbers.copy(), levels.copy()
-            moved[:, of_numbers], swapped[:, of_levels] = numbers[other][:, of_numbers], levels[other][:, of_levels]
-            change.append(float((self._outputs(moved, swapped, torch.float32) - before).abs().mean()))
+        return replace(self, sample=(train.numbers[rows], train.levels[rows]))
+
+    @cached_property
+    def _measured(self) -> Sequence[float]:
+        if self.sample is None:
+            return self.shares
+        numbers, levels = self.sample
+        other = np.random.default_rng(0).permutation(len(numbers))
+        with one_thread:
+            before, change = self._outputs(numbers, levels, torch.float32), []
+            for of_numbers, of_levels in self.inputs.places():
+                moved, swapped = numbers.copy(), levels.copy()
+                moved[:, of_numbers], swapped[:, of_levels] = numbers[other][:, of_numbers], levels[other][:, of_levels]
+                change.append(float((self._outputs(moved, swapped, torch.float32) - before).abs().mean()))
         total = sum(change)
-        return replace(self, shares=[one / total for one in change] if total else [1 / len(change)] * len(change))
+        return [one / total for one in change] if total else [1 / len(change)] * len(change)
 
     def save(self, folder: Path) -> None:
         save_file({name: value.contiguous() for name, value in self.net.items()}, folder / "net.safetensors")
         self.inputs.save(folder)
         kept = {"shape": asdict(self.shape), "activation": self.activation, "unit": asdict(self.unit),
-                "shares": list(self.shares), "n_frozen": self.n_frozen}
+                "shares": list(self._measured), "n_frozen": self.n_frozen}
         (folder / "net.json").write_text(json.dumps(kept))
 
     @classmethod
@@ -278,8 +288,7 @@ class MLP:
 
 def _fitted(encoded: Encoded, shape: Shape, activation: str, unit: Unit, net: dict[str, torch.Tensor]) -> Fitted:
     kept = {name: value.cpu() for name, value in net.items()}
-    with one_thread:
-        return Fitted(encoded.inputs, shape, activation, unit, kept, ()).weighed(encoded.train)
+    return Fitted(encoded.inputs, shape, activation, unit, kept, ()).seen_on(encoded.train)
 
 
 def _validated(encoded: Encoded, fitted: Fitted, progress: epochs.Progress) -> Validated:
