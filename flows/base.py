@@ -16,7 +16,7 @@ from tasks import base_folder, given_rows, hub, provenance, registry
 from tasks.base_fit import Takes
 from tasks.refusal import Refusal
 from tasks.source_rows import has_source_rows
-from tasks.strategy import WITHOUT_A_FAMILY
+from tasks.strategy import WITHOUT_A_FAMILY, trains_on_source
 
 BASES = Path("data") / "bases"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -102,10 +102,11 @@ def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
         )
     elif planned.source_data is not None:
         faults += _rows_unfit(composed, folder)
-    elif planned.strategy is not None and planned.strategy.uses_source and not has_source_rows(folder):
+    elif planned.strategy is not None and trains_on_source(planned.strategy) and not has_source_rows(folder):
+        rehearsal = "" if planned.strategy.uses_source else " with strategy.hyperparameters.rehearsal"
         faults.append(
-            f"strategy={strategy}: base={named} keeps no rows of its source; give them by source_data=FILE, train the "
-            "base by `finefold pretrain`, which keeps them, or choose another strategy."
+            f"strategy={strategy}{rehearsal}: base={named} keeps no rows of its source; give them by source_data=FILE, "
+            "train the base by `finefold pretrain`, which keeps them, or choose another strategy."
         )
     return faults
 

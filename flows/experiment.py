@@ -10,6 +10,7 @@ from typing import Any
 from flows.plan import Job
 from flows.record import versioned
 from tasks import provenance
+from tasks.strategy import trains_on_source
 from tasks.study import Study
 from tasks.workspace import Experiment
 
@@ -47,7 +48,7 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
 
 
 def _uses_source(job: Job) -> bool:
-    return job.plan.strategy is not None and job.plan.strategy.uses_source
+    return job.plan.strategy is not None and trains_on_source(job.plan.strategy)
 
 
 def _encoders(job: Job, base: Path | None) -> dict[str, str]:

@@ -17,14 +17,19 @@ from flows.searching import job_for, search, searching, studying
 from flows.tune import Budget, Tuned
 from tasks import climb as climbs
 from tasks import model as models
-from tasks.climb import Rung
+from tasks.check.forgetting import forgotten
+from tasks.climb import Kept, Rung
 from tasks.metric import Floats
+from tasks.model import Fitted
 from tasks.peak import peak_memory
 from tasks.records import Proposal, Trained, TrialResult
+from tasks.source_rows import has_source_rows
 from tasks.strategy.as_is import AsIs
 from tasks.study import fold_file, read_fold
 from tasks.trial import Entry, run_trials
 from tasks.workspace import Experiment, training_of
+
+N_RESAMPLES = 200  # of the source's rows, whose intervals a rung doesn't show
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def rung(overrides: list[str], strategy: str, is_worth_tuning: Callable[[Mapping
             trained = final(job, experiment, tuned, budget).trained
             folds = sum(fold.seconds for result in tuned.results for fold in result.folds)
             seconds = folds + time.time() - begun
-            made = _measured(job, base, experiment, tuned, trained)
+            made = _measured(base, experiment, tuned, trained)
             made = replace(made, strategy=strategy, seconds=seconds, run_id=tracking_.result().run_id)
             made = replace(made, n_trained=0) if strategy == AsIs.name else made
             log_rung(tracking_.result(), made, job.decided.metric)
@@ -97,9 +102,8 @@ def _budget(job: Job) -> Budget:
     return Budget(time.time(), job.decided.composed.config.search.seconds, job.plan.n_workers)
 
 
-def _measured(job: Job, base: Path | None, experiment: Experiment, tuned: Tuned, trained: Trained) -> Rung:
-    fitted = models.load(Path(trained.folder))
-    winner, metric, problem = tuned.winner, job.decided.metric, job.prepared.problem
+def _measured(base: Path | None, experiment: Experiment, tuned: Tuned, trained: Trained) -> Rung:
+    fitted, winner = models.load(Path(trained.folder)), tuned.winner
     return Rung(
         strategy="",
         folds={fold.fold: fold.value for fold in winner.folds},
@@ -108,5 +112,13 @@ def _measured(job: Job, base: Path | None, experiment: Experiment, tuned: Tuned,
         n_parameters=trained.n_parameters,
         n_trained=getattr(fitted, "n_trained", trained.n_parameters - trained.n_frozen),
         training=climbs.training_score(training_of(experiment), fitted),
-        kept=None if base is None else climbs.kept_of(base, fitted, problem, metric, "valid"),
+        kept=_kept(experiment, base, fitted),
     )
+
+
+def _kept(experiment: Experiment, base: Path | None, fitted: Fitted) -> Kept | None:
+    """What the base knew of its source, and what is left of it; None where the base keeps no rows to choose by."""
+    if base is None or not has_source_rows(base):
+        return None
+    found = forgotten(experiment, base, fitted, "valid", N_RESAMPLES)
+    return Kept(found["base"].value, found["fine_tuned"].value) if found else None

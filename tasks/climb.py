@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tasks import metric as metrics
-from tasks import model as models
 from tasks.comparison import Interval
 from tasks.model import Fitted, Training
-from tasks.records import Problem, ProblemKind
-from tasks.source_rows import Part, SourceRows, has_source_rows, source_rows
+from tasks.records import ProblemKind
 
 N_TRAINING_ROWS = 20_000  # on which the final fit's own score is measured, at most
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The metric on the same rows of the source, by the base and by the fine-tuned model. `is_worse` by how much, at
-    most 0 where nothing is forgotten."""
+    """The metric on the same rows of the source, by the base and by the fine-tuned model."""
 
     before: float
     after: float
-    forgetting: float
 
 
 @dataclass(frozen=True)
@@ -88,21 +83,6 @@ class Climb:
             return None
         is_behind = metrics.better(self.metric, scratch.score.value, rung.score.value)
         return None if is_behind else scratch.seconds - rung.seconds
-
-
-def kept_of(base: Path, fitted: Fitted, problem: Problem, metric: str, part: Part) -> Kept | None:
-    """What the base knew of its source, and what is left of it; None where the base keeps no rows."""
-    if not has_source_rows(base):
-        return None
-    rows = source_rows(base, part, problem)
-    before, after = score_on(models.load(base), rows, metric), score_on(fitted, rows, metric)
-    return Kept(before, after, metrics.METRICS[metric].sign * (before - after))
-
-
-def score_on(fitted: Fitted, rows: SourceRows, metric: str) -> float:
-    """The metric on rows of the source, which a model that tells them from the target's is told."""
-    predict = getattr(fitted, "predict_source", fitted.predict)
-    return metrics.value(metric, rows.y, predict(rows.X), rows.weight)
 
 
 def training_score(training: Training, fitted: Fitted) -> float:

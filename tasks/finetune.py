@@ -41,7 +41,7 @@ def finetune(
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
     fault = _fault(experiment, fitted, winner)
-    if fault and experiment.base is not None:
+    if fault and experiment.base is not None and getattr(family, "adds_to_its_base", False):
         fitted, rounds, changed, identity = models.load(Path(experiment.base)), None, {}, {"base": experiment.base}
         note = f"{fault}; the base takes its place, unchanged"
     elif fault:

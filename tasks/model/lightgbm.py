@@ -24,6 +24,7 @@ from tasks.model._going_on import Knobs
 from tasks.model._kept import Kept
 from tasks.model._objective import Look, Objective, start_at, trainable, weigh
 from tasks.records import Footprint, Problem
+from tasks.refusal import Refusal
 
 SILENT = logging.getLogger("finefold.lightgbm")
 SILENT.addHandler(logging.NullHandler())
@@ -182,11 +183,15 @@ class LightGBM:
     leaves: dict[str, Any]
 
     ways = ("feature_extraction", "full")
+    adds_to_its_base = True  # so a fold's model alone predicts nothing
     takes_new_levels = True  # after the base's own, with codes that none of its trees asks for
 
     def going_on(self, way: str, knobs: Knobs) -> Model:
         """full: new trees on top of the base's, which `workspace` is given; feature_extraction: a linear head on what
         its trees tell apart."""
+        if given := {key: value for key, value in knobs.hyperparameters.items() if value}:
+            (key, value), *_ = given.items()
+            raise Refusal(f"strategy.hyperparameters.{key}={value}: lightgbm has none in strategy={way}; leave it out.")
         if way == "full":
             return self
         from tasks.model._leaves import Leaves

@@ -154,7 +154,8 @@ class TextEncoder:
         return tuple(self.by_strategy)
 
     def going_on(self, way: str, knobs: Knobs) -> Self:
-        """With the hyperparameters of that way; those of the strategy take the place of its own of the same name."""
+        """With the hyperparameters of that way; those of the strategy take the place of its own of the same name, but
+        for where a search starts, which suits encoders."""
         own = self.by_strategy[way]
         common = {key: value for key, value in self.hyperparameters.items() if key != "penalty" or way not in WAYS}
         given = {**common, **own.get("hyperparameters", {})}
@@ -162,7 +163,8 @@ class TextEncoder:
         given |= {key: value for key, value in knobs.hyperparameters.items() if key in given}
 
         def merged(part: str) -> dict[str, Any]:
-            found = {**getattr(self, part), **own.get(part, {}), **getattr(knobs, part)}
+            of_way, of_strategy = own.get(part, {}), getattr(knobs, part)
+            found = {**getattr(self, part), **of_way, **of_strategy, **(of_way if part == "start" else {})}
             return {key: value for key, value in found.items() if key in given and given[key] is None}
 
         return replace(

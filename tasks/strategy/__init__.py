@@ -56,5 +56,11 @@ def within(strategy: Strategy, name: str, family: Model) -> Model:
     return family.going_on(strategy.name, knobs(strategy))
 
 
+def trains_on_source(strategy: Strategy) -> bool:
+    """Whether rows of the base's source are among those that it trains on."""
+    share = strategy.hyperparameters.get("rehearsal", 0.0)
+    return strategy.uses_source or share is None or share > 0
+
+
 def knobs(strategy: Strategy) -> Knobs:
     return Knobs(strategy.hyperparameters, strategy.start, strategy.space, strategy.grid)
