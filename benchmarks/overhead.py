@@ -108,7 +108,8 @@ def _of_finished_run(overrides: Sequence[str]) -> tuple[Any, list[Any]]:
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     from flows.config import compose
-    from flows.plan import decide, plan
+    from flows.decide import decide
+    from flows.plan import plan
     from tasks.prepare import prepare
     from tasks.split import split
     from tasks.workspace import Experiment

@@ -85,7 +85,8 @@ def best_so_far(case: Case) -> list[float]:
     from optuna.trial import TrialState, create_trial
 
     from flows.config import compose
-    from flows.plan import plan, settle
+    from flows.decide import settle
+    from flows.plan import plan
     from tasks.metric import METRICS, better
     from tasks.search.genetic import fitting_population
     from tasks.search.sampled import as_running
@@ -121,7 +122,7 @@ def best_so_far(case: Case) -> list[float]:
 def _experiment(planned: Any, overrides: Sequence[str]) -> Any:
     """What a trial needs; the table is prepared and split once per folder."""
     from flows.config import compose
-    from flows.plan import decide
+    from flows.decide import decide
     from tasks.prepare import prepare
     from tasks.split import split
     from tasks.workspace import Experiment

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from flows import comparable, screen, server
 from flows.base import base_of, takes, with_own_family
 from flows.config import Composed
+from flows.decide import Decided, decide
 from flows.multirun import Outcome, for_each, planned, run_each
 from flows.overrides import varied
-from flows.parent import holding
+from flows.parent import holding, log_comparison
 from flows.pipeline import with_frame
-from flows.plan import Decided, Plan, decide
-from flows.record import log_comparison
+from flows.plan import Plan
 from flows.searching import DATA
 from tasks import tracking
 from tasks.comparison import Comparison, Standing, best_among, difference_to, interval

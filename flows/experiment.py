@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.plan import Job
+from flows.decide import Job
 from flows.record import versioned
 from tasks import provenance
 from tasks.strategy import trains_on_source

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows import narrate, screen
-from flows.plan import Job
+from flows.decide import Job
 from flows.tune import Budget, Tuned
 from flows.winner import refused, winner_of
 from tasks.combine import combine

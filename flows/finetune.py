@@ -18,12 +18,13 @@ from flows import screen, server
 from flows.base import with_own_family
 from flows.build import build
 from flows.config import Composed
+from flows.decide import Job
 from flows.multirun import CHOICE_TAG
 from flows.overrides import key_of
-from flows.parent import holding
+from flows.parent import holding, log_climb
 from flows.pipeline import drain, on_server, pipeline, run, with_frame
-from flows.plan import Job, Plan, are_pretrained, plan
-from flows.record import log_climb, tagged
+from flows.plan import Plan, are_pretrained, plan
+from flows.record import tagged
 from flows.rung import Look, look, rung
 from flows.searching import COMMAND_GIVEN, DATA, job_for
 from tasks import tracking

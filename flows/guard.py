@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import screen
-from flows.plan import Job
+from flows.decide import Job
 from flows.record import origin_of
 from flows.tune import Budget
 from tasks.check import Case

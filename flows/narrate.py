@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows import screen
 from flows.base import told_of
-from flows.plan import Job
+from flows.decide import Job
 from flows.record import parameters_of
 from flows.tune import Tuned
 from tasks.evidence import Rung, rung_of

@@ -1,14 +1,20 @@
-"""Parent: the MLflow run that holds those of several runs, for as long as they take."""
+"""Parent: the MLflow run that holds those of several runs, for as long as they take, and what is written into it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
 
-from flows.plan import Decided
-from flows.record import user
+from flows.decide import Decided
+from flows.record import ends, user
+from flows.screen import cells, climb_cells, climb_headings, climb_verdict, headings, passed_by, verdict
 from tasks import parent_run, tracking
-from tasks.records import Prepared
+from tasks.climb import Climb
+from tasks.comparison import Comparison
+from tasks.records import Prepared, without_nan
 from tasks.refusal import Refusal
 from tasks.tracking import Tracker
 
@@ -34,3 +40,59 @@ def holding(
                 tracker.finish("FAILED")
             raise
         tracker.finish()
+
+
+def log_comparison(tracker: Tracker, made: Comparison, overrides: Sequence[str]) -> None:
+    """Puts the table of a comparison, its picture and its numbers into the run that holds those of the choices."""
+    tracker.params(
+        {
+            "overrides": " ".join(overrides),
+            "metric": made.metric,
+            "problem": made.problem,
+            "split": made.split,
+            "best": made.best or "",
+        }
+    )
+    tracker.tags({"mlflow.note.content": _table_of(made)})
+    tracker.json(without_nan(asdict(made)), "comparison.json")
+    if made.plot:
+        tracker.artifacts(Path(made.plot).parent, "plots", only=(Path(made.plot).name,))
+    for one in made.choices:
+        if one.cv is None or one.holdout is None:
+            continue
+        numbers = {
+            **ends(f"cv_{made.metric}", one.cv),
+            **ends(f"holdout_{made.metric}", one.holdout),
+            **({} if one.difference is None else ends("difference", one.difference)),
+            "fold_fits": one.fold_fits,
+            "seconds": one.seconds,
+        }
+        # A metric's name may hold no `=` and no brackets.
+        choice = re.sub(r"[^\w\-. :/]", ":", one.choice)
+        tracker.metrics({f"{choice}/{name}": value for name, value in numbers.items()})
+
+
+def log_climb(tracker: Tracker, made: Climb, overrides: Sequence[str]) -> None:
+    """Puts the table of a climb and its numbers into the run that holds those of the rungs."""
+    tracker.params({
+        "overrides": " ".join(overrides), "metric": made.metric, "problem": made.problem, "split": made.split,
+        "base": made.base, "best": made.best, "strategy": made.chosen,
+    })  # fmt: skip
+    names = climb_headings(made)
+    rows = [names, ["---"] * len(names), *(climb_cells(made, one) for one in made.reached)]
+    passed = [f"- {line}" for line in passed_by(made)]
+    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", climb_verdict(made), "", *passed]
+    tracker.tags({"mlflow.note.content": "\n".join(lines)})
+    tracker.json(without_nan(asdict(made)), "climb.json")
+    for one in made.reached:
+        assert one.score is not None
+        numbers = {**ends(f"cv_{made.metric}", one.score), "seconds": one.seconds, "megabytes": one.megabytes}
+        tracker.metrics({f"{one.strategy}/{name}": value for name, value in numbers.items()})
+
+
+def _table_of(made: Comparison) -> str:
+    """The comparison in Markdown, as the description of its run."""
+    names = headings(made)
+    rows = [names, ["---"] * len(names), *(cells(made, one) for one in made.choices)]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, "", *([verdict(made)] if made.best else [])])

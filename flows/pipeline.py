@@ -18,9 +18,10 @@ from flows import config as configs
 from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
 from flows.base import with_own_family
+from flows.decide import Job
 from flows.final import final
 from flows.guard import guarded, say_gate
-from flows.plan import Job, plan
+from flows.plan import plan
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
 from flows.tune import Budget, Tuned

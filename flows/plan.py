@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import pandas as pd
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
@@ -20,20 +19,14 @@ from flows.overrides import key_of
 from flows.runner import Runner
 from flows.warm_start import warm_start
 from tasks import class_weight as class_weights
-from tasks import folds as all_folds
-from tasks import loss as losses
 from tasks import metric as metrics
 from tasks import registry, tracking
 from tasks.check import Check
-from tasks.class_weight import ClassWeight
 from tasks.ensemble import Ensemble
-from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
-from tasks.folds import Splitter
 from tasks.footprint import Limits
 from tasks.loss import Loss
-from tasks.loss.huber import Huber
 from tasks.model import Model, reads_text
-from tasks.records import Prepared, Roles, Split
+from tasks.records import Roles
 from tasks.refusal import Refusal
 from tasks.search import Search, Setting, Space, family_space
 from tasks.search.grid import Grid
@@ -77,31 +70,6 @@ class Plan:
         return any(map(reads_text, self.families.values()))
 
 
-@dataclass(frozen=True)
-class Decided:
-    """What the data decided of what was `auto`; `composed` names the choices."""
-
-    composed: Composed
-    splitter: Splitter
-    loss: Loss
-    metric: str
-    class_weight: ClassWeight | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of the pipeline: its plan, what the data decided, and what prepare and split made; the families with
-    the rounds that the budget pays for, and the ladder of evidence. `begun` is Unix time in seconds."""
-
-    plan: Plan
-    decided: Decided
-    prepared: Prepared
-    split: Split
-    families: dict[str, Model]
-    ladder: Ladder
-    begun: float
-
-
 def plan(composed: Composed) -> Plan:
     """Builds everything that can be built before the data is read.
 
@@ -124,9 +92,9 @@ def plan(composed: Composed) -> Plan:
     roles = attempt(lambda: configs.roles(config))
     optimizer = attempt(lambda: build(config.optimizer, "optimizer", allowed))
     faults += _unused(composed)
-    strategy = attempt(lambda: _strategy(composed))
+    strategy = attempt(lambda: strategy_of(composed))
     families = {
-        name: attempt(functools.partial(_family, name, node, strategy, allowed))
+        name: attempt(functools.partial(family_of, name, node, strategy, allowed))
         for name, node in config.model.items()
         if optimizer is not None or "optimizer" not in node  # whose faults would be named twice
     }
@@ -138,7 +106,7 @@ def plan(composed: Composed) -> Plan:
     search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
     limits = Limits(config.search.megabytes, config.search.milliseconds)
     ensemble = attempt(lambda: _ensemble(config.ensemble, limits, allowed))
-    attempt(lambda: _loss(composed))
+    attempt(lambda: loss_of(composed))
     attempt(lambda: class_weights.check(config.class_weight))
     checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]
     runner = attempt(lambda: build(config.runner, "runner", allowed))
@@ -188,80 +156,7 @@ def plan(composed: Composed) -> Plan:
     )
 
 
-def decide(composed: Composed, prepared: Prepared) -> Decided:
-    """The configuration composed once more with the names that the data decided for every `auto`.
-
-    Raises:
-        Refusal: for a metric, loss or family that doesn't fit the problem; all faults at once.
-    """
-    config, kind = composed.config, prepared.problem.kind
-    auto = {
-        "problem": (config.problem, kind),
-        "metric": (config.metric, _metric_of(_loss(composed), kind)),
-        "loss": (composed.choices["loss"], losses.choose(kind)),
-        "folds": (composed.choices["folds"], all_folds.choose(kind, prepared.has_group, prepared.has_time)),
-    }
-    decided = {key: found for key, (asked, found) in auto.items() if asked == "auto"}
-    decided["problem"] = kind  # two classes are a binary problem, whatever was asked for
-    again = configs.compose(configs.with_decided(composed.overrides, decided))
-    again = replace(again, overrides=composed.overrides)
-    loss = build(again.config.loss, "loss", config.allow_packages)
-    weights = _check_fit(again, prepared, loss)
-    splitter = build(again.config.folds, "folds", config.allow_packages)
-    return Decided(again, splitter, loss, again.config.metric, weights)
-
-
-def settle(search: Search, population: int) -> Search:
-    """The search with what was left `auto` settled: a study keeps the population that it began with."""
-    is_open = getattr(search, "population", None) == "auto"
-    return replace(search, population=population) if is_open else search  # type: ignore[type-var]  # a dataclass then
-
-
-def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, begun: float) -> Job:
-    """The run, with what its table and its budget in seconds decide of the evidence that trials are judged on."""
-    seconds = decided.composed.config.search.seconds
-    n_columns, n_classes = prepared.n_features, len(prepared.problem.classes)
-    families = {
-        name: family
-        if seconds is None
-        else family.affordable(SHARE_OF_THE_FIT * seconds, divided.n_train, n_columns, n_classes)
-        for name, family in planned.families.items()
-    }
-    decided = replace(decided, loss=_settled(decided.loss, divided))
-    rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)
-    return Job(planned, decided, prepared, divided, families, rungs, begun)
-
-
-def _check_fit(composed: Composed, prepared: Prepared, loss: Loss) -> ClassWeight | None:
-    problem, faults = prepared.problem, list[str]()
-    weights: list[ClassWeight | None] = []
-    checks: tuple[Callable[[], None], ...] = (
-        lambda: metrics.check(composed.config.metric, problem.kind),
-        lambda: losses.check(loss, problem.kind),
-        lambda: weights.append(class_weights.by_code(composed.config.class_weight, problem)),
-    )
-    for check in checks:
-        try:
-            check()
-        except Refusal as refusal:
-            faults.extend(refusal.faults)
-    if not faults:
-        strategy = _strategy(composed)
-        for name, node in composed.config.model.items():
-            family = _family(name, node, strategy, composed.config.allow_packages)
-            faults += [*family.check(problem, loss), *_lacks_text(name, family, prepared)]
-    if faults:
-        raise Refusal(*faults)
-    return weights[0]
-
-
-def _lacks_text(name: str, family: Model, prepared: Prepared) -> list[str]:
-    if prepared.text or not reads_text(family) or not getattr(family, "is_pretrained", False):
-        return []
-    return [f"model={name} reads text, and no column of the table is any; name one: source.text=[COLUMN]."]
-
-
-def _strategy(composed: Composed) -> Strategy | None:
+def strategy_of(composed: Composed) -> Strategy | None:
     """How the run goes on from its base, or from what its families bring along; None where nothing is gone on from.
 
     Raises:
@@ -288,31 +183,17 @@ def are_pretrained(composed: Composed) -> bool:
     return all(getattr(family, "is_pretrained", False) for family in built)
 
 
-def _family(name: str, node: dict[str, Any], strategy: Strategy | None, allowed: Sequence[str]) -> Model:
+def family_of(name: str, node: dict[str, Any], strategy: Strategy | None, allowed: Sequence[str]) -> Model:
     """A family, as it goes on from the base where there is one."""
     family: Model = build(node, f"model.{name}", allowed)
     return family if strategy is None else strategy.family(name, family)
 
 
-def _loss(composed: Composed) -> Loss | None:
+def loss_of(composed: Composed) -> Loss | None:
     """The loss, where it was not left to the data."""
     node, allowed = composed.config.loss, composed.config.allow_packages
     loss: Loss | None = build(node, "loss", allowed) if "_target_" in node else None
     return loss
-
-
-def _metric_of(loss: Loss | None, kind: str) -> str:
-    """What `metric=auto` selects on; some losses fit one metric alone."""
-    of_loss: str | None = getattr(loss, "metric", None) if loss and kind in loss.problems else None
-    return of_loss or metrics.default(kind)
-
-
-def _settled(loss: Loss, divided: Split) -> Loss:
-    """With what was left `auto` decided by the training rows' target."""
-    if not isinstance(loss, Huber):
-        return loss
-    roles = pd.read_parquet(Path(divided.folder) / "train_roles.parquet", columns=["target"])
-    return loss.settled(roles["target"].to_numpy(dtype="float64"))
 
 
 def _a_problem_of(metric: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from flows import screen
 from flows.build import resolve
-from flows.plan import Job
+from flows.decide import Job
 from flows.record import versioned
 from tasks import provenance, registry, source_rows
 from tasks.provenance import Ancestor, Provenance

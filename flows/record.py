@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict, is_dataclass, replace
@@ -24,12 +24,11 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from flows.plan import Job
-from flows.screen import cells, climb_cells, climb_headings, climb_verdict, headings, passed_by, verdict
+from flows.decide import Job
 from flows.tune import Tuned
 from tasks import provenance, tracking
-from tasks.climb import Climb, Rung
-from tasks.comparison import Comparison, Interval
+from tasks.climb import Rung
+from tasks.comparison import Interval
 from tasks.loss import Loss
 from tasks.model import packages
 from tasks.optimizer import Optimizer
@@ -216,7 +215,7 @@ def log_checks(tracker: Tracker, verdict: Verdict, base: Path | None) -> None:
     for finding in verdict.findings:
         every = {**finding.numbers, **{f"{p}.{k}": n for p, part in finding.parts.items() for k, n in part.items()}}
         for name, number in every.items():
-            numbers |= _ends(re.sub(r"[^\w\-. :/]", ":", f"check.{finding.check}.{name}"), number)
+            numbers |= ends(re.sub(r"[^\w\-. :/]", ":", f"check.{finding.check}.{name}"), number)
     tracker.metrics(numbers)
     tracker.tags({GATE_TAG: verdict.gate, **{f"finefold.check.{one.check}": one.state for one in verdict.findings}})
     tracker.json(without_nan({**asdict(verdict), "base": origin_of(base)}), "checks.json")
@@ -277,36 +276,6 @@ def _description(job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluatio
     return "\n".join(lines)
 
 
-def log_comparison(tracker: Tracker, made: Comparison, overrides: Sequence[str]) -> None:
-    """Puts the table of a comparison, its picture and its numbers into the run that holds those of the choices."""
-    tracker.params(
-        {
-            "overrides": " ".join(overrides),
-            "metric": made.metric,
-            "problem": made.problem,
-            "split": made.split,
-            "best": made.best or "",
-        }
-    )
-    tracker.tags({"mlflow.note.content": _table_of(made)})
-    tracker.json(without_nan(asdict(made)), "comparison.json")
-    if made.plot:
-        tracker.artifacts(Path(made.plot).parent, "plots", only=(Path(made.plot).name,))
-    for one in made.choices:
-        if one.cv is None or one.holdout is None:
-            continue
-        numbers = {
-            **_ends(f"cv_{made.metric}", one.cv),
-            **_ends(f"holdout_{made.metric}", one.holdout),
-            **({} if one.difference is None else _ends("difference", one.difference)),
-            "fold_fits": one.fold_fits,
-            "seconds": one.seconds,
-        }
-        # A metric's name may hold no `=` and no brackets.
-        choice = re.sub(r"[^\w\-. :/]", ":", one.choice)
-        tracker.metrics({f"{choice}/{name}": value for name, value in numbers.items()})
-
-
 def log_rung(tracker: Tracker, made: Rung, metric: str) -> None:
     """What a strategy came to, in its own run."""
     assert made.folds is not None
@@ -317,31 +286,5 @@ def log_rung(tracker: Tracker, made: Rung, metric: str) -> None:
     })  # fmt: skip
 
 
-def log_climb(tracker: Tracker, made: Climb, overrides: Sequence[str]) -> None:
-    """Puts the table of a climb and its numbers into the run that holds those of the rungs."""
-    tracker.params({
-        "overrides": " ".join(overrides), "metric": made.metric, "problem": made.problem, "split": made.split,
-        "base": made.base, "best": made.best, "strategy": made.chosen,
-    })  # fmt: skip
-    names = climb_headings(made)
-    rows = [names, ["---"] * len(names), *(climb_cells(made, one) for one in made.reached)]
-    passed = [f"- {line}" for line in passed_by(made)]
-    lines = [*(f"| {' | '.join(row)} |" for row in rows), "", climb_verdict(made), "", *passed]
-    tracker.tags({"mlflow.note.content": "\n".join(lines)})
-    tracker.json(without_nan(asdict(made)), "climb.json")
-    for one in made.reached:
-        assert one.score is not None
-        numbers = {**_ends(f"cv_{made.metric}", one.score), "seconds": one.seconds, "megabytes": one.megabytes}
-        tracker.metrics({f"{one.strategy}/{name}": value for name, value in numbers.items()})
-
-
-def _ends(name: str, given: Interval | HoldoutScore | Number) -> dict[str, float]:
+def ends(name: str, given: Interval | HoldoutScore | Number) -> dict[str, float]:
     return {name: given.value, f"{name}_low": given.low, f"{name}_high": given.high}
-
-
-def _table_of(made: Comparison) -> str:
-    """The comparison in Markdown, as the description of its run."""
-    names = headings(made)
-    rows = [names, ["---"] * len(names), *(cells(made, one) for one in made.choices)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", *([verdict(made)] if made.best else [])])

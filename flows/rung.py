@@ -10,8 +10,8 @@ from pathlib import Path
 from prefect import flow
 
 from flows import narrate, screen
+from flows.decide import Job
 from flows.final import final
-from flows.plan import Job
 from flows.record import log_rung
 from flows.searching import job_for, search, searching, studying
 from flows.tune import Budget, Tuned

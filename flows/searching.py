@@ -15,8 +15,9 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen
 from flows.base import base_of, takes, with_own_family
+from flows.decide import Job, decide, job_of, settle
 from flows.experiment import experiment_of, identity
-from flows.plan import Job, decide, job_of, plan, settle
+from flows.plan import plan
 from flows.progress import Progress
 from flows.record import log_what_was_asked, tags_of, take_over
 from flows.tune import Budget, Rules, Told, Tuned, tune

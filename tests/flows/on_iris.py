@@ -7,7 +7,8 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from flows.config import compose
-from flows.plan import decide, plan
+from flows.decide import decide
+from flows.plan import plan
 from tasks.prepare import prepare
 from tasks.records import TrialResult
 from tasks.split import split

@@ -14,7 +14,8 @@ from prefect import flow
 from wrapped import Uneven
 
 from flows.config import compose
-from flows.plan import plan, settle
+from flows.decide import settle
+from flows.plan import plan
 from flows.tune import Budget, Rules, Told, Tuned, tune
 from tasks.evidence import Ladder, Rung
 from tasks.footprint import Limits

@@ -13,8 +13,9 @@ from prefect import flow
 from wrapped import Wrapped
 
 from flows.config import compose
+from flows.decide import Job, decide, job_of
 from flows.final import Final, final
-from flows.plan import Job, decide, job_of, plan
+from flows.plan import plan
 from flows.server import Server
 from flows.tune import Budget, Tuned
 from flows.winner import winner_of

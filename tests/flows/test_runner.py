@@ -25,8 +25,9 @@ from wrapped import Observed
 
 from flows import runner as runners
 from flows.config import compose
+from flows.decide import settle
 from flows.pipeline import run
-from flows.plan import plan, settle
+from flows.plan import plan
 from flows.runner import threads
 from flows.server import Server
 from flows.tune import Budget, Rules, Tuned, tune

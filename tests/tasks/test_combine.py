@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from flows.config import compose
-from flows.plan import decide, plan
+from flows.decide import decide
+from flows.plan import plan
 from tasks import fold_model, metric
 from tasks import model as models
 from tasks.combine import combine

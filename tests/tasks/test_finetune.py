@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from flows.config import compose
-from flows.plan import decide, plan
+from flows.decide import decide
+from flows.plan import plan
 from tasks import model as models
 from tasks.finetune import finetune
 from tasks.model import Fitted, Model, Validated

@@ -16,7 +16,8 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from flows.config import compose
-from flows.plan import plan, settle
+from flows.decide import settle
+from flows.plan import plan
 from tasks.records import Proposal
 from tasks.refusal import Refusal
 from tasks.search import FAMILY, Search, Space, genetic

@@ -11,7 +11,8 @@ from optuna.distributions import IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from flows.config import compose
-from flows.plan import plan, settle
+from flows.decide import settle
+from flows.plan import plan
 from tasks.refusal import Refusal
 from tasks.search import FamilySpace, Space
 

@@ -9,7 +9,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from flows.config import compose
-from flows.plan import Plan, plan, settle
+from flows.decide import settle
+from flows.plan import Plan, plan
 from tasks.refusal import Refusal
 
 SEARCHES = ("bayesian", "genetic", "random", "grid")
