@@ -96,9 +96,9 @@ def _run(command: str, arguments: list[str]) -> int:
     if "--cfg" in flags:
         return _show_configuration(overrides)
     warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
+    if command in ("compare", "finetune") and "--multirun" in flags:
+        raise Refusal(f"{command} --multirun: {command} runs several by itself; leave --multirun out.")
     if command == "compare":
-        if "--multirun" in flags:
-            raise Refusal("compare --multirun: compare runs every choice as it is; leave --multirun out.")
         return _compare(overrides)
     if command == "finetune":
         return _finetune(overrides)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
+GOES_ON = "resume=auto"  # whatever was asked for: from what this very climb has computed
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
         log_climb(tracker, made, overrides)
         with tagged({tracking.PARENT_TAG: tracker.run_id, CHOICE_TAG: made.chosen}):
             n_trials = next(rung.n_trials for rung in rungs if rung.strategy == made.chosen)
-            result = pipeline([*ground.rungs[made.chosen][0], f"search.trials={n_trials}"])
+            result = pipeline([*ground.rungs[made.chosen][0], f"search.trials={n_trials}", GOES_ON])
     return str(flow_run.id), FineTuned(made, result)
 
 
@@ -218,11 +219,13 @@ def _dear(
     for name, one in looks.items():
         what = f"{taken} goes on from there" if is_better else "no better there than a cheaper one"
         rungs[name] = Rung(name, f"{metric} {screen.short(one.value)} on fold {fold}, looked at alone; {what}")
-    return {**rungs, taken: _tried(ground, taken, reached, parent)} if is_better else rungs
+    return {**rungs, taken: _tried(ground, taken, reached, parent, GOES_ON)} if is_better else rungs
 
 
-def _tried(ground: Ground, name: str, reached: Mapping[str, Mapping[int, float]], parent: str) -> Rung:
-    """A rung; one that fails is passed by."""
+def _tried(
+    ground: Ground, name: str, reached: Mapping[str, Mapping[int, float]], parent: str, *more: str
+) -> Rung:
+    """A rung; one that fails is passed by. more: overrides of this rung alone."""
     screen.say(f"strategy {name}", "bold")
     overrides, planned = ground.rungs[name]
     n_trials = ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
@@ -233,7 +236,7 @@ def _tried(ground: Ground, name: str, reached: Mapping[str, Mapping[int, float]]
         return ground.ladder.is_within_reach(values, best, metric, ground.rho)
 
     with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
-        return _caught(name, lambda: rung([*overrides, f"search.trials={n_trials}"], name, is_worth_tuning))
+        return _caught(name, lambda: rung([*overrides, f"search.trials={n_trials}", *more], name, is_worth_tuning))
 
 
 def _caught(name: str, call: Callable[[], T]) -> T | Rung:

@@ -74,6 +74,7 @@ def test_cfg_job_prints_the_configuration_as_yaml(capsys: pytest.CaptureFixture[
         (["compare", "serch=random,genetic"], "there is no key 'serch'; did you mean 'search'?"),
         (["compare", "seed=1,2"], "seed=1,2 changes the folds"),
         (["compare", "--multirun", "search=random,genetic"], "leave --multirun out"),
+        (["finetune", "--multirun", "base=models:/x/1", "model=lightgbm"], "leave --multirun out"),
         (["run", "search=random,genetic"], "finefold compare"),
         (["run", "search.trials=many"], "search.trials must be a whole number, got 'many'."),
         (["run", "--multirun", "seed=1,2", "modl=linear,forest"], "there is no key 'modl'"),

@@ -175,3 +175,10 @@ def test_of_dear_rungs_one_goes_on_from_the_fold_that_all_were_looked_at_on(plac
     assert len(went_on) <= 1
     for rung in looked:
         assert rung.error.startswith("rmse ")
+
+
+def test_begun_anew_every_fold_is_computed_once(place: Path, base: Result) -> None:
+    few = table(80, 3, scale=3.0, level=20.0)
+    small = ["strategy=ladder", "strategy.rungs=[recalibrate,full]", "resume=never"]
+    done: Any = finetune([*SMALL, f"base={base.model_uri}", "model_name=anew", *small], frame=few)
+    assert done.result.trials.reused == done.result.trials.finished
