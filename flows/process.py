@@ -93,8 +93,8 @@ def _environment(home: Path, url: str) -> dict[str, str]:
         names = ("PREFECT_SERVER_REGISTER_BLOCKS_ON_START", "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION")
         quick = dict.fromkeys(names, "false")
     # Else each of a task run's three states is a transaction of its own: 34 ms of processor time per task run in the
-    # server, 11 so (docs/log.md). What is still to be written is awaited by the drain, a second at the most. Prefect 3.8
-    # cuts the interval down to whole seconds, and with 0 the server waits in a loop that takes half a core.
+    # server, 11 so (docs/log.md). What is still to be written is awaited by the drain, a second at the most. Prefect
+    # 3.8 cuts the interval down to whole seconds, and with 0 the server waits in a loop that takes half a core.
     recorder = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER"
     batches = {f"{recorder}_BATCH_SIZE": "50", f"{recorder}_FLUSH_INTERVAL": "1"}
     level = os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"]

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flows import server
@@ -232,3 +233,14 @@ def test_a_task_run_that_never_arrives_is_named_and_no_error(prefect_server: ser
     assert time.monotonic() - before < 3
     assert "1 are missing" in warning
     assert stray in warning
+
+
+def test_an_idle_server_leaves_the_processor_alone(prefect_server: server.Server) -> None:
+    """A share of a core that a loop without a pause would exceed several times over, on a busy machine too."""
+    assert prefect_server.process is not None
+    process = psutil.Process(prefect_server.process.pid)
+    before = process.cpu_times()
+    time.sleep(4)
+    after = process.cpu_times()
+    used = after.user + after.system - before.user - before.system
+    assert used < 0.8
