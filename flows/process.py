@@ -92,18 +92,13 @@ def _environment(home: Path, url: str) -> dict[str, str]:
         # registered, hence no memo.
         names = ("PREFECT_SERVER_REGISTER_BLOCKS_ON_START", "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION")
         quick = dict.fromkeys(names, "false")
-    # Else each of a task run's three states is a transaction of its own: 34 ms of processor time per task run in the
-    # server, 11 so (docs/log.md). What is still to be written is awaited by the drain, a second at the most. Prefect
-    # 3.8 cuts the interval down to whole seconds, and with 0 the server waits in a loop that takes half a core.
-    recorder = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER"
-    batches = {f"{recorder}_BATCH_SIZE": "50", f"{recorder}_FLUSH_INTERVAL": "1"}
     level = os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"]
     address = {
         "PREFECT_SERVER_API_PORT": url.rpartition(":")[2],
         "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # without it the page at any other port asks port 4200
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING" if level == "CRITICAL" else level,
     }
-    return quick | batches | dict(os.environ) | address
+    return quick | dict(os.environ) | address
 
 
 def recorded(home: Path) -> Process | None:

@@ -114,6 +114,8 @@ def test_with_a_base_a_sound_fit_is_taken_and_one_that_went_wrong_leaves_the_bas
 class Wild(Failing):
     """A family whose final fit diverges."""
 
+    adds_to_its_base = True
+
     def fit(self, workspace: Any, hyperparameters: Mapping[str, Any], *more: Any) -> Fitted:
         wild = {**hyperparameters, "learning_rate": 50.0, "min_sum_hessian_in_leaf": 0}
         return self.inner.fit(workspace, wild, *more)

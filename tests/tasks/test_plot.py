@@ -58,7 +58,8 @@ def finished(
     kind: ProblemKind = "regression" if not classes else "binary" if len(classes) == 2 else "multiclass"
     problem = Problem(kind, "outcome of $100", tuple(classes))
     split = _write_split(folder / "split", n_rows, problem, names, roles)
-    family = LightGBM(dict.fromkeys(SPACE), START, SPACE, {}, [], rounds=20, patience=10, final_step=1, check_every=2)
+    rules = {"rounds": 20, "patience": 10, "final_step": 1, "check_every": 2, "leaves": {}}
+    family = LightGBM(dict.fromkeys(SPACE), START, SPACE, {}, [], **rules)
     metric, loss = ("accuracy", CrossEntropy()) if classes else ("rmse", MSE())
     searched = family_space("lightgbm", family.hyperparameters, START, SPACE, {})
     space = Space(dict.fromkeys(families, searched))
