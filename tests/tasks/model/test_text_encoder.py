@@ -260,10 +260,10 @@ def test_a_strategy_needs_no_base_where_an_encoder_comes_along(encoder: Path) ->
             plan(compose(overrides))
 
 
-def test_a_strategy_s_values_take_the_place_of_the_family_s_own_and_strangers_are_told() -> None:
+def test_a_strategy_s_values_take_the_place_of_the_family_s_own_but_for_its_start_and_strangers_are_told() -> None:
     knobs = Knobs({"step": None, "rank": 4, "rehearsal": 0.5}, {"step": 0.2, "rank": 2}, {"step": [0.2, 2.0]}, {})
     it = family(ROOT, "lora", knobs)
-    assert (it.hyperparameters["rank"], it.start, it.space) == (4, {"step": 0.2}, {"step": [0.2, 2.0]})
+    assert (it.hyperparameters["rank"], it.start, it.space) == (4, {"step": 0.3}, {"step": [0.2, 2.0]})
     (fault,) = it.check(BINARY, CrossEntropy())
     assert fault.startswith("strategy.hyperparameters.rehearsal=0.5: text_encoder has none")
 
