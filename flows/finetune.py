@@ -154,13 +154,15 @@ def _first_job(rungs: dict[str, tuple[list[str], Plan]], passed: dict[str, str])
     Raises:
         Refusal: where there is none.
     """
+    faults: list[str] = []
     for name, (overrides, _) in list(rungs.items()):
         try:
             return job_for(overrides)
         except Refusal as refusal:
+            faults += refusal.faults
             passed[name] = "; ".join(refusal.faults)
             del rungs[name]
-    raise Refusal(*dict.fromkeys(passed.values()))
+    raise Refusal(*dict.fromkeys(faults or passed.values()))
 
 
 def _rungs(ground: Ground, parent: str) -> tuple[list[Rung], str]:

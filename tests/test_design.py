@@ -26,14 +26,14 @@ ALLOWED_HOME = {
     },
     "torch": {
         *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),
-        *(f"tasks/model/{one}.py" for one in ("_loss", "_unit", "_device", "_on_base", "_way", "_base_rows")),
+        *(f"tasks/model/{one}.py" for one in ("_loss", "_unit", "_device", "_on_base", "_net_way", "_base_rows")),
         *(f"tasks/model/{one}.py" for one in ("text_encoder", "_text_rows", "_encoder", "_tokens", "_corpus")),
-        *(f"tasks/model/{one}.py" for one in ("_tuning", "_ways")),
+        *(f"tasks/model/{one}.py" for one in ("_tuning", "_encoder_ways")),
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
     },
     "transformers": {"tasks/model/_encoder.py"},
     "tokenizers": {"tasks/model/_encoder.py", "tasks/model/_tokens.py"},
-    "peft": {"tasks/model/_ways.py"},
+    "peft": {"tasks/model/_encoder_ways.py"},
 }
 
 

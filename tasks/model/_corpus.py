@@ -52,7 +52,7 @@ class Corpus:
         return cls(texts, codes, body, digest, folder)
 
     def tokens(self, max_len: int) -> Tokens:
-        return self._tokens.get(max_len, lambda: Tokens.of(self.body.tokenizer, self.texts, max_len))
+        return self._tokens.get(max_len, lambda: self.body.tokens(self.texts, max_len))
 
     def features(self, rows: Places, max_len: int) -> Singles:
         """(n, T H): the mean over the tokens of each text, side by side."""

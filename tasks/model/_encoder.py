@@ -9,12 +9,14 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tasks import hub
+from tasks.model._tokens import Tokens
 from tasks.refusal import Refusal
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -62,6 +64,10 @@ class Body:
         """That a text may have; RoBERTa and its kin count positions from their padding on."""
         positions = int(getattr(self._config, "max_position_embeddings", None) or 10**6)
         return positions - (self.padding + 1 if "roberta" in str(self._config.model_type) else 0)
+
+    def tokens(self, texts: Sequence[str], max_len: int) -> Tokens:
+        """Of each text at most `max_len`, and no more than the encoder has positions for."""
+        return Tokens.of(self.tokenizer, texts, min(max_len, self.most_tokens))
 
     @property
     def _config(self) -> Any:

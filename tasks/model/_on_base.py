@@ -17,9 +17,9 @@ from tasks.model._base_rows import BaseRows, FromBase
 from tasks.model._batches import Rehearsal
 from tasks.model._device import device, named_memory, one_thread
 from tasks.model._going_on import Knobs
+from tasks.model._net_way import Way, way
 from tasks.model._sides import Encoded
 from tasks.model._unit import job_of, tensors
-from tasks.model._way import Way, way
 from tasks.model.mlp import MLP, PACKAGES, Fitted
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal

@@ -31,13 +31,13 @@ try:
     from tasks.model import _tuning as tuning
     from tasks.model._corpus import Corpus, coded, embed
     from tasks.model._encoder import Body
+    from tasks.model._encoder_ways import WAYS, as_body, plan_of
     from tasks.model._head import Head, Singles, blocks, side
     from tasks.model._inputs import Inputs
     from tasks.model._loss import row_losses, trainable
     from tasks.model._text_rows import MOST, Begin, Encoded, Judge, Workspace
     from tasks.model._tokens import Tokens
     from tasks.model._unit import Unit
-    from tasks.model._ways import WAYS, as_body, plan_of
 except ImportError as missing:
     raise Refusal(f'model=text_encoder needs more packages ({missing}): pip install "finefold[text]"') from missing
 
@@ -82,7 +82,7 @@ class Fitted:
     def features(self, X: pd.DataFrame) -> Singles:
         """(n, T H + S) the texts, one encoder pass for each different one, and the other columns."""
         texts, codes = coded(X, self.text)
-        tokens = Tokens.of(self.body.tokenizer, texts, self.max_len)
+        tokens = self.body.tokens(texts, self.max_len)
         found = np.empty((len(texts), self.body.width), np.float32)
         embed(self.body, tokens, found, 1)
         flat = np.ascontiguousarray(found[codes]).reshape(len(X), len(self.text) * self.body.width)
@@ -305,10 +305,12 @@ def _fitted(
     workspace: Workspace, encoded: Encoded, body: Body, head: Head, max_len: int, n_frozen: int
 ) -> Fitted:
     corpus = workspace.texts
-    tokens = corpus.tokens(max_len)
+    tokens, read = corpus.tokens(max_len), min(max_len, body.most_tokens)
+    more = "the encoder reads no more"
+    if read < body.most_tokens:
+        more = "model.text_encoder.hyperparameters.max_len reads more"
     note = "" if not tokens.n_cut else (
-        f"{tokens.n_cut:,} of {len(tokens):,} texts are longer than {max_len} tokens, and what follows is left out; "
-        "model.text_encoder.hyperparameters.max_len reads more"
+        f"{tokens.n_cut:,} of {len(tokens):,} texts are longer than {read} tokens, and what follows is left out; {more}"
     )
     return Fitted(body, head, encoded.inputs, encoded.unit, workspace.training.text, max_len, n_frozen, note=note)
 

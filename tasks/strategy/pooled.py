@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,7 +54,6 @@ class Domain:
     """A model that is told, for each row, that it is one of the target's."""
 
     fitted: Fitted
-    columns: tuple[str, ...]
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -80,12 +78,10 @@ class Domain:
 
     def save(self, folder: Path) -> None:
         models.save(self.fitted, folder / "pooled")
-        (folder / "domain.json").write_text(json.dumps({"columns": self.columns}))
 
     @classmethod
     def load(cls, folder: Path) -> Domain:
-        kept = json.loads((folder / "domain.json").read_text())
-        return cls(models.load(folder / "pooled"), tuple(kept["columns"]))
+        return cls(models.load(folder / "pooled"))
 
 
 @dataclass(frozen=True)
@@ -164,7 +160,7 @@ class PooledFamily:
     ) -> Validated:
         within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
         done = self.family.validate(within, fold, inner, seed, watch, n_rows)
-        return replace(done, fitted=self._told(done.fitted, workspace, hyperparameters))
+        return replace(done, fitted=self._told(done.fitted, hyperparameters))
 
     def fit(
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
@@ -172,7 +168,7 @@ class PooledFamily:
     ) -> Fitted:
         within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
         fitted = self.family.fit(within, inner, rounds, seed, watch, n_threads)
-        return self._told(fitted, workspace, hyperparameters)
+        return self._told(fitted, hyperparameters)
 
     def _inner(self, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in hyperparameters.items() if key not in self.own}
@@ -186,8 +182,8 @@ class PooledFamily:
 
         return workspace.inner.get((share, has_domain), make)
 
-    def _told(self, fitted: Fitted, workspace: Workspace, hyperparameters: Mapping[str, Any]) -> Fitted:
-        return Domain(fitted, tuple(workspace.training.X.columns)) if hyperparameters["domain"] else fitted
+    def _told(self, fitted: Fitted, hyperparameters: Mapping[str, Any]) -> Fitted:
+        return Domain(fitted) if hyperparameters["domain"] else fitted
 
 
 @dataclass(frozen=True)
@@ -207,7 +203,7 @@ class PooledNets(PooledFamily):
     ) -> list[Validated]:
         within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
         every = self._together.validate_together(within, folds, inner, seed, watch, n_rows)
-        return [replace(done, fitted=self._told(done.fitted, workspace, hyperparameters)) for done in every]
+        return [replace(done, fitted=self._told(done.fitted, hyperparameters)) for done in every]
 
     @property
     def _together(self) -> TrainsTogether:

@@ -23,7 +23,7 @@ from tasks.model._epochs import Job, Plan, Progress, Score, train
 from tasks.model._learner import DOWN, UP, Group, Learner, Tuning
 from tasks.model._loss import row_losses
 from tasks.model._net import ACTIVATIONS, Shape, Start, inputs, outputs, through
-from tasks.model._way import way
+from tasks.model._net_way import way
 
 SHAPE = Shape(4, 1, 2, 6, 1, layers=2, width=8, level_width=3, frequencies=4, periodic_width=2)
 N_ROWS = (49, 50, 48)  # of three nets

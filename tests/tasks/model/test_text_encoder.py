@@ -260,6 +260,15 @@ def test_a_strategy_needs_no_base_where_an_encoder_comes_along(encoder: Path) ->
             plan(compose(overrides))
 
 
+def test_no_more_of_a_text_is_read_than_the_encoder_has_places_for(encoder: Path) -> None:
+    data = training()
+    long = replace(data, features=data.X.assign(text=data.X["text"] + " the film" * 400))
+    it = family(encoder)
+    fitted = it.fit(it.workspace(long, None, 1), point(it, max_len=100_000), None, 0)
+    assert np.isfinite(fitted.predict(long.X)).all()
+    assert fitted.note.endswith("the encoder reads no more")
+
+
 def test_a_strategy_s_values_take_the_place_of_the_family_s_own_but_for_its_start_and_strangers_are_told() -> None:
     knobs = Knobs({"step": None, "rank": 4, "rehearsal": 0.5}, {"step": 0.2, "rank": 2}, {"step": [0.2, 2.0]}, {})
     it = family(ROOT, "lora", knobs)
