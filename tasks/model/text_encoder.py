@@ -36,7 +36,6 @@ try:
     from tasks.model._inputs import Inputs
     from tasks.model._loss import row_losses, trainable
     from tasks.model._text_rows import MOST, Begin, Encoded, Judge, Workspace
-    from tasks.model._tokens import Tokens
     from tasks.model._unit import Unit
 except ImportError as missing:
     raise Refusal(f'model=text_encoder needs more packages ({missing}): pip install "finefold[text]"') from missing
