@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -15,93 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks import parquet, source_rows
-from tasks.class_weight import ClassWeight
+from tasks import source_rows
 from tasks.loss import Loss
+from tasks.model._training import Floats as Floats
+from tasks.model._training import Places as Places
+from tasks.model._training import Rows as Rows
+from tasks.model._training import Training as Training
+from tasks.model._training import without_text as without_text
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
-Floats = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-Places = npt.NDArray[np.integer[Any]]  # of rows, in fewer bytes where they are kept
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
-N_OF_A_CLASS = 20
 BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json", "base.json")
-
-
-@dataclass(frozen=True)
-class Training:
-    """All that the trials of a study share.
-
-    features: (n_rows, n_columns) typed, numeric columns floats with NaN for missing, others text or None; a frame, or
-    a Parquet file that is read when it is needed. y: (n_rows,) class codes or the target. weight: (n_rows,) or None, in
-    fits and in scores. folds: row positions (train, valid). metric: the name of what early stopping watches where the
-    family can. class_weight: of the classes, in fits alone. text: the features that are prose; only families that read
-    text are given any. computed: a folder for what is computed once of the features and kept, or None.
-    """
-
-    features: pd.DataFrame | Path
-    y: Floats
-    weight: Floats | None
-    folds: Sequence[tuple[Rows, Rows]]
-    problem: Problem
-    loss: Loss
-    metric: str
-    class_weight: ClassWeight | None = None
-    text: tuple[str, ...] = ()
-    computed: Path | None = None
-
-    @cached_property
-    def X(self) -> pd.DataFrame:  # noqa: N802  # the field's name for a table of features
-        """The features as one frame."""
-        return self.features if isinstance(self.features, pd.DataFrame) else pd.read_parquet(self.features)
-
-    def batches(self) -> Iterator[pd.DataFrame]:
-        """The features in their order, in pieces, so that a large table is never held twice."""
-        if isinstance(self.features, pd.DataFrame):
-            yield self.features
-            return
-        yield from parquet.frames(self.features)
-
-    def fit_weight(self, rows: Places) -> Floats | None:
-        """(len(rows),) how much each of the rows counts where these are fitted: the rows' weights times those of their
-        classes; None where all count alike."""
-        weight = None if self.weight is None else self.weight[rows]
-        return weight if self.class_weight is None else self.class_weight.of_rows(self.y[rows], weight)
-
-    def fold(self, fold: int, n_rows: int | None = None) -> tuple[Rows, Rows]:
-        """Row positions (train, valid) of a fold; or a sample, about `n_rows` to train on and half as many to validate
-        on. A smaller sample is part of a larger one, and has at least `N_OF_A_CLASS` rows of every class."""
-        train, valid = self.folds[fold]
-        if n_rows is None or n_rows >= len(train):
-            return train, valid
-        return self._sample(train, n_rows), self._sample(valid, min(len(valid), n_rows // 2))
-
-    def some(self, n_rows: int) -> tuple[pd.DataFrame, Rows]:
-        """About so many rows, evenly from the whole table, and their positions."""
-        rows = np.arange(0, len(self.y), max(1, len(self.y) // n_rows))
-        pieces, begin = [], 0
-        for X in self.batches():
-            pieces.append(X.iloc[rows[(rows >= begin) & (rows < begin + len(X))] - begin])
-            begin += len(X)
-        return pd.concat(pieces), rows
-
-    def _sample(self, rows: Rows, n_rows: int) -> Rows:
-        is_classification = self.problem.is_classification
-        codes = self.y[rows].astype(np.int64) if is_classification else np.zeros(len(rows), np.int64)
-        n_least = N_OF_A_CLASS if is_classification else 1
-        share, place = n_rows / len(rows), self._places[rows]
-        taken = []
-        for code in np.unique(codes):
-            own = np.flatnonzero(codes == code)
-            n = min(len(own), max(n_least, round(share * len(own))))
-            taken.append(own[np.argsort(place[own], kind="stable")[:n]])
-        return np.sort(rows[np.concatenate(taken)])
-
-    @cached_property
-    def _places(self) -> npt.NDArray[np.int32]:
-        """Each row's place in one shuffled order, of which every sample takes the first."""
-        return np.random.default_rng(0).permutation(len(self.y)).astype(np.int32)
 
 
 class OutOfTimeError(Exception):
@@ -303,13 +227,6 @@ def packages(it: Model | Fitted) -> tuple[str, ...]:
 def reads_text(family: Model) -> bool:
     """Whether a family takes columns of prose; others never see one."""
     return bool(getattr(family, "reads_text", False))
-
-
-def without_text(training: Training) -> Training:
-    """The training as families see it that read no text."""
-    if not training.text:
-        return training
-    return replace(training, features=training.X.drop(columns=list(training.text)), text=())
 
 
 def growth_of_rounds(family: Model, growth: float) -> float:
