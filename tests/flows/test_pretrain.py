@@ -28,7 +28,8 @@ def broad(place: Path) -> Result:
 
 @pytest.fixture(scope="module")
 def pooled(broad: Result) -> Result:
-    return run([*QUICK, "base=models:/broad@champion", "strategy=pooled", "model_name=narrow"], frame=TARGET)
+    given = ["base=models:/broad@champion", "strategy=pooled", "strategy.hyperparameters.domain=true"]
+    return run([*QUICK, *given, "model_name=narrow"], frame=TARGET)
 
 
 def folder_of(made: Result) -> Path:
