@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import mlflow
 import pandas as pd
 import pytest
@@ -103,4 +104,5 @@ def test_a_pooled_model_learned_of_the_source_rows(pooled: Result) -> None:
     model = mlflow.pyfunc.load_model(pooled.model_uri)
     right = (model.predict(TARGET.drop(columns="y"))["prediction"] == TARGET["y"]).mean()
     assert right > 0.7
-    assert (folder_of(pooled) / "domain.json").exists()
+    booster = lightgbm.Booster(model_file=folder_of(pooled) / "pooled" / "booster.txt")
+    assert booster.num_feature() == TARGET.shape[1]  # all but y, and the domain
