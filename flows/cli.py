@@ -24,6 +24,7 @@ COMMANDS = {
     "pretrain": "a run on a broad source, whose model takes along what fine-tuning needs of it",
     "finetune": "from a base to the cheapest strategy of the best: each tried on the same folds, in one table",
     "compare": "`KEY=A,B`: each choice on the same folds and budget, in one table with intervals",
+    "rollback": "`model_name=NAME`: the champion before the last promotion is the champion again",
 }
 FLAGS = {
     "--help": "this text",
@@ -98,6 +99,10 @@ def _run(command: str, arguments: list[str]) -> int:
     warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
     if command in ("compare", "finetune") and "--multirun" in flags:
         raise Refusal(f"{command} --multirun: {command} runs several by itself; leave --multirun out.")
+    if command == "rollback":
+        if "--multirun" in flags:
+            raise Refusal("rollback --multirun: it undoes one promotion; leave --multirun out.")
+        return _rollback(overrides)
     if command == "compare":
         return _compare(overrides)
     if command == "finetune":
@@ -191,6 +196,13 @@ def _compare(overrides: list[str]) -> int:
     return FAILED if comparison.failed else 0
 
 
+def _rollback(overrides: list[str]) -> int:
+    from flows.rollback import rollback
+
+    _print_json(asdict(rollback(overrides)), overrides)
+    return 0
+
+
 def _finetune(overrides: list[str]) -> int:
     with _no_collection():
         from flows.finetune import FineTuned, finetune
@@ -243,6 +255,9 @@ def _help() -> str:
 
 
 def _help_of(command: str) -> str:
+    if command == "rollback":
+        keys = "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json"
+        return f"finefold rollback {keys}\n\n{COMMANDS[command]}"
     shown = {flag: what for flag, what in FLAGS.items() if command != "compare" or flag != "--multirun"}
     flags = "\n".join(f"  {flag:<20}{what}" for flag, what in shown.items())
     choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())

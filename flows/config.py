@@ -92,6 +92,7 @@ class Config:
     ensemble: dict[str, Any]
     strategy: dict[str, Any]
     check: dict[str, dict[str, Any]]
+    promotion: dict[str, Any]
     runner: dict[str, Any]
     holdout: Holdout
     tracking: TrackingSettings

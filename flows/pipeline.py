@@ -1,4 +1,4 @@
-"""The main job: prepare > split > tune > finetune > evaluate > register, tracked from end to end."""
+"""The main job: prepare > split > tune > finetune > evaluate > register > promote, tracked from end to end."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from flows.decide import Job
 from flows.final import final
 from flows.guard import guarded, say_gate
 from flows.plan import plan
+from flows.promoting import promoted
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
 from flows.tune import Budget, Tuned
@@ -31,6 +32,8 @@ from tasks.examine import examine
 from tasks.records import Combined, Evaluation, Member, Registered, Result, Seconds
 from tasks.refusal import Refusal
 from tasks.register import register
+from tasks.rescore import DATA_TAG, SPLIT_TAG
+from tasks.ruling import Ruling
 from tasks.source import plain_frame
 from tasks.store import check_writable, write_frame
 from tasks.study import Study
@@ -151,11 +154,12 @@ def pipeline(overrides: list[str]) -> Result:
             provenance.say_what_is_kept(made)
             tags = provenance.tags(made)
             tracker.tags(tags)
-            tags |= {"finefold.data": prepared.digest, registry.GATE_TAG: verdict.gate}
+            tags |= {DATA_TAG: prepared.digest, SPLIT_TAG: divided.digest, registry.GATE_TAG: verdict.gate}
             name = config.model_name or registry.possible_name(prepared.name)
             registered = register(tracker, trained, folder, name, tags)
-        say_gate(verdict, registered)
-    return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+            say_gate(verdict, registered)
+            ruling = promoted(job, experiment, trained, evaluation, tracker, registered, folder, tags)
+    return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, ruling, searched)
 
 
 def _result(
@@ -167,6 +171,7 @@ def _result(
     evaluation: Evaluation,
     verdict: Verdict,
     registered: Registered,
+    ruling: Ruling,
     searched: tuple[float, float],
 ) -> Result:
     winner = tuned.winner
@@ -189,6 +194,7 @@ def _result(
         model_name=registered.model_name,
         model_version=registered.model_version,
         checks=verdict,
+        promotion=ruling,
         mlflow_url=tracker.url,
         prefect_url=str(flow_run.ui_url or ""),
         seconds=Seconds(searched[0] - job.begun, searched[1] - searched[0], time.time() - job.begun),

@@ -26,6 +26,7 @@ from tasks.ensemble import Ensemble
 from tasks.footprint import Limits
 from tasks.loss import Loss
 from tasks.model import Model, reads_text
+from tasks.promotion import Promotion
 from tasks.records import Roles
 from tasks.refusal import Refusal
 from tasks.search import Search, Setting, Space, family_space
@@ -57,6 +58,7 @@ class Plan:
     limits: Limits
     strategy: Strategy | None
     checks: tuple[Check, ...]
+    promotion: Promotion
     runner: Runner
     tracking_uri: str | None
 
@@ -109,6 +111,7 @@ def plan(composed: Composed) -> Plan:
     attempt(lambda: loss_of(composed))
     attempt(lambda: class_weights.check(config.class_weight))
     checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]
+    promotion = attempt(lambda: build(config.promotion, "promotion", allowed))
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:
@@ -151,6 +154,7 @@ def plan(composed: Composed) -> Plan:
         limits,
         strategy,
         tuple(checks),
+        promotion,
         runner,
         tracking_uri,
     )

@@ -16,15 +16,15 @@ from flows import screen
 from flows.build import resolve
 from flows.decide import Job
 from flows.record import versioned
-from tasks import provenance, registry, source_rows
+from tasks import provenance, registry, seen, source_rows
 from tasks.provenance import Ancestor, Provenance
 from tasks.records import Evaluation, Trained, without_nan
 
 
 @contextmanager
 def as_base(job: Job, trained: Trained, evaluation: Evaluation, base: Path | None) -> Iterator[tuple[Path, Provenance]]:
-    """A folder for the time of the block, with the model's files, `base.json`, and where that was asked for rows of its
-    source; and what stands in `base.json`."""
+    """A folder for the time of the block, with the model's files, `base.json`, the hashes of the rows that it was
+    trained on, and where that was asked for rows of its source; and what stands in `base.json`."""
     asked = job.decided.composed.config.pretrain
     with tempfile.TemporaryDirectory(prefix=".base-", dir=Path(trained.folder).parent) as beside:
         folder = Path(beside) / "model"
@@ -32,6 +32,7 @@ def as_base(job: Job, trained: Trained, evaluation: Evaluation, base: Path | Non
         kept: dict[str, int] = {}
         if asked.keep and asked.rows:
             kept = source_rows.keep(job.split, folder, asked.rows)
+        seen.write(folder, job.prepared, job.split, job.decided.composed.config.holdout.seed, base)
         made = replace(_provenance(job, trained, evaluation, base, kept), files=provenance.digests(folder))
         (folder / provenance.FILE).write_text(made.as_json(), encoding="utf-8")
         yield folder, made

@@ -18,6 +18,7 @@ from tasks.records import FoldScore, Footprint, TrialResult
 
 N_TIMED_ROWS = 1_000
 N_TIMES = 3
+LONG_SECONDS = 10.0  # of timing two models, after which no further time is taken
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,20 @@ def milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
     with threadpool_limits(1):
         least = min(_seconds(fitted, X) for _ in range(N_TIMES))
     return 1_000 * least * 1_000 / len(X)
+
+
+def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[Footprint]:
+    """What saved models come to, each with rows for it, timed in turn, so that what else the machine does weighs on all
+    of them alike: the least of three times each, or of as many as fit into some seconds."""
+    times: list[list[float]] = [[] for _ in saved]
+    begun = time.perf_counter()
+    with threadpool_limits(1):
+        for _ in range(N_TIMES):
+            for found, (_folder, fitted, X) in zip(times, saved, strict=True):
+                found.append(1_000 * 1_000 * _seconds([fitted], X) / len(X))
+            if time.perf_counter() - begun > LONG_SECONDS:
+                break
+    return [Footprint(models.megabytes(folder), min(found)) for found, (folder, *_) in zip(times, saved, strict=True)]
 
 
 def _seconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:

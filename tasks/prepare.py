@@ -27,6 +27,7 @@ from tasks.refusal import Refusal
 from tasks.role_columns import role_columns
 from tasks.row_hash import row_hashes
 from tasks.schema import Schema
+from tasks.seen import Identity
 from tasks.slices import write_slices
 from tasks.source import Source
 from tasks.spool import Spool
@@ -121,7 +122,8 @@ def _prepare(
         tables |= held
     notes = [*target.notes, *said, *role_notes, *test_notes, *report["notes"]]
     report["notes"] = [*source.notes(), *notes]
-    path, digest = _write(tables, schema, target.problem, example, report, folder)
+    identity = Identity.of(roles, compared)
+    path, digest = _write(tables, schema, target.problem, example, report, identity, folder)
     return Prepared(
         folder=str(path),
         digest=digest,
@@ -179,6 +181,7 @@ def _write(
     problem: Problem,
     example: pd.DataFrame,
     report: dict[str, Any],
+    identity: Identity,
     root: Path,
 ) -> tuple[Path, str]:
     digest = hashlib.sha256(schema.to_json().encode())
@@ -200,6 +203,7 @@ def _write(
         (folder / "schema.json").write_text(schema.to_json())
         (folder / "problem.json").write_text(json.dumps(asdict(problem)))
         (folder / "quality.json").write_text(json.dumps(report, indent=1))
+        identity.write(folder)
 
     name = digest.hexdigest()[:16]
     return write_folder(root / name, fill), name

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
 
+from tasks.ruling import Ruling
 from tasks.verdict import Verdict
 
 ProblemKind = Literal["binary", "multiclass", "regression"]
@@ -298,6 +299,7 @@ class Result:
     model_name: str
     model_version: int
     checks: Verdict
+    promotion: Ruling
     mlflow_url: str
     prefect_url: str
     seconds: Seconds

@@ -6,11 +6,15 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tasks.aliases import CHALLENGER, CHAMPION
 from tasks.records import Registered
-from tasks.refusal import Refusal
+from tasks.refusal import Refusal, did_you_mean
 from tasks.tracking import Tracker, connect
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 GATE_TAG = "finefold.gate"  # what the checks of a model said: passed, failed, none
@@ -27,8 +31,8 @@ def log_model(
     requirements: Sequence[str],
     tags: Mapping[str, str],
 ) -> Registered:
-    """Logs the model in `folder` and registers it under `name`; the first version of a name gets the alias
-    `champion`, later ones `challenger`, and one whose tags say that it failed its checks none.
+    """Logs the model in `folder` and registers it under `name`, with the alias `challenger` unless its tags say that it
+    failed its checks; `tasks/promote.py` decides whether it becomes the champion.
 
     The model is code plus plain files: `tasks/pyfunc.py` and a copy of `tasks` are stored with it, no pickle.
 
@@ -86,18 +90,27 @@ def check_name(name: str) -> None:
         raise Refusal(f"model_name={name}: a name of a model is not empty and has none of {' '.join(FORBIDDEN)}")
 
 
+def check_registered(client: MlflowClient, name: str) -> None:
+    """Whether there are models of the name.
+
+    Raises:
+        Refusal: when there are none; names what there is.
+    """
+    names = [found.name for found in client.search_registered_models()]
+    if name not in names and not client.search_registered_models(f"name='{name}'", max_results=1):
+        raise Refusal(f"model_name={name}: no such model is registered{did_you_mean(name, names)}")
+
+
 def possible_name(name: str) -> str:
     """The name of a source as that of a model."""
     return "".join("_" if letter in FORBIDDEN else letter for letter in name).strip() or "model"
 
 
 def _with_alias(tracker: Tracker, name: str, number: int, tags: Mapping[str, str]) -> Registered:
-    """The first version of a name that passes its checks is its champion; which of the later ones takes its place is
-    decided elsewhere."""
-    if tags.get(GATE_TAG) != "failed":
-        champion = tracker.client.get_registered_model(name).aliases.get("champion")
-        alias = "champion" if champion in (None, str(number)) else "challenger"
-        tracker.client.set_registered_model_alias(name, alias, str(number))
+    """The newest version that passed its checks is the challenger, until it is the champion."""
+    is_champion = tracker.client.get_registered_model(name).aliases.get(CHAMPION) == str(number)
+    if tags.get(GATE_TAG) != "failed" and not is_champion:
+        tracker.client.set_registered_model_alias(name, CHALLENGER, str(number))
     return Registered(f"models:/{name}/{number}", name, number)
 
 
@@ -115,9 +128,9 @@ def with_version(named: str, tracking_uri: str | None) -> str:
     return f"models:/{name}/{client.get_model_version_by_alias(name, alias).version}"
 
 
-def download(named: str, tracking_uri: str | None) -> Path:
+def download(named: str, tracking_uri: str | None, into: Path | None = None) -> Path:
     """A folder with what was logged of a registered model (`models:/NAME@champion`, `models:/NAME/3`), or of the model
-    of a run (`runs:/ID/model`, or the id alone).
+    of a run (`runs:/ID/model`, or the id alone). into: a folder for it; by default one that MLflow makes.
 
     Raises:
         Refusal: when there is no such model.
@@ -128,7 +141,7 @@ def download(named: str, tracking_uri: str | None) -> Path:
     connect(tracking_uri)
     uri = f"runs:/{named}/model" if RUN_ID.fullmatch(named) else named
     try:
-        return Path(mlflow.artifacts.download_artifacts(uri))
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=None if into is None else str(into)))
     except (MlflowException, OSError, ValueError) as error:
         raise Refusal(
             f"base={named} isn't there: {str(error).splitlines()[0]}; name a registered model, as "

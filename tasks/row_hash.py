@@ -25,7 +25,17 @@ def row_hashes(table: Table, seed: int) -> Hashes:
     total = np.zeros(len(table), dtype=np.uint64)
     for name, values in table.items():
         total += _placed(_of_column(values), str(name))
-    return _mix(total ^ _mix(np.full(len(table), seed + 0x9E3779B97F4A7C15, dtype=np.uint64)))
+    return _mix(total ^ _salt(seed))
+
+
+def unsalted(hashes: Hashes, seed: int) -> Hashes:
+    """(n_rows,) what `row_hashes` of these rows would be by the seed 0."""
+    total: Hashes = _unmix(hashes) ^ _salt(seed)
+    return _mix(total ^ _salt(0))
+
+
+def _salt(seed: int) -> np.uint64:
+    return np.uint64(_mix(np.full(1, seed + 0x9E3779B97F4A7C15, dtype=np.uint64))[0])
 
 
 def _placed(cells: Hashes, name: str) -> Hashes:
@@ -76,3 +86,10 @@ def _mix(x: Hashes) -> Hashes:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def _unmix(x: Hashes) -> Hashes:
+    """The inverse of `_mix`: the multiplications by the inverses of its factors modulo 2^64."""
+    x = (x ^ (x >> np.uint64(31)) ^ (x >> np.uint64(62))) * np.uint64(pow(0x94D049BB133111EB, -1, 2**64))
+    x = (x ^ (x >> np.uint64(27)) ^ (x >> np.uint64(54))) * np.uint64(pow(0xBF58476D1CE4E5B9, -1, 2**64))
+    return x ^ (x >> np.uint64(30)) ^ (x >> np.uint64(60))

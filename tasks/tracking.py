@@ -98,6 +98,13 @@ class Tracker:
     def json(self, value: Any, path: str) -> None:
         self.client.log_dict(self.run_id, value, path)
 
+    def read_json(self, path: str) -> Any:
+        """What `json` logged there; None where there is nothing."""
+        if not any(file.path == path for file in self.client.list_artifacts(self.run_id)):
+            return None
+        with tempfile.TemporaryDirectory() as folder:
+            return json.loads(Path(self.client.download_artifacts(self.run_id, path, folder)).read_text("utf-8"))
+
     def artifacts(self, folder: Path, path: str, only: Sequence[str] = ()) -> None:
         """Logs the files of a folder, or some of them, under a path of the run's artifacts."""
         for file in sorted(folder.iterdir()):

@@ -16,6 +16,7 @@ from scipy.special import stdtr
 
 from tasks.check import Case, Rows, number
 from tasks.metric import Floats, Statistic, label_predictions, prepared
+from tasks.records import Problem
 from tasks.verdict import Finding, Number, State
 
 MOST_NAMED = 10
@@ -55,11 +56,12 @@ class Slices:
         labels = case.slice_labels
         if labels is None:
             return None if case.base is None else Finding(self.name, "not_measurable", NONE_NAMED, {})
-        every = _slices(labels)
-        judged = [one for one in every if self._is_judged(case, one)]
+        every = slices_of(labels)
+        least = self.least_rows, self.least_of_a_class
+        judged = [one for one in every if is_judged(case.problem, case.holdout.y, one, *least)]
         names = {one.name for one in judged}
         left_out = [f"{one.name} ({len(one.rows):,})" for one in every if one.name not in names]
-        few = _listed("not judged, of too few rows or too few of a class: ", left_out)
+        few = listed("not judged, of too few rows or too few of a class: ", left_out)
         if not judged:
             return Finding(self.name, "not_measurable", few, {})
         parts, numbers = self._numbers(case, judged)
@@ -67,14 +69,6 @@ class Slices:
         worst = min(parts, key=lambda name: case.sign * parts[name]["fine_tuned"].value)
         reason = "; ".join(filter(None, [worse, f"the worst slice is {worst}", few]))
         return Finding(self.name, state, reason, numbers, parts)
-
-    def _is_judged(self, case: Case, one: Slice) -> bool:
-        if len(one.rows) < self.least_rows:
-            return False
-        if not case.problem.is_classification:
-            return True
-        counts = np.bincount(case.holdout.y[one.rows].astype(np.int64))
-        return int(np.sum(counts >= self.least_of_a_class)) >= 2
 
     def _numbers(self, case: Case, judged: Sequence[Slice]) -> tuple[dict[str, dict[str, Number]], dict[str, Number]]:
         """Of each slice, and of each column that has two or more."""
@@ -115,12 +109,22 @@ class Slices:
         )
 
 
-def _slices(labels: pd.DataFrame) -> list[Slice]:
+def slices_of(labels: pd.DataFrame) -> list[Slice]:
+    """Of every column, in order; labels: (n, n_columns) as text."""
     found = []
     for column in map(str, labels.columns):
         places = {str(value): np.asarray(rows) for value, rows in labels.groupby(column).indices.items()}
         found += [Slice(column, value, places[value]) for value in sorted(places, key=_in_order)]
     return found
+
+
+def is_judged(problem: Problem, y: Floats, one: Slice, least_rows: int, least_of_a_class: int) -> bool:
+    """Whether a slice has rows enough, and for classes enough of two or more."""
+    if len(one.rows) < least_rows:
+        return False
+    if not problem.is_classification:
+        return True
+    return int(np.sum(np.bincount(y[one.rows].astype(np.int64)) >= least_of_a_class)) >= 2
 
 
 def _of_slice(case: Case, one: Slice, prediction: Floats) -> Statistic:
@@ -210,7 +214,8 @@ def _in_order(value: str) -> tuple[float, str]:
     return float(numbers[-1]) if numbers else math.inf, value
 
 
-def _listed(title: str, names: Sequence[str]) -> str:
+def listed(title: str, names: Sequence[str]) -> str:
+    """The first names after the title, and how many more; nothing where there are none."""
     if not names:
         return ""
     more = f", and {len(names) - MOST_NAMED:,} more" * (len(names) > MOST_NAMED)

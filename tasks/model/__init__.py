@@ -25,7 +25,7 @@ from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
-BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json", "base.json")
+BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json", "base.json", "seen.json", "seen.npy")
 
 
 class OutOfTimeError(Exception):
