@@ -3,9 +3,9 @@ is changed by one process at a time, so that a kill leaves nothing that can't be
 
 A move is written down in a tag of the registered model before it begins, and that tag is deleted when it is done:
 whoever comes next finds an interrupted one there, and takes it back or ends it. MLflow has no way to set an alias on
-condition of what it was, so a move is made alone: with a local store by a lock of the operating system, which a kill lets go; with a
-server by registering a model of another name, which only one process at a time can. Somebody who moves an alias by hand
-heeds neither, so what is there is read before a move and after it.
+condition of what it was, so a move is made alone: with a local store by a lock of the operating system, which a kill
+lets go; with a server by registering a model of another name, which only one process at a time can. Somebody who moves
+an alias by hand heeds neither, so what is there is read before a move and after it.
 """
 
 from __future__ import annotations

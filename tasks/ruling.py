@@ -17,8 +17,8 @@ class Ruling:
     """`first`: there is no champion, and nothing speaks against the new version.
 
     champion: the version that it was compared with, or would have been. reason: in one sentence. findings: each
-    condition with its numbers. rows: of the holdout that it was decided on; left_out: those that one of the two may have
-    been trained on. mended: what was to be said of an earlier move that had been interrupted.
+    condition with its numbers. rows: of the holdout that it was decided on; left_out: those that one of the two may
+    have been trained on. mended: what was to be said of an earlier move that had been interrupted.
     """
 
     state: Ruled
@@ -58,7 +58,8 @@ class Ruling:
         """The sentence, and a table of all numbers."""
         lines = [f"**{self.said(name, number)}**", ""]
         if self.rows:
-            seen = f"; {self.left_out:,} that one of the two may have been trained on are left out" * bool(self.left_out)
+            left_out = f"; {self.left_out:,} that one of the two may have been trained on are left out"
+            seen = left_out if self.left_out else ""
             lines += [f"On {self.rows:,} rows of the holdout{seen}.", ""]
         numbers = [(f"{one.check} {one.state.replace('_', ' ')}", one) for one in self.findings]
         if numbers:

@@ -2,8 +2,8 @@
 that neither has seen, whatever its holdout was.
 
 `seen.json` says of each table by which columns its rows are told apart and how many hashes there are, `seen.npy` has
-these in the same order: (n,) uint32, at most eight bytes a row, and no label. By chance a row that was not seen looks as
-if it were, one in 4,300 for a million rows; none that was seen looks as if it weren't.
+these in the same order: (n,) uint32, at most eight bytes a row, and no label. By chance a row that was not seen looks
+as if it were, one in 4,300 for a million rows; none that was seen looks as if it weren't.
 """
 
 from __future__ import annotations

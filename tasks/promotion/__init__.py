@@ -83,7 +83,7 @@ class Contest:
 
 
 class Promotion(Protocol):
-    """A rule; its fields are thresholds. compares: whether it looks at a duel, for which the champion must be scored."""
+    """A rule; its fields are thresholds. compares: whether it asks for a duel, so that the champion is scored."""
 
     name: ClassVar[str]
     compares: ClassVar[bool]

@@ -28,9 +28,9 @@ class Gate:
 
     level: of the one-sided tests that the challenger is better, and that it is not worse. margin: what may be lost by a
     challenger that is cheaper, as a share of the champion's gain over a constant prediction, which has no unit.
-    cheaper: by which share size or time must be less, while the other grows by no more. calibration: by how much the expected
-    calibration error may grow, where that is more than chance. slice_level: of the test that a slice got worse, after
-    Holm's correction. megabytes, milliseconds: limits, see `Footprint`. None: not judged.
+    cheaper: by which share size or time must be less, while the other grows by no more. calibration: by how much the
+    expected calibration error may grow, where that is more than chance. slice_level: of the test that a slice got
+    worse, after Holm's correction. megabytes, milliseconds: limits, see `Footprint`. None: not judged.
     """
 
     name: ClassVar[str] = "gate"
