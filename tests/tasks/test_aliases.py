@@ -1,0 +1,169 @@
+"""One version is the champion, and the one that it replaced the previous one, whoever promotes and whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from registering import promote_at_once, versions
+
+from tasks import aliases, tracking
+from tasks.aliases import MovedError, Standing
+from tasks.refusal import Refusal
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> tuple[MlflowClient, str, Path]:
+    place = tmp_path_factory.mktemp("store")
+    client, uri = tracking.connect(None, place / "mlruns")
+    return client, uri, place / "mlruns" / "mlflow.db"
+
+
+@contextmanager
+def stopped_before_the_champion_is_set(database: Path) -> Iterator[None]:
+    """The database refuses that one step, as a kill between two steps leaves it undone."""
+    with sqlite3.connect(database) as connection:
+        for event in ("INSERT", "UPDATE"):
+            connection.execute(
+                f"CREATE TRIGGER stop_{event} BEFORE {event} ON registered_model_aliases WHEN NEW.alias = 'champion' "
+                "BEGIN SELECT RAISE(ABORT, 'stopped'); END"
+            )
+    yield
+    with sqlite3.connect(database) as connection:
+        for event in ("INSERT", "UPDATE"):
+            connection.execute(f"DROP TRIGGER stop_{event}")
+
+
+def test_a_promotion_keeps_the_previous_champion_and_a_rollback_undoes_it_once(
+    store: tuple[MlflowClient, str, Path],
+) -> None:
+    client, uri, _ = store
+    versions(client, "undone", 2)
+    client.set_registered_model_alias("undone", "challenger", "2")
+    aliases.promote(client, uri, "undone", 2, 1)
+    assert aliases.standing(client, "undone") == Standing(2, None, 1)
+    done = aliases.roll_back(client, uri, "undone")
+    assert (done.champion, done.undone) == (1, 2)
+    assert aliases.standing(client, "undone") == Standing(1, None, None)
+    with pytest.raises(Refusal, match=r"no previous_champion to go back to \(version 2 was rolled back already\)"):
+        aliases.roll_back(client, uri, "undone")
+    assert aliases.standing(client, "undone").champion == 1
+
+
+def test_a_champion_that_was_moved_meanwhile_is_not_replaced(store: tuple[MlflowClient, str, Path]) -> None:
+    client, uri, _ = store
+    versions(client, "moved", 3)
+    client.set_registered_model_alias("moved", "champion", "2")
+    with pytest.raises(MovedError):
+        aliases.promote(client, uri, "moved", 3, 1)
+    assert aliases.standing(client, "moved") == Standing(2, None, None)
+
+
+def test_an_interrupted_promotion_is_taken_back_by_whoever_comes_next(store: tuple[MlflowClient, str, Path]) -> None:
+    client, uri, database = store
+    versions(client, "killed", 3)
+    aliases.promote(client, uri, "killed", 2, 1)
+    with stopped_before_the_champion_is_set(database), pytest.raises(Refusal, match="the same command goes on"), (
+        tracking.refusing(uri)
+    ):
+        aliases.promote(client, uri, "killed", 3, 2)
+    assert aliases.standing(client, "killed") == Standing(2, None, 2)  # half done: version 1 is named no more
+    now, said = aliases.settled(client, uri, "killed")
+    assert now == Standing(2, None, 1)
+    assert said == "an interrupted promotion to version 3 was taken back: version 2 is the champion"
+    aliases.promote(client, uri, "killed", 3, 2)
+    assert aliases.standing(client, "killed") == Standing(3, None, 2)
+
+
+def test_a_rollback_of_an_interrupted_promotion_takes_that_back_and_no_more(
+    store: tuple[MlflowClient, str, Path],
+) -> None:
+    client, uri, database = store
+    versions(client, "half", 3)
+    aliases.promote(client, uri, "half", 2, 1)
+    with stopped_before_the_champion_is_set(database), pytest.raises(Refusal), tracking.refusing(uri):
+        aliases.promote(client, uri, "half", 3, 2)
+    done = aliases.roll_back(client, uri, "half")
+    assert (done.champion, done.undone) == (2, None)
+    assert "interrupted promotion to version 3 was taken back" in done.mended
+    assert aliases.standing(client, "half") == Standing(2, None, 1)
+
+
+def test_two_processes_at_once_leave_one_champion_and_the_one_that_it_replaced(
+    store: tuple[MlflowClient, str, Path], tmp_path: Path
+) -> None:
+    client, uri, _ = store
+    versions(client, "both", 3)
+    promote_at_once(uri, "both", (2, 3), tmp_path)
+    check_one_after_the_other(client, "both")
+
+
+def check_one_after_the_other(client: MlflowClient, name: str) -> None:
+    now = aliases.standing(client, name)
+    assert {now.champion, now.previous} == {2, 3}
+    assert now.champion is not None
+    assert now.previous is not None
+    replaced = [aliases.version_tags(client, name, one)["finefold.replaced"] for one in (now.previous, now.champion)]
+    assert replaced == ["1", str(now.previous)]
+    assert [found.name for found in client.search_registered_models() if found.name.startswith(f"{name} (")] == []
+    assert aliases.MOVE_TAG not in client.get_registered_model(name).tags
+
+
+@pytest.mark.slow
+def test_on_a_server_too_and_while_it_is_down_nothing_is_half_promoted(tmp_path: Path) -> None:
+    local, uri = tracking.connect(None, tmp_path / "mlruns")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "server", "--backend-store-uri", uri, "--workers", "1",
+               "--host", "127.0.0.1", "--port", str(port), "--artifacts-destination", str(tmp_path)]  # fmt: skip
+    with (tmp_path / "server.log").open("w") as log:
+        serving = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health")
+        client, address = tracking.connect(f"http://127.0.0.1:{port}")
+        versions(client, "served", 4)
+        promote_at_once(address, "served", (2, 3), tmp_path)
+        check_one_after_the_other(client, "served")
+        before = aliases.standing(client, "served")
+        client.create_registered_model("served (its alias is being moved)", {aliases.OWNER_TAG: dead_owner()})
+        assert aliases.settled(client, address, "served")[0] == before  # a lock of a process that died is no hindrance
+    finally:
+        os.killpg(serving.pid, signal.SIGKILL)
+        serving.wait(20)
+    with pytest.raises(Refusal, match="the same command goes on"), tracking.refusing(address):
+        aliases.promote(client, address, "served", 4, before.champion)
+    assert aliases.standing(local, "served") == before
+    aliases.promote(local, uri, "served", 4, before.champion)
+    assert aliases.standing(local, "served").champion == 4
+
+
+def dead_owner() -> str:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return f"{socket.gethostname()} {ended.pid}"
+
+
+def wait_for(url: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise TimeoutError(url)
