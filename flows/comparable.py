@@ -25,12 +25,17 @@ SHARED = {
     "search.seconds": "the budget",
 }
 # What decides nothing of a result.
-IDLE = ("check", "cost", "slices", "runner", "tracking", "model_name", "pretrain", "resume", "output", "allow_packages")
+IDLE = (
+    "check", "promotion", "cost", "slices", "runner", "tracking", "model_name", "pretrain", "resume", "output",
+    "allow_packages",
+)  # fmt: skip
+NO_PROMOTION = "promotion=never"
 
 
 def choices(overrides: Sequence[str]) -> dict[str, list[str]]:
     """The override list of each choice, by name, without keys that only others have. Racing is off in it unless it was
-    asked for or the budget is a time: with it searches spend unequal numbers of fold fits.
+    asked for or the budget is a time: with it searches spend unequal numbers of fold fits. No choice is promoted unless
+    that was asked for: each would be one more try on the same holdout.
 
     Raises:
         Refusal: when no key has several values, or what was typed can't be parsed.
@@ -42,9 +47,10 @@ def choices(overrides: Sequence[str]) -> dict[str, list[str]]:
             "search=random,genetic or model.lightgbm.hyperparameters.num_leaves=15,31 (names of yours in quotes)."
         )
     combinations = config.fitted(combinations)
-    if {key_of(text) for text in overrides} & {"search.racing", "search.seconds"}:
-        return combinations
-    return {name: [*texts, "search.racing=null"] for name, texts in combinations.items()}
+    keys = {key_of(text) for text in overrides}
+    more = [] if "promotion" in keys else [NO_PROMOTION]
+    more += [] if keys & {"search.racing", "search.seconds"} else ["search.racing=null"]
+    return {name: [*texts, *more] for name, texts in combinations.items()}
 
 
 def check(overrides: Sequence[str], composed: Mapping[str, Composed]) -> None:

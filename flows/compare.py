@@ -130,6 +130,8 @@ def _say(
     notes = []
     if most > 1 and all("search.racing=null" in texts for texts in combinations.values()):
         notes.append("racing is off, so that all spend the same fold fits; search.racing=2.5 turns it on")
+    if all(comparable.NO_PROMOTION in texts for texts in combinations.values()):
+        notes.append("no choice becomes the champion; `finefold run` with the best one judges it for that")
     if seconds is None:
         fewer = {name: n for name, n in trials.items() if n < most}
         notes += [f"{name} has fewer to spend: {_fold_fits(n, n_folds)}" for name, n in fewer.items()]

@@ -71,7 +71,7 @@ def _unsafe(folder: Path, allow_packages: Sequence[str]) -> Iterator[str]:
             yield f"{name} has auto_map, which names code to be downloaded and run; use a model without it."
         elif path.name == FAMILY:
             module = str(_read(path).get("module", ""))
-            if not module.startswith((OURS, *(f"{package}." for package in allow_packages))):
+            if not f"{module}.".startswith((OURS, *(f"{package}." for package in allow_packages))):
                 yield f"{name} names the module {module}; to allow it: allow_packages=[{module.partition('.')[0]}]."
     if is_encoder(folder) and not list(folder.glob("*.safetensors")):
         yield "there are no *.safetensors in it; save the weights with save_pretrained(..., safe_serialization=True)."

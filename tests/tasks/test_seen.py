@@ -48,7 +48,7 @@ def sides(
     is_held = hashes < np.uint64(2**64 // 5)
     Identity.of(roles, raw.columns).write(prepared)
     for side, part in (("train", ~is_held), ("holdout", is_held)):
-        raw.loc[part, ["a", "b"]].to_parquet(split / f"{side}_features.parquet")
+        raw.loc[part, ["a", "b"]].to_parquet(split / f"{side}_features.parquet", index=False)
         known = pd.DataFrame({"hash": hashes[part], "target": 0.0})
         known.to_parquet(split / ("train_roles.parquet" if side == "train" else "holdout_labels.parquet"))
     if not is_published:
@@ -115,7 +115,7 @@ def test_without_the_features_it_can_not_be_told(tmp_path: Path) -> None:
     other = sides(tmp_path / "now", table(100).assign(a="x", c=1.0))
     features = pd.read_parquet(tmp_path / "now" / "split" / "holdout_features.parquet").rename(columns={"a": "z"})
     for side in ("train", "holdout"):
-        features.to_parquet(tmp_path / "now" / "split" / f"{side}_features.parquet")
+        features.to_parquet(tmp_path / "now" / "split" / f"{side}_features.parquet", index=False)
     assert other.today.seen_by(seen.read(model)) is None
     assert other.today.seen_by([]) is None
 
