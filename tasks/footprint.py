@@ -77,9 +77,10 @@ def milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
     return 1_000 * least * 1_000 / len(X)
 
 
-def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[Footprint]:
-    """What saved models come to, each with rows for it, timed in turn, so that what else the machine does weighs on all
-    of them alike: the least of three times each, or of as many as fit into some seconds."""
+def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[tuple[Footprint, float]]:
+    """What saved models come to, each with rows for it, and the most milliseconds that each took. They are timed in
+    turn, so that what else the machine does weighs on all of them alike: three times, or as often as some seconds allow.
+    """
     times: list[list[float]] = [[] for _ in saved]
     begun = time.perf_counter()
     with threadpool_limits(1):
@@ -88,7 +89,10 @@ def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[Foo
                 found.append(1_000 * 1_000 * _seconds([fitted], X) / len(X))
             if time.perf_counter() - begun > LONG_SECONDS:
                 break
-    return [Footprint(models.megabytes(folder), min(found)) for found, (folder, *_) in zip(times, saved, strict=True)]
+    return [
+        (Footprint(models.megabytes(folder), min(found)), max(found))
+        for found, (folder, *_) in zip(times, saved, strict=True)
+    ]
 
 
 def _seconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:

@@ -55,10 +55,10 @@ def contest(challenger: Challenger, number: int, logged: Path, tags: Mapping[str
         _check_fit(champion, challenger)
         is_seen = _seen(challenger, folder, tags)
         left_out = int(is_seen.sum())
-        duel, costs = _duel(challenger, folder, champion, np.flatnonzero(~is_seen))
+        duel, footprint = _duel(challenger, folder, champion, np.flatnonzero(~is_seen))
     except ObstacleError as obstacle:
         return Contest(number, None, str(obstacle), challenger.footprint, left_out)
-    return Contest(number, duel, "", costs[1], left_out)
+    return Contest(number, duel, "", footprint, left_out)
 
 
 def _loaded(logged: Path, allow_packages: Sequence[str]) -> tuple[Path, Predictor]:
@@ -133,8 +133,8 @@ def _seen(challenger: Challenger, champion: Path, tags: Mapping[str, str]) -> Ma
 
 def _duel(
     challenger: Challenger, folder: Path, champion: Predictor, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> tuple[Duel, tuple[Footprint, Footprint]]:
-    """The two on the rows of the holdout at these places, and what they come to."""
+) -> tuple[Duel, Footprint]:
+    """The two on the rows of the holdout at these places, and what the challenger comes to."""
     case, features = challenger.case, champion.schema.features
     file = case.split / "holdout_features.parquet"
     roles = pd.read_parquet(case.split / "train_roles.parquet")
@@ -145,20 +145,15 @@ def _duel(
         raise
     except Exception as error:  # as above: what it was made with may have changed since
         raise ObstacleError(f"the champion doesn't predict today's rows: {type(error).__name__}: {error}") from error
-    costs = _costs(challenger, folder, champion, parquet.take(file, np.arange(min(N_TIMED_ROWS, len(predicted)))))
+    X = parquet.take(file, np.arange(min(N_TIMED_ROWS, len(predicted))))
+    costs = side_by_side([(folder, champion.fitted, X[features]), (challenger.folder, case.fitted, X)])
     y = case.holdout.y
+    (before, _), (after, slowest) = costs
     zero: Floats = constant(roles, case.problem, case.experiment.loss, len(y))
     both = predicted, case.on_holdout
     whole = Duel(
         case.problem, case.metric, y, *both, zero, case.holdout.weight, case.holdout.groups, case.slice_labels,
-        costs, case.experiment.seed,
+        (before, after), slowest, case.experiment.seed,
     )  # fmt: skip
-    return whole.of(rows), costs
+    return whole.of(rows), after
 
-
-def _costs(challenger: Challenger, folder: Path, champion: Predictor, X: pd.DataFrame) -> tuple[Footprint, Footprint]:
-    """Of both, each on the columns that it reads."""
-    before, after = side_by_side(
-        [(folder, champion.fitted, X[champion.schema.features]), (challenger.folder, challenger.case.fitted, X)]
-    )
-    return before, after

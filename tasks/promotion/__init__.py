@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -23,7 +24,7 @@ class Duel:
 
     y: (n,). weight: (n,) or None. groups: (n,), drawn together, or None. champion, challenger, and constant, which sees
     no feature: (n,) or (n, n_classes) each. slices: (n, n_columns) as text, or None. costs: of the champion and of the
-    challenger, measured in turn on one machine, or None.
+    challenger, measured in turn on one machine, or None; slowest: the most milliseconds that the challenger took then.
     """
 
     problem: Problem
@@ -36,6 +37,7 @@ class Duel:
     groups: Rows | None = None
     slices: pd.DataFrame | None = None
     costs: tuple[Footprint, Footprint] | None = None
+    slowest: float = math.inf
     seed: int = 0
 
     @property

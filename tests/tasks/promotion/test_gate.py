@@ -79,6 +79,10 @@ def test_one_that_is_as_good_is_promoted_only_where_it_is_cheaper() -> None:
     cheaper = ruled(replace(same, costs=CHEAPER))
     assert cheaper.promotes
     assert "0.5 MB instead of 1" in cheaper.reason
+    quicker = replace(same, costs=(Footprint(1.0, 1.0), Footprint(1.0, 0.5)))
+    assert not ruled(quicker).promotes  # in one turn only, for all that is known
+    assert not ruled(replace(quicker, slowest=0.9)).promotes
+    assert ruled(replace(quicker, slowest=0.6)).promotes
     dearer_elsewhere = replace(same, costs=(Footprint(1.0, 1.0), Footprint(0.5, 2.0)))
     assert not ruled(dearer_elsewhere).promotes
 
