@@ -79,7 +79,7 @@ def milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
 
 def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[tuple[Footprint, float]]:
     """What saved models come to, each with rows for it, and the most milliseconds that each took. They are timed in
-    turn, so that what else the machine does weighs on all of them alike: three times, or as often as some seconds allow.
+    turn, so that what else the machine does weighs on all of them alike: three times, or as often as seconds allow.
     """
     times: list[list[float]] = [[] for _ in saved]
     begun = time.perf_counter()

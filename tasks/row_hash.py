@@ -92,4 +92,5 @@ def _unmix(x: Hashes) -> Hashes:
     """The inverse of `_mix`: the multiplications by the inverses of its factors modulo 2^64."""
     x = (x ^ (x >> np.uint64(31)) ^ (x >> np.uint64(62))) * np.uint64(pow(0x94D049BB133111EB, -1, 2**64))
     x = (x ^ (x >> np.uint64(27)) ^ (x >> np.uint64(54))) * np.uint64(pow(0xBF58476D1CE4E5B9, -1, 2**64))
-    return x ^ (x >> np.uint64(30)) ^ (x >> np.uint64(60))
+    before: Hashes = x ^ (x >> np.uint64(30)) ^ (x >> np.uint64(60))
+    return before
