@@ -59,15 +59,18 @@ class Luck:
     above: float
 
 
-def luck(metric: str, folds: Sequence[Fold], n_units: int, winner: int, select: Select, seed: int) -> Luck:
-    """By `select`, which is the search's own rule. winner: the place of the one that it took. More settings, rows and
-    resamples cost in proportion; the last are fewer where there are many of the others."""
+def luck(metric: str, folds: Sequence[Fold], n_units: int, winner: int | None, select: Select, seed: int) -> Luck:
+    """By `select`, which is the search's own rule. winner: the place of the one that it took; None: that it takes by
+    these rows, where they are not all that it knew. More settings, rows and resamples cost in proportion; the last are
+    fewer where there are many of the others."""
     n_cells = len(folds[0].predictions) * sum(len(fold.y) for fold in folds)
     n_resamples = int(np.clip(N_CELLS // max(1, n_cells), MIN_RESAMPLES, MAX_RESAMPLES))
     scorers = [_Scorer(metric, fold) for fold in folds]
     ours, selected = np.empty(n_resamples), np.empty(n_resamples)
     begin = 0
     with threadpool_limits(1, "blas"), np.errstate(all="ignore"):
+        if winner is None:
+            winner = int(select(np.stack([scorer.all(np.ones((1, n_units))) for scorer in scorers], axis=2))[0])
         for counts in _draws(n_units, n_resamples, seed):
             end = begin + len(counts)
             places = select(np.stack([scorer.all(counts) for scorer in scorers], axis=2))

@@ -37,8 +37,8 @@ def correct(
     the cheapest, where the cheapest of those that are as good as the best is taken; else None. n_told: all trials.
 
     A row that no fold validates is not among those that are drawn; one that several validate is drawn for all of them.
-    Rows of one group are drawn together. Of many rows some are drawn once for all; what is found on these is brought to
-    all by the root of their share, as the luck of a mean goes.
+    Rows of one group are drawn together. Of many rows some are taken once for all; what the best by these owes to luck
+    is brought to all rows by the root of their share, as the luck of a mean goes.
     """
     places = _candidates(experiment, complete, winner)
     used = [complete[place] for place in places]
@@ -51,7 +51,7 @@ def correct(
     sign = METRICS[experiment.metric].sign
     own = None if ranks is None else np.array([ranks[place] for place in places])
     select = _rule(sign, own, rho(experiment, used[0]))
-    at = next(n for n, one in enumerate(used) if _is_of(winner, one))
+    at = None if sample.scale < 1 else next(n for n, one in enumerate(used) if _is_of(winner, one))
     found = luck(experiment.metric, known, sample.n_units, at, select, experiment.seed)
     value = winner.mean - sample.scale * found.optimism
     ends = (value + sample.scale * found.below, value + sample.scale * found.above)
