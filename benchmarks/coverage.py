@@ -9,11 +9,11 @@ rows. Trees grow to a fixed number; with `stopping=1` each fold stops at its bes
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
@@ -150,16 +150,11 @@ def drawn(case: Case, part: int) -> pd.DataFrame:
 
 def searched(case: Case, train: pd.DataFrame, held: pd.DataFrame) -> tuple[Any, list[Any]]:
     """The experiment on the table, written as `split` writes it, and the results of a random search without racing."""
-    from flows.config import compose
-    from flows.plan import plan
     from tasks.trial import run_trial
     from tasks.workspace import Experiment
 
     case.folder.mkdir()
-    os.chdir(case.folder)
-    rounds = ("rounds=200", "check_every=5") if case.is_stopping else ("rounds=30", "check_every=30")
-    overrides = ["search=random", *(f"model.lightgbm.{text}" for text in (*rounds, "final_step=1", "portfolio=[]"))]
-    planned = plan(compose(overrides))
+    planned = plan_of(case.folder.parent, is_stopping=case.is_stopping)
     problem, loss, metric = problem_of(case)
     folds = write_split(case, train, held)
     experiment = Experiment(
@@ -176,6 +171,26 @@ def searched(case: Case, train: pd.DataFrame, held: pd.DataFrame) -> tuple[Any, 
     results = [run_trial(experiment, planned.space.proposal(trial)) for trial in told]
     assert not any(result.error for result in results), [result.error for result in results]
     return experiment, results
+
+
+@functools.cache
+def plan_of(folder: Path, *, is_stopping: bool) -> Any:
+    """What is searched. folder: what is checked to be writable; the current one from now on."""
+    from flows.config import compose
+    from flows.plan import plan
+
+    os.chdir(folder)
+    rounds = ("rounds=200", "check_every=5") if is_stopping else ("rounds=30", "check_every=30")
+    overrides = ["search=random", *(f"model.lightgbm.{text}" for text in (*rounds, "final_step=1", "portfolio=[]"))]
+    return plan(compose(overrides))
+
+
+@functools.cache
+def linear() -> Any:
+    from flows.build import build
+    from flows.config import compose
+
+    return build(compose(["model=linear"]).config.model["linear"], "model.linear")
 
 
 def problem_of(case: Case) -> tuple[Any, Any, str]:
@@ -212,16 +227,13 @@ def write_split(case: Case, train: pd.DataFrame, held: pd.DataFrame) -> list[Any
 
 def evaluated(case: Case, experiment: Any) -> dict[str, Any]:
     """The holdout's scores of the model in the case's folder."""
-    from flows.build import build
-    from flows.config import compose
     from tasks.evaluate import evaluate
     from tasks.records import Split, Trained
 
     split = Split(experiment.split, "", N_TRAIN, N_HELD, N_FOLDS, experiment.growth, ())
-    linear = build(compose(["model=linear"]).config.model["linear"], "model.linear")
     trained = Trained(str(case.folder / "model"), "lightgbm", 0, None)
-    given = partial(evaluate.fn, split, trained, experiment.problem, experiment.loss, experiment.metric, case.number)
-    scores: dict[str, Any] = given(lambda holdout, model: ("here",), linear).scores
+    of = experiment.problem, experiment.loss, experiment.metric, case.number
+    scores: dict[str, Any] = evaluate.fn(split, trained, *of, lambda holdout, model: ("here",), linear()).scores
     return scores
 
 
