@@ -33,7 +33,7 @@ from tasks.simplest import mean
 Integers = npt.NDArray[np.int64]
 Select = Callable[[Floats], Integers]  # (m, C, K) scores on the drawn rows -> (m,) the place of the one selected
 
-N_CELLS = 30_000_000  # settings x rows x resamples; 1 s of a core, for an AUC
+N_CELLS = 30_000_000  # settings x rows x resamples, 1 s of a core for an AUC; more where the least resamples need it
 MIN_RESAMPLES, MAX_RESAMPLES = 200, 1_000
 NARROWED = (math.e - 1) ** -0.5
 

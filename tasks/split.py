@@ -106,7 +106,7 @@ def outer_split(
     try:
         drawn = draw(splitter, y, _group_codes(train_roles, held_roles)[0], times, classes=classes, name=folds)
     except Refusal as refusal:
-        where = f"evaluation=nested: among the {len(y):,} rows that fold {fold} trains on, "
+        where = f"evaluation=nested: among the {len(y):,} rows that fold {fold} trains on: "
         raise Refusal(*(where + fault for fault in refusal.faults)) from None
 
     def fill(folder: Path) -> None:
