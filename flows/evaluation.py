@@ -19,7 +19,7 @@ from tasks import looks
 from tasks.correct import correct
 from tasks.evaluate import FEWEST_UNITS, evaluate
 from tasks.model import Model
-from tasks.records import Evaluation, without_nan
+from tasks.records import Evaluation, Trained, without_nan
 from tasks.selected import Corrected
 from tasks.tracking import Tracker
 from tasks.weigh import ranks
@@ -27,16 +27,22 @@ from tasks.workspace import Experiment
 
 
 def evaluated(
-    job: Job, base: Path | None, experiment: Experiment, ended: Final, outer: Sequence[Job], tracker: Tracker
+    job: Job,
+    base: Path | None,
+    experiment: Experiment,
+    ended: Final,
+    trained: Trained,
+    outer: Sequence[Job],
+    tracker: Tracker,
 ) -> Evaluation:
-    """The final model by the sealed holdout; the search's score without the luck of selection; and where `outer` has
-    runs, nested cross-validation."""
+    """The final model, `trained`, by the sealed holdout; the search's score without the luck of selection; and where
+    `outer` has runs, nested cross-validation."""
     decided, prepared = job.decided, job.prepared
     corrected = _corrected(job, experiment, ended.tuned)
     found = nested(job, outer, base) if outer else None
     judged = evaluate(
         job.split,
-        ended.trained,
+        trained,
         prepared.problem,
         decided.loss,
         decided.metric,

@@ -140,7 +140,7 @@ def pipeline(overrides: list[str]) -> Result:
         ended = final(job, experiment, tuned, budget)
         tuned, combined, trained = ended.tuned, ended.combined, ended.trained
         narrate.say_what_is_simplest(job, experiment, tuned)
-        evaluation = evaluated(job, base, experiment, ended, outer, tracking_.result())
+        evaluation = evaluated(job, base, experiment, ended, trained, outer, tracking_.result())
         members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
         examined = examine(experiment, prepared, members)
         narrate.say_where_it_fails(examined)
