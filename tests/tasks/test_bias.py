@@ -95,3 +95,12 @@ def test_a_metric_that_is_defined_nowhere_gives_no_number() -> None:
     parts = folds(np.zeros(N), guesses(3, 5)[1])
     found = luck("roc_auc", parts, N, 0, lambda values: best(values, 1), 0)
     assert np.isnan([found.optimism, found.below, found.above]).all()
+
+
+def test_where_the_winner_is_not_given_it_is_the_best_by_these_rows() -> None:
+    y, predictions = guesses(10, 6)
+    parts = folds(y, predictions)
+    winner = int(np.argmax(scores("accuracy", parts)))
+    a, b = (luck("accuracy", parts, N, given, lambda values: best(values, 1), 0) for given in (winner, None))
+    assert a == b
+    assert a.optimism > 0.01

@@ -209,5 +209,5 @@ def test_folds_that_cannot_be_drawn_within_a_fold_are_refused_with_the_key(tmp_p
     def every() -> list[Split]:
         return [outer_split.fn(prepared, whole, splitter, "some", fold, root) for fold in range(3)]
 
-    with pytest.raises(Refusal, match=r"evaluation=nested: among the 2\d\d rows that fold \d trains on: folds.n_splits=3"):
+    with pytest.raises(Refusal, match=r"evaluation=nested: among the 2\d\d rows that fold \d trains on: folds\.n_spl"):
         every()
