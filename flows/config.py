@@ -95,6 +95,8 @@ class Config:
     runner: dict[str, Any]
     holdout: Holdout
     tracking: TrackingSettings
+    evaluation: Literal["holdout", "nested"]
+    select: Literal["best", "simplest"]
     slices: tuple[str, ...]
     model_name: str | None
     resume: Literal["auto", "never"]

@@ -19,14 +19,15 @@ from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
 from flows.base import with_own_family
 from flows.decide import Job
+from flows.evaluation import evaluated
 from flows.final import final
 from flows.guard import guarded, say_gate
+from flows.nested import outer_jobs
 from flows.plan import plan
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
 from flows.tune import Budget, Tuned
 from tasks import registry, tracking
-from tasks.evaluate import evaluate
 from tasks.examine import examine
 from tasks.records import Combined, Evaluation, Member, Registered, Result, Seconds
 from tasks.refusal import Refusal
@@ -129,7 +130,8 @@ def _name_of_flow_run() -> str:
 def pipeline(overrides: list[str]) -> Result:
     """The main job. `overrides` are what one would type after `finefold run`: `["search.trials=50"]`."""
     job, base = job_for(overrides)
-    config, prepared, divided = job.decided.composed.config, job.prepared, job.split
+    config, prepared = job.decided.composed.config, job.prepared
+    outer = outer_jobs(job)
     with searching(job, base) as (study, experiment, tracking_):
         budget = Budget(time.time(), config.search.seconds, job.plan.n_workers)
         tuned, searched = search(job, experiment, study, tracking_, budget)
@@ -137,7 +139,8 @@ def pipeline(overrides: list[str]) -> Result:
         narrate.say_what_more_would_buy(job, tuned, searched)
         ended = final(job, experiment, tuned, budget)
         tuned, combined, trained = ended.tuned, ended.combined, ended.trained
-        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, job.decided.metric, config.seed)
+        narrate.say_what_is_simplest(job, experiment, tuned)
+        evaluation = evaluated(job, base, experiment, ended, trained, outer, tracking_.result())
         members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
         examined = examine(experiment, prepared, members)
         narrate.say_where_it_fails(examined)
@@ -177,6 +180,9 @@ def _result(
         metric=job.decided.metric,
         cv={"mean": winner.mean, "se": winner.standard_error},
         holdout=evaluation.scores,
+        looks=evaluation.looks,
+        corrected=evaluation.corrected,
+        nested=evaluation.nested,
         best={
             "number": winner.proposal.number,
             "hyperparameters": {"model": winner.proposal.family, **winner.proposal.hyperparameters},

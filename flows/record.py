@@ -260,17 +260,18 @@ def _description(job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluatio
     """The run's description in MLflow: what was found, in Markdown."""
     metric, winner = job.decided.metric, tuned.winner
     rows = [
-        f"| {name} | {score.value:.5g} | {score.low:.5g} to {score.high:.5g} | {score.baseline:.5g} |"
+        f"| {name} | {score.value:.5g} | {score.interval} | {score.baseline:.5g} | {score.linear:.5g} |"
         for name, score in evaluation.scores.items()
     ]
     lines = [
         f"Trial {winner.proposal.number} of {tuned.counts.finished} won with {metric} {winner.mean:.5g} ± "
         f"{winner.standard_error:.2g} over {job.split.n_folds} folds.",
         "",
-        f"| metric | holdout ({job.split.n_holdout:,} rows) | 95 % interval | constant |",
-        "|---|---|---|---|",
+        f"| metric | holdout ({job.split.n_holdout:,} rows) | 95 % interval | constant | linear |",
+        "|---|---|---|---|---|",
         *rows,
         "",
+        *(one.in_words() for one in (evaluation.corrected, evaluation.nested) if one is not None),
         *(f"- {note}" for note in (*job.prepared.notes, *job.split.notes, *filter(None, [trained.note]))),
     ]
     return "\n".join(lines)

@@ -85,9 +85,7 @@ def search(
 ) -> tuple[Tuned, tuple[float, float]]:
     """The search, and when it began and ended, as Unix times in seconds."""
     config, planned = job.decided.composed.config, job.plan
-    population = study.recall("population") or fitting_population(planned.n_trials)
-    if study.recall("population") is None and planned.n_trials > 1:  # a single trial settles nothing
-        study.remember("population", population)
+    population = population_of(study, planned.n_trials)
     n_known = sum(trial.state.is_finished() for trial in study.trials()[: planned.n_trials])
     if n_known:
         screen.say(
@@ -110,14 +108,22 @@ def search(
             planned.runner,
             Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
             n_workers=planned.n_workers,
-            told=_pruning(planned.ensemble, experiment, progress.told),
+            told=pruning(planned.ensemble, experiment, progress.told),
         )
         ended = time.time()
         progress.close()
     return tuned, (budget.begun, ended)
 
 
-def _pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> Told:
+def population_of(study: Study, n_trials: int) -> int:
+    """Of a genetic search: a study keeps the one that it began with."""
+    population: int = study.recall("population") or fitting_population(n_trials)
+    if study.recall("population") is None and n_trials > 1:  # a single trial settles nothing
+        study.remember("population", population)
+    return population
+
+
+def pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> Told:
     """`told`, and after it no model is kept of a trial that no ensemble would take."""
     if ensemble is None:
         return told

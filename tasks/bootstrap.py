@@ -112,11 +112,11 @@ def _resamples(strata: list[Integers], n_resamples: int, n_chunk: int, seed: int
     for start in range(0, n_resamples, n_chunk):
         counts = np.empty((min(n_chunk, n_resamples - start), sum(map(len, strata))))
         for units in strata:
-            counts[:, units] = _drawn(generator, len(counts), len(units))
+            counts[:, units] = drawn(generator, len(counts), len(units))
         yield counts
 
 
-def _drawn(generator: np.random.Generator, n_resamples: int, n: int) -> Integers:
+def drawn(generator: np.random.Generator, n_resamples: int, n: int) -> Integers:
     """How often each of n is drawn in n draws with replacement: (n_resamples, n)."""
     draws = generator.integers(n, size=(n_resamples, n), dtype=np.int64)
     draws += np.arange(n_resamples, dtype=np.int64)[:, None] * n

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
 
+from tasks.selected import Corrected, Nested
 from tasks.verdict import Verdict
 
 ProblemKind = Literal["binary", "multiclass", "regression"]
@@ -104,7 +105,7 @@ class Footprint:
 @dataclass(frozen=True)
 class FoldScore:
     """One fold of one trial: the metric in its own unit, the cost, the best round (None where there are none);
-    footprint: of the final model, as this fold has it, None where nothing limits it."""
+    footprint: of the final model, as this fold has it, None where nobody asks for it."""
 
     fold: int
     value: float
@@ -218,20 +219,37 @@ class Combined:
 
 @dataclass(frozen=True)
 class HoldoutScore:
-    """A metric on the holdout: its value, its 95 % bootstrap interval, and what a constant predictor gets."""
+    """A metric on the holdout: its value, its 95 % bootstrap interval, and what a constant predictor and a linear model
+    get. NaN for what can't be had: a metric that isn't defined there, an interval of few rows, a linear model of none
+    but text."""
 
     value: float
     low: float
     high: float
     baseline: float
+    linear: float = math.nan
+
+    @property
+    def interval(self) -> str:
+        """In words."""
+        return "none" if math.isnan(self.low) else f"{self.low:.5g} to {self.high:.5g}"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The judgement on the holdout; `predictions` is a Parquet file for the stages after it."""
+    """The judgement on the holdout; `predictions` is a Parquet file for the stages after it.
+
+    looks: how many models were scored against this very holdout so far, this one among them; looked: the MLflow runs
+    that did, the earliest first. corrected: the search's score less the luck of having been selected. nested: that of
+    nested cross-validation, where it was asked for.
+    """
 
     predictions: str
     scores: dict[str, HoldoutScore]
+    looks: int = 1
+    looked: tuple[str, ...] = ()
+    corrected: Corrected | None = None
+    nested: Nested | None = None
 
 
 @dataclass(frozen=True)
@@ -280,7 +298,8 @@ class Seconds:
 class Result:
     """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public.
 
-    split: the digest of the folds and the holdout. study: the folder of the search's trials.
+    split: the digest of the folds and the holdout. study: the folder of the search's trials. looks, corrected, nested:
+    as in `Evaluation`.
     """
 
     run_id: str
@@ -289,6 +308,9 @@ class Result:
     metric: str
     cv: dict[str, float]
     holdout: dict[str, HoldoutScore]
+    looks: int
+    corrected: Corrected | None
+    nested: Nested | None
     best: dict[str, Any]
     trials: TrialCounts
     split: str

@@ -14,7 +14,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import parquet
-from tasks.folds import Splitter, draw, write_folds
+from tasks.folds import Splitter, draw, read_folds, write_folds
 from tasks.quality import leak_notes, sampled
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
@@ -84,6 +84,44 @@ def _split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, 
         _growth(len(train_roles), drawn),
         (*leaks, *_group_notes(groups, held_groups, drawn), *rare, *few),
     )
+
+
+@task(name="outer-split", task_run_name="outer-split-{fold}", cache_policy=NO_CACHE, persist_result=False)
+def outer_split(
+    prepared: Prepared, whole: Split, splitter: Splitter, folds: str, fold: int, root: str = "data"
+) -> Split:
+    """What one fold trains on as a split of its own, with folds drawn among these rows, and what it validates in the
+    place of the holdout; of the sealed holdout nothing.
+
+    Raises:
+        Refusal: when the folds can't be drawn among fewer rows.
+    """
+    source = Path(whole.folder)
+    sides = read_folds(source)[fold]
+    roles = pd.read_parquet(source / "train_roles.parquet")
+    train_roles, held_roles = (roles.iloc[rows].reset_index(drop=True) for rows in sides)
+    y = train_roles["target"].to_numpy(dtype=np.float64)
+    classes = [str(label) for label in prepared.problem.classes] or None
+    times = train_roles["time"].to_numpy() if "time" in train_roles else None
+    try:
+        drawn = draw(splitter, y, _group_codes(train_roles, held_roles)[0], times, classes=classes, name=folds)
+    except Refusal as refusal:
+        where = f"evaluation=nested: among the {len(y):,} rows that fold {fold} trains on: "
+        raise Refusal(*(where + fault for fault in refusal.faults)) from None
+
+    def fill(folder: Path) -> None:
+        parquet.write_frame(folder / "train_roles.parquet", train_roles)
+        parquet.write_frame(folder / "holdout_labels.parquet", held_roles)
+        for side, rows in zip(("train", "holdout"), sides, strict=True):
+            parquet.write_frame(
+                folder / f"{side}_features.parquet", parquet.take(source / "train_features.parquet", rows)
+            )
+        write_folds(folder, drawn)
+
+    digest = _digest(f"{whole.digest} fold {fold}", None, drawn)
+    folder = write_folder(Path(root) / "splits" / digest, fill)
+    growth = _growth(len(y), drawn)
+    return Split(str(folder), digest, len(y), len(held_roles), len(drawn), growth, ())
 
 
 def _group_codes(train: pd.DataFrame, held: pd.DataFrame) -> tuple[Codes | None, Codes | None]:

@@ -30,7 +30,8 @@ SMALL = ["search.trials=4", "folds.n_splits=3", "model.lightgbm.rounds=40"]
 MIXED = ["source.target=y", "model_name=mixed", "model=[lightgbm,linear,forest]",
          "model.forest.hyperparameters.n_estimators=20", "search.trials=6", *SMALL[1:]]  # fmt: skip
 PUBLIC_KEYS = {
-    "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "best", "trials", "split", "study", "ensemble",
+    "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "looks", "corrected", "nested", "best", "trials",
+    "split", "study", "ensemble",
     "model_uri", "model_name", "model_version", "checks", "mlflow_url", "prefect_url", "seconds",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from tasks.folds import read_folds
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.row_hash import row_hashes
-from tasks.split import split
+from tasks.split import outer_split, split
 
 N = 400
 RNG = np.random.default_rng(0)
@@ -172,3 +172,42 @@ def test_a_column_that_gives_the_target_away_is_told(tmp_path: Path) -> None:
     FEATURES.assign(leak=np.arange(N) % 2 * 2.0).to_parquet(tmp_path / "p" / "features.parquet", index=False)
     made, _, _ = divided(prepared, KFold(2))
     assert made.notes[0].startswith("leak alone nearly gives the target away (1.000 rank agreement)")
+
+
+@pytest.mark.parametrize("roles", [{}, {"group": np.repeat(np.arange(80), 5).astype(str)}])
+def test_an_outer_fold_is_a_split_of_its_own_without_the_sealed_rows(tmp_path: Path, roles: Any) -> None:
+    prepared, splitter = table(tmp_path / "p", **roles), GroupKFold(3) if roles else KFold(3)
+    whole, train, held = divided(prepared, splitter)
+    root = str(tmp_path / "p" / "data")
+    inner = [outer_split.fn(prepared, whole, splitter, "some", fold, root) for fold in range(3)]
+    assert len({whole.digest, *(one.digest for one in inner)}) == 4
+    sides = [
+        tuple(pd.read_parquet(Path(one.folder) / name) for name in ("train_roles.parquet", "holdout_labels.parquet"))
+        for one in inner
+    ]
+    assert sorted(pd.concat([valid for _, valid in sides])["hash"]) == sorted(train["hash"])
+    for one, (left, valid) in zip(inner, sides, strict=True):
+        assert (one.n_train, one.n_holdout) == (len(left), len(valid))
+        assert not set(left["hash"]) & set(valid["hash"])
+        assert not (set(left["hash"]) | set(valid["hash"])) & set(held["hash"])
+        features = pd.read_parquet(Path(one.folder) / "holdout_features.parquet")
+        if not roles:
+            assert row_hashes(features, 0).tolist() == valid["hash"].tolist()
+        folds = read_folds(Path(one.folder))
+        assert sorted(np.concatenate([rows for _, rows in folds])) == list(range(one.n_train))
+
+
+def test_folds_that_cannot_be_drawn_within_a_fold_are_refused_with_the_key(tmp_path: Path) -> None:
+    prepared = table(tmp_path / "p")
+    roles = pd.read_parquet(tmp_path / "p" / "roles.parquet")
+    roles.assign(target=(np.arange(N) < 4).astype(int)).to_parquet(tmp_path / "p" / "roles.parquet", index=False)
+    splitter = StratifiedKFold(3, shuffle=True, random_state=0)
+    whole, train, _ = divided(prepared, splitter, 0.02)
+    root = str(tmp_path / "p" / "data")
+    assert train["target"].sum() >= 3
+
+    def every() -> list[Split]:
+        return [outer_split.fn(prepared, whole, splitter, "some", fold, root) for fold in range(3)]
+
+    with pytest.raises(Refusal, match=r"evaluation=nested: among the 2\d\d rows that fold \d trains on: folds\.n_spl"):
+        every()
