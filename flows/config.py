@@ -96,6 +96,7 @@ class Config:
     holdout: Holdout
     tracking: TrackingSettings
     slices: tuple[str, ...]
+    stop_on_leak: Literal["certain", "suspected", "never"]
     model_name: str | None
     resume: Literal["auto", "never"]
     output: Literal["text", "json"]

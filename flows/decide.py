@@ -25,6 +25,7 @@ from tasks.model import Model, reads_text
 from tasks.records import Prepared, Split
 from tasks.refusal import Refusal
 from tasks.search import Search
+from tasks.verdict import Finding
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Decided:
 @dataclass(frozen=True)
 class Job:
     """One run of the pipeline: its plan, what the data decided, and what prepare and split made; the families with
-    the rounds that the budget pays for, and the ladder of evidence. `begun` is Unix time in seconds."""
+    the rounds that the budget pays for, and the ladder of evidence. `begun` is Unix time in seconds; `inspected` what the
+    checks found before the search."""
 
     plan: Plan
     decided: Decided
@@ -50,6 +52,7 @@ class Job:
     families: dict[str, Model]
     ladder: Ladder
     begun: float
+    inspected: tuple[Finding, ...] = ()
 
 
 def decide(composed: Composed, prepared: Prepared) -> Decided:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -17,6 +18,7 @@ from flows import narrate, screen
 from flows.base import base_of, takes, with_own_family
 from flows.decide import Job, decide, job_of, settle
 from flows.experiment import experiment_of, identity
+from flows.guard import inspected
 from flows.plan import plan
 from flows.progress import Progress
 from flows.record import log_what_was_asked, tags_of, take_over
@@ -42,10 +44,10 @@ COMMAND_GIVEN: ContextVar[float] = ContextVar("COMMAND_GIVEN", default=0.0)
 def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | None]:
     """The run that the overrides ask for, with its table prepared and split, and the folder of its base.
 
-    is_told: whether what was found is said.
+    is_told: whether what was found is said, and leaks are looked for.
 
     Raises:
-        Refusal: for whatever the user can mend.
+        Refusal: for whatever the user can mend, and for a leak, see `inspected`.
     """
     begun = COMMAND_GIVEN.get() or time.time()
     composed = configs.compose(with_own_family(overrides))
@@ -59,6 +61,7 @@ def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | 
     job = job_of(planned, decided, prepared, divided, begun)
     if is_told:
         narrate.say_what_was_found(job, base)
+        job = replace(job, inspected=inspected(job))
     return job, base
 
 
