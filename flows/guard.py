@@ -39,7 +39,7 @@ def inspected(job: Job) -> tuple[Finding, ...]:
     stopping = {"certain": certain, "suspected": certain + suspected, "never": []}[config.stop_on_leak]
     if stopping:
         faults = [f"{finding.check}: {finding.reason}." for finding in stopping]
-        remedy = f"stop_on_leak={config.stop_on_leak} stops here, before the search; stop_on_leak=never goes on all the same."
+        remedy = f"stop_on_leak={config.stop_on_leak} stops the run before its search; stop_on_leak=never goes on."
         raise Refusal(*faults, remedy)
     for finding in found:
         if finding.reason:

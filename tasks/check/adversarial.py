@@ -1,4 +1,4 @@
-"""Adversarial validation: whether a classifier can tell rows of the holdout from those that the model was trained on."""
+"""Adversarial validation: whether a classifier can tell the rows of the holdout from training rows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Adversarial:
         X, is_held, together = self._rows(case.divided, it.seed)
         folds = _folds(is_held, together, it.seed)
         if folds is None:
-            return Finding(self.name, "not_measurable", f"{N_FOLDS} parts of both sides can't be had of so few rows", {})
+            return Finding(self.name, "not_measurable", f"so few rows give no {N_FOLDS} parts of both sides", {})
         chance, gains = _out_of_fold(X, is_held, folds, it.seed)
         value, found = resampled(
             prepared("roc_auc", is_held, np.column_stack([1 - chance, chance])), is_held, groups=together,

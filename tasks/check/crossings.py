@@ -1,4 +1,4 @@
-"""Crossings: groups that stand on both sides of a division, and training rows that lie in the future of what is judged."""
+"""Crossings: groups on both sides of a division, and training rows that are later than what is judged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Crossings:
 
     def inspect(self, divided: Divided) -> Finding | None:
         numbers: dict[str, Number] = {}
-        expected, suspected = [], []
+        expected: list[str] = []
+        suspected: list[str] = []
         if divided.groups is not None:
             of_groups = _of_groups(divided, numbers)
             (expected if divided.is_by_time else suspected).extend(of_groups)
@@ -61,8 +62,8 @@ def _of_times(divided: Divided, numbers: dict[str, Number]) -> list[str]:
         numbers["training_rows_later_than_the_holdout"] = Number(n_later)
         if n_later:
             said.append(
-                f"{n_later:,} training rows are later than the first of holdout.path: its scores know the future; leave "
-                "these rows, or holdout.path, out"
+                f"{n_later:,} training rows are later than the first of holdout.path: its scores know the future; "
+                "leave these rows, or holdout.path, out"
             )
     n_folds = sum(bool((times[train] > times[valid].min()).any()) for train, valid in divided.folds)
     numbers["folds_that_know_the_future"] = Number(n_folds)

@@ -26,8 +26,8 @@ FAR = 8.0             # spreads beyond which numbers are no farther apart, so th
 WIDTH = 4             # random numbers that stand for a level where neighbours are looked for
 CERTAIN = 0.5         # of the holdout's rows are exact copies: then its scores tell nothing
 BY_CHANCE = 0.05      # at most, for that
-DOUBT = 3             # times what is expected by chance: what was extrapolated was half to 1.6 times what tables without
-                      # copies had (telco, adult)
+DOUBT = 3             # times what is expected by chance: what was extrapolated was half to 1.6 times what tables
+                      # without copies had (telco, adult)
 MOST_FOLDS = 10
 
 
@@ -50,7 +50,7 @@ class Duplicates:
 
     def inspect(self, divided: Divided) -> Finding:
         pool = sampled(len(divided.y), self.training_rows, divided.seed)
-        space = Space.of(divided.take("train", pool), divided.text)
+        space = Space.of(divided.take("train", pool))
         hashes = {"train": divided.hashes("train"), "holdout": divided.hashes("holdout")}
         numbers: dict[str, Number] = {}
         held = self._of_holdout(divided, pool, space, hashes, numbers)
@@ -133,30 +133,26 @@ class Pairs:
 
     @property
     def is_twin(self) -> npt.NDArray[np.bool_]:
-        return self.n_apart == 0
+        return np.asarray(self.n_apart == 0)
 
 
 @dataclass(frozen=True)
 class Space:
-    """Training rows where neighbours are looked for: numbers by their spread, levels as random numbers."""
+    """Training rows where neighbours are looked for: numbers, each with its centre and its spread, and levels as random
+    numbers, each with its code."""
 
     rows: pd.DataFrame
-    centre: pd.Series[float]
-    spread: pd.Series[float]
+    numbers: dict[str, tuple[float, float]]
     levels: dict[str, dict[Any, int]]
     index: Any
 
     @classmethod
-    def of(cls, X: pd.DataFrame, text: tuple[str, ...]) -> Space:
+    def of(cls, X: pd.DataFrame) -> Space:
         X = X.reset_index(drop=True)
-        numbers = X.select_dtypes("number").astype(np.float64).replace([np.inf, -np.inf], np.nan)
-        quartiles = numbers.quantile([0.25, 0.75])
-        spread, deviation = quartiles.loc[0.75] - quartiles.loc[0.25], numbers.std()
-        spread = spread.where(spread > 0, deviation.where(deviation > 0, 1.0)).fillna(1.0)
-        levels = {}
-        for name in X.columns.difference(numbers.columns, sort=False):
-            levels[str(name)] = {level: code for code, level in enumerate(X[name].dropna().unique())}
-        made = cls(X, numbers.median().fillna(0.0), spread, levels, NearestNeighbors(algorithm="brute"))
+        numbers = {str(name): _middle(X[name]) for name in X.select_dtypes("number").columns}
+        named = (name for name in map(str, X.columns) if name not in numbers)
+        levels = {name: {level: code for code, level in enumerate(X[name].dropna().unique())} for name in named}
+        made = cls(X, numbers, levels, NearestNeighbors(algorithm="brute"))
         made.index.fit(made._embedded(X))
         return made
 
@@ -172,36 +168,42 @@ class Space:
 
     def _gaps(self, X: pd.DataFrame, places: Rows) -> Iterator[Floats]:
         """(q, k) for each column how far the pairs are apart in it; infinitely in a level, or where one is missing."""
-        for name in self.rows.columns:
-            if str(name) in self.levels:
-                mine, theirs = self._codes(name, X), self._codes(name, self.rows)
-                yield np.where(theirs[places] == mine[:, None], 0.0, np.inf)
-                continue
-            mine, theirs = (
-                frame[name].to_numpy(dtype=np.float64) / self.spread[name] for frame in (X, self.rows)
-            )
+        for name in self.levels:
+            code, other = self._codes(name, X), self._codes(name, self.rows)[places]
+            yield np.where(other == code[:, None], 0.0, np.inf)
+        for name, (_, spread) in self.numbers.items():
+            mine, theirs = (frame[name].to_numpy(dtype=np.float64) / spread for frame in (X, self.rows))
             with np.errstate(invalid="ignore"):
                 gap = np.abs(theirs[places] - mine[:, None])
             is_same = (theirs[places] == mine[:, None]) | (np.isnan(theirs[places]) & np.isnan(mine)[:, None])
             yield np.where(is_same, 0.0, np.where(np.isnan(gap), np.inf, gap))
 
-    def _codes(self, name: Any, X: pd.DataFrame) -> Rows:
+    def _codes(self, name: str, X: pd.DataFrame) -> Rows:
         """(n_rows,) -1 where missing; levels that no training row has get codes that none of these have."""
-        known = self.levels[str(name)]
-        codes = X[name].map(known)
-        new = -2 - np.arange(len(X))
-        filled = np.where(X[name].isna(), -1.0, np.where(codes.isna(), new, codes.astype(np.float64)))
-        return filled.astype(np.int64)
+        codes: Floats = X[name].map(self.levels[name]).to_numpy(dtype=np.float64)
+        new = -2.0 - np.arange(len(X))
+        return np.where(X[name].isna(), -1.0, np.where(np.isnan(codes), new, codes)).astype(np.int64)
 
     def _embedded(self, X: pd.DataFrame) -> npt.NDArray[np.float32]:
         """(n_rows, n_numbers + WIDTH * n_levels)."""
-        numbers = X[self.spread.index].astype(np.float64).replace([np.inf, -np.inf], np.nan)
-        scaled = ((numbers - self.centre) / self.spread).clip(-FAR, FAR).fillna(FAR)
-        parts = [scaled.to_numpy(dtype=np.float32)]
+        parts = []
+        for name, (centre, spread) in self.numbers.items():
+            scaled = np.clip((X[name].to_numpy(dtype=np.float64) - centre) / spread, -FAR, FAR)
+            parts.append(np.where(np.isnan(scaled), FAR, scaled)[:, None])
         for place, (name, known) in enumerate(self.levels.items()):
-            vectors = np.random.default_rng(place).normal(size=(len(known) + 2, WIDTH)).astype(np.float32)
+            vectors = np.random.default_rng(place).normal(size=(len(known) + 2, WIDTH))
             parts.append(vectors[np.maximum(self._codes(name, X), -2)])
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _middle(values: pd.Series[Any]) -> tuple[float, float]:
+    """The median, and between the quartiles the spread; of a column that is mostly one value its deviation."""
+    numbers = values.to_numpy(dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers):
+        return 0.0, 1.0
+    low, middle, high = (float(one) for one in np.quantile(numbers, [0.25, 0.5, 0.75]))
+    return middle, high - low or float(numbers.std()) or 1.0
 
 
 def by_chance(pairs: Pairs, is_other: npt.NDArray[np.bool_], near: float) -> float:

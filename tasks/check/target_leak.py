@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from tasks.divided import Divided, sampled
 from tasks.model import Floats
 from tasks.records import Problem
-from tasks.verdict import Finding, Number
+from tasks.verdict import Finding, Number, State
 
 MOST_NAMED = 6
 LEAST_ROWS = 50       # by which a copy is called one; of an unrelated column of two levels that would be chance in 2^50
@@ -67,7 +67,7 @@ class TargetLeak:
         if copies:
             return Finding(self.name, "failed", "; ".join(reasons) + remedy, numbers, parts)
         is_suspected = bool(close or summed)
-        state = "told" if is_suspected else "passed"
+        state: State = "told" if is_suspected else "passed"
         return Finding(self.name, state, "; ".join(reasons) + remedy, numbers, parts, is_suspected)
 
 
@@ -92,20 +92,17 @@ def copies_of_target(X: pd.DataFrame, y: Floats, problem: Problem) -> dict[str, 
 def sum_of_columns(X: pd.DataFrame, y: Floats) -> list[str]:
     """The columns of numbers of which the target is a weighted sum, up to rounding; none where a single one is enough
     or nothing is."""
-    numbers = X.select_dtypes("number")
-    numbers = numbers.loc[:, numbers.notna().all() & np.isfinite(numbers).all()]
-    n_rows, n_columns = numbers.shape
-    if not 2 <= n_columns <= min(N_NUMBERS, n_rows // 2 - LEAST_ROWS):
+    known = {str(name): X[name].to_numpy(dtype=np.float64) for name in X.select_dtypes("number").columns}
+    known = {name: values for name, values in known.items() if np.isfinite(values).all() and np.ptp(values) > 0}
+    if not 2 <= len(known) <= min(N_NUMBERS, len(y) // 2 - LEAST_ROWS):
         return []
-    A = numbers.to_numpy(dtype=np.float64)
-    scale = A.std(axis=0)
-    A, names = A[:, scale > 0] / scale[scale > 0], numbers.columns[scale > 0]
-    weights = np.linalg.lstsq(np.column_stack([A, np.ones(n_rows)]), y, rcond=None)[0]
+    A = np.column_stack([values / values.std() for values in known.values()])
+    weights = np.linalg.lstsq(np.column_stack([A, np.ones(len(y))]), y, rcond=None)[0]
     residual = np.abs(A @ weights[:-1] + weights[-1] - y).max()
     if residual > TOLERANCE * np.ptp(y):
         return []
     size = np.abs(weights[:-1])
-    return [str(name) for name in names[size > 1e-3 * size.max()]][:MOST_NAMED]
+    return [name for name, one in zip(known, size, strict=True) if one > 1e-3 * size.max()][:MOST_NAMED]
 
 
 def _why_of_classes(values: pd.Series[Any], y: Floats, problem: Problem) -> str:
