@@ -15,6 +15,7 @@ RESULTS = ("trials", "winner", "hyperparameters", "folds", "ensemble", "final", 
 CAUSES = ("identity", "versions", "threads", "machine")
 DATA, SPLIT = "data", "split"
 ABSENT = "nothing"
+LABEL = "prediction"  # of classes: beside their probabilities
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ def how_far_apart(recorded: str | None, now: pd.DataFrame) -> str:
     before = pd.read_parquet(recorded)
     if list(before.columns) != list(now.columns) or len(before) != len(now):
         return f"predictions are another table: {before.shape} recorded, {now.shape} now"
-    gap = np.abs(before.to_numpy(dtype=np.float64) - now.to_numpy(dtype=np.float64))
-    n_rows = int((gap > 0).any(axis=1).sum())
-    flips = ""
-    if len(now.columns) > 1:
-        flips = f", and {int((before['prediction'] != now['prediction']).sum()):,} labels"
+    numbers = [name for name in now.columns if name != LABEL] or [LABEL]
+    gap = np.abs(before[numbers].to_numpy(dtype=np.float64) - now[numbers].to_numpy(dtype=np.float64))
+    n_rows, flips = int((gap > 0).any(axis=1).sum()), ""
+    if numbers != [LABEL]:
+        flips = f", and {int((before[LABEL] != now[LABEL]).sum()):,} labels"
     return f"predictions of {n_rows:,} of {len(now):,} rows differ by at most {gap.max():.3g}{flips}"
 
 
