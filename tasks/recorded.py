@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.parent_run import COMPARISON_TAG
 from tasks.refusal import Refusal, did_you_mean
 from tasks.registry import RUN_ID
 from tasks.tracking import PARENT_TAG, STUDY_TAG, connect, without_password
+from tasks.trial_log import TRIAL_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
 OUTCOME, PREDICTIONS, CONFIG = "outcome.json", "predictions.parquet", "config.json"
 REPRODUCES_TAG = "finefold.reproduces"
-TRIAL_TAG = "finefold.trial"
-KIND_TAG = "kind"
 MODEL = re.compile(r"models:/(?P<name>[^@/]+)(?:/(?P<version>\d+)|@(?P<alias>[^@/]+))")
 FORMS = "the id of a run, models:/NAME/3 or models:/NAME@champion"
 
@@ -105,8 +105,8 @@ def _check(run: Run, named: str) -> None:
         raise Refusal(f"reproduce {named}: that is one trial of run {tags.get(PARENT_TAG)}; reproduce that one.")
     if (original := tags.get(REPRODUCES_TAG)) is not None:
         raise Refusal(f"reproduce {named}: that run is itself a reproduction; reproduce {original}, as it did.")
-    if KIND_TAG in tags:
-        raise Refusal(f"reproduce {named}: that run holds those of a {tags[KIND_TAG]}; name one of them.")
+    if COMPARISON_TAG in tags:
+        raise Refusal(f"reproduce {named}: that run holds those of a {tags['kind']}; name one of them.")
     if STUDY_TAG not in tags:
         raise Refusal(f"reproduce {named}: that is no run of finefold's ({run.info.run_name}); name one that is.")
     if status != "FINISHED":

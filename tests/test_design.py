@@ -22,7 +22,8 @@ ALLOWED_HOME = {
     "omegaconf": {"flows/config.py", "flows/overrides.py", "flows/build.py", "flows/cli.py"},
     "huggingface_hub": {"tasks/hub.py"},
     "mlflow": {
-        f"tasks/{name}.py" for name in ("tracking", "trial_log", "parent_run", "registry", "pyfunc", "register")
+        f"tasks/{name}.py"
+        for name in ("tracking", "trial_log", "parent_run", "recorded", "registry", "pyfunc", "register")
     },
     "torch": {
         *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),

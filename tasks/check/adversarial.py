@@ -47,6 +47,8 @@ class Adversarial:
         it = case.experiment
         is_by_time = case.divided.is_by_time
         X, is_held, together = self._rows(case.divided, it.seed)
+        if not X.shape[1]:
+            return Finding(self.name, "not_measurable", "every feature is prose, which these trees don't read", {})
         folds = _folds(is_held, together, it.seed)
         if folds is None:
             return Finding(self.name, "not_measurable", f"so few rows give no {N_FOLDS} parts of both sides", {})
