@@ -37,24 +37,28 @@ def evaluated(
 ) -> Evaluation:
     """The final model, `trained`, by the sealed holdout; the search's score without the luck of selection; and where
     `outer` has runs, nested cross-validation."""
-    decided, prepared = job.decided, job.prepared
     corrected = _corrected(job, experiment, ended.tuned)
     found = nested(job, outer, base) if outer else None
-    judged = evaluate(
+    made = replace(on_holdout(job, trained, tracker), corrected=corrected, nested=found)
+    _say(made, job, is_ensemble=ended.combined is not None and ended.combined.trained is not None)
+    _log(tracker, made)
+    return made
+
+
+def on_holdout(job: Job, trained: Trained, tracker: Tracker) -> Evaluation:
+    """The model by the sealed holdout, whose look at it the tracker's run notes."""
+    decided = job.decided
+    return evaluate(
         job.split,
         trained,
-        prepared.problem,
+        job.prepared.problem,
         decided.loss,
         decided.metric,
         decided.composed.config.seed,
         functools.partial(looks.note, tracker),
         _linear(job),
-        prepared.text,
+        job.prepared.text,
     )
-    made = replace(judged, corrected=corrected, nested=found)
-    _say(made, job, is_ensemble=ended.combined is not None and ended.combined.trained is not None)
-    _log(tracker, made)
-    return made
 
 
 def _corrected(job: Job, experiment: Experiment, tuned: Tuned) -> Corrected | None:

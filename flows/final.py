@@ -56,7 +56,7 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
     Time never decides: the same seed has the same winner on a slow machine, and what is too slow is told."""
     while True:
         until = budget.until(tuned.final_seconds)
-        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until)
+        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until, budget.final_rounds)
         trained = _measured(experiment, trained)
         assert trained.footprint is not None
         excess = experiment.limits.excess(trained.footprint)

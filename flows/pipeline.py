@@ -23,6 +23,7 @@ from flows.evaluation import evaluated
 from flows.final import final
 from flows.guard import guarded, say_gate
 from flows.nested import outer_jobs
+from flows.outcome import log_outcome
 from flows.plan import plan
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
@@ -150,6 +151,7 @@ def pipeline(overrides: list[str]) -> Result:
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation, verdict)
         log_checks(tracker, verdict, base)
+        log_outcome(tracker, job, base, study, ended, evaluation)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):
             provenance.say_what_is_kept(made)
             tags = provenance.tags(made)

@@ -21,7 +21,7 @@ from flows.warm_start import warm_start
 from tasks import class_weight as class_weights
 from tasks import metric as metrics
 from tasks import registry, tracking
-from tasks.check import Check
+from tasks.check import Check, Inspection
 from tasks.ensemble import Ensemble
 from tasks.footprint import Limits
 from tasks.loss import Loss
@@ -56,7 +56,7 @@ class Plan:
     ensemble: Ensemble | None
     limits: Limits
     strategy: Strategy | None
-    checks: tuple[Check, ...]
+    checks: tuple[Check | Inspection, ...]
     runner: Runner
     tracking_uri: str | None
 

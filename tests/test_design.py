@@ -16,14 +16,17 @@ def name(path: Path) -> str:
 
 
 NOUNS = {"source", "folds", "model", "loss", "optimizer", "search", "ensemble", "strategy", "check"}
-VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "correct", "examine", "judge", "register"}
+VERBS = {
+    "prepare", "split", "inspect", "trial", "finetune", "combine", "evaluate", "correct", "examine", "judge",
+    "register",
+}  # fmt: skip
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},
     "omegaconf": {"flows/config.py", "flows/overrides.py", "flows/build.py", "flows/cli.py"},
     "huggingface_hub": {"tasks/hub.py"},
     "mlflow": {
         f"tasks/{name}.py"
-        for name in ("tracking", "trial_log", "parent_run", "registry", "pyfunc", "register", "looks")
+        for name in ("tracking", "trial_log", "parent_run", "recorded", "registry", "pyfunc", "register", "looks")
     },
     "torch": {
         *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from tasks import model as models
 from tasks import parquet
 from tasks.bootstrap import middle, resampled, resamples_for
 from tasks.constant import constant
+from tasks.divided import Divided
 from tasks.metric import METRICS, Statistic
 from tasks.model import Fitted, Floats
 from tasks.records import Member, Problem
@@ -86,6 +87,11 @@ class Case:
     @property
     def split(self) -> Path:
         return Path(self.experiment.split)
+
+    @cached_property
+    def divided(self) -> Divided:
+        """Both sides of the split, without the holdout's labels."""
+        return Divided(self.split, self.problem, self.experiment.seed, self.experiment.text)
 
     @cached_property
     def fitted(self) -> Fitted:
@@ -166,6 +172,19 @@ class Case:
         return np.asarray(np.sum(parts, axis=0))
 
 
+@runtime_checkable
+class Inspection(Protocol):
+    """What a table and its split are looked at by before the search."""
+
+    name: ClassVar[str]
+
+    def inspect(self, divided: Divided) -> Finding | None:
+        """What it found: failed where a leak is certain, told and suspected where it may be one; None where nothing
+        was asked for."""
+        ...
+
+
+@runtime_checkable
 class Check(Protocol):
     """What a model is judged by. needs_base: whether there is nothing to it without a base."""
 

@@ -51,15 +51,18 @@ def unwatched(curve: Curve) -> None:
 
 @dataclass
 class Until:
-    """A watch that ends what grows at a time (Unix time in seconds; None: never), and counts its rounds."""
+    """A watch that ends what grows at a time (Unix time in seconds; None: never) or after so many rounds, and counts
+    these."""
 
     deadline: float | None
+    most_rounds: int | None = None
     n_rounds: int = 0
     is_over: bool = False
 
     def __call__(self, curve: Curve) -> None:
         self.n_rounds += 1
         self.is_over = self.deadline is not None and time.time() > self.deadline
+        self.is_over |= self.most_rounds is not None and self.n_rounds >= self.most_rounds
         if self.is_over:
             raise OutOfTimeError
 
