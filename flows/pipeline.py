@@ -23,6 +23,7 @@ from flows.final import final
 from flows.guard import guarded, say_gate
 from flows.plan import plan
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
+from flows.report import reported
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
 from flows.tune import Budget, Tuned
 from tasks import registry, tracking
@@ -155,7 +156,8 @@ def pipeline(overrides: list[str]) -> Result:
             name = config.model_name or registry.possible_name(prepared.name)
             registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
-    return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+        path = reported(tracker, job, base, study, ended, evaluation, examined, verdict, registered)
+    return replace(_result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched), report=path)
 
 
 def _result(

@@ -145,6 +145,8 @@ def summary(result: Result, page_hint: str) -> None:
         f"model {result.model_name} version {result.model_version} ({result.model_uri}); "
         f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search"
     )
+    if result.report:
+        say(f"report   {result.report}")
     say(f"MLflow   {result.mlflow_url}")
     say(f"Prefect  {result.prefect_url}")
     if page_hint:

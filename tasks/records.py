@@ -280,7 +280,8 @@ class Seconds:
 class Result:
     """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public.
 
-    split: the digest of the folds and the holdout. study: the folder of the search's trials.
+    split: the digest of the folds and the holdout. study: the folder of the search's trials. report: the HTML file of
+    the run; '' where it could not be made.
     """
 
     run_id: str
@@ -301,6 +302,7 @@ class Result:
     mlflow_url: str
     prefect_url: str
     seconds: Seconds
+    report: str = ""
 
 
 def without_nan(value: Any) -> Any:

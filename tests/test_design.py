@@ -16,7 +16,7 @@ def name(path: Path) -> str:
 
 
 NOUNS = {"source", "folds", "model", "loss", "optimizer", "search", "ensemble", "strategy", "check"}
-VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "examine", "judge", "register"}
+VERBS = {"prepare", "split", "trial", "finetune", "combine", "evaluate", "examine", "judge", "register", "report"}
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},
     "omegaconf": {"flows/config.py", "flows/overrides.py", "flows/build.py", "flows/cli.py"},
