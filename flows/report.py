@@ -88,17 +88,24 @@ def reported(
 
 
 def told(tracker: Tracker, make: Callable[[], Reported]) -> str:
-    """What is made, linked from Prefect; a fault is a warning, for the model is there."""
+    """The path of what is made; a fault is a warning, for the model is there."""
     try:
         made = make()
         for fault in made.faults:
             screen.say(f"{fault}; the rest of the report is there", "yellow")
-        page = tracker.url.replace("?", f"/artifacts/{FOLDER}/{REPORT}?", 1)
-        create_markdown_artifact(f"[The report]({page}): `{made.path}`\n\n{made.card}", key="report")
-    except Exception as error:
-        screen.say(f"no report: {type(error).__name__}: {error}; all else of the run is there", "yellow")
+        _link(tracker, made)
+    except Exception as error:  # of whatever library, or of a full disk
+        screen.say(f"the report: {type(error).__name__}: {error}; all else of the run is there", "yellow")
         return ""
     return os.path.relpath(made.path) if made.path.is_relative_to(Path.cwd()) else str(made.path)
+
+
+def _link(tracker: Tracker, made: Reported) -> None:
+    """The model card with a link to the report, as an artifact of the flow run."""
+    page = tracker.url.replace("?", f"/artifacts/{FOLDER}/{REPORT}?", 1)
+    create_markdown_artifact(
+        f"[The report]({page}) is `{made.path}`\n\n{made.card}", key="report", description="What the run came to"
+    )
 
 
 def _setting(tracker: Tracker, job: Job, study: Study) -> Setting:

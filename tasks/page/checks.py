@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tasks.page._blocks import Block, Cell, Content, Points, Remark, Section, Table, Tone
-from tasks.page._number import decimals_of, fixed, interval, number
+from tasks.page._number import decimals_of, fixed, interval
 from tasks.page._values import Values
 from tasks.verdict import Finding, Number, State
 
@@ -47,7 +47,8 @@ def parts(finding: Finding) -> Table:
         shown = [(name, part) for name, part in shown if name in kept]
     left = f"The {MOST_PARTS} largest of {len(finding.parts)}." if len(shown) < len(finding.parts) else ""
     rows = [[name, *(with_interval(part.get(one)) for one in names)] for name, part in shown]
-    return Table(said(finding.check), (said(finding.check), *map(said, names)), rows, "l" + "r" * len(names), left)
+    head = ("part", *(said("model" if name == "fine_tuned" else name) for name in names))
+    return Table(f"{said(finding.check).capitalize()}, part by part", head, rows, "l" + "r" * len(names), left)
 
 
 def with_interval(given: Number | None) -> str:
@@ -68,12 +69,8 @@ def _rows(finding: Finding) -> Iterator[list[Content]]:
         yield [said(finding.check), state, "", "", ""]
     for n, (name, found) in enumerate(finding.numbers.items()):
         decimals = decimals_of(found.low, found.high)
-        cells = said(name), _value(found, decimals), interval(found.low, found.high, decimals)
+        cells = said(name), fixed(found.value, decimals), interval(found.low, found.high, decimals)
         yield [said(finding.check), state, *cells] if n == 0 else ["", "", *cells]
-
-
-def _value(found: Number, decimals: int | None) -> str:
-    return number(found.value) if decimals is None else fixed(found.value, decimals)
 
 
 def _remarks(findings: Sequence[Finding]) -> list[Remark]:

@@ -33,7 +33,7 @@ def section(values: Values) -> Section:
 def _worst(path: Path) -> Table:
     table = pd.read_csv(path, nrows=N_SHOWN)
     names = [str(name) for name in table.columns[:N_COLUMNS]]
-    rows = [[_cell(value) for value in row[:N_COLUMNS]] for row in table.itertuples(index=False)]
+    rows = [list(map(_cell, names, row)) for row in table.itertuples(index=False)]
     is_number = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes[:N_COLUMNS]]
     left = len(table.columns) - len(names)
     note = "row: its place in the source, from 0" + f"; {left:,} more columns are not shown" * (left > 0) + "."
@@ -41,8 +41,9 @@ def _worst(path: Path) -> Table:
     return Table(caption, names, rows, "".join("r" if one else "l" for one in is_number), note)
 
 
-def _cell(value: object) -> str:
+def _cell(name: str, value: object) -> str:
     if isinstance(value, float):
-        return "" if value != value else number(value)
+        is_share = name.startswith("probability_") and 0 <= value <= 1
+        return "" if value != value else f"{value:.3f}" if is_share else number(value)
     text = " ".join(str(value).split())
     return text if len(text) <= N_LETTERS else f"{text[: N_LETTERS - 1]}…"

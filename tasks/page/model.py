@@ -6,6 +6,8 @@ from tasks.page._blocks import Block, Code, Facts, Remark, Section, Table
 from tasks.page._number import number, percent, short
 from tasks.page._values import Values
 
+MOST_LETTERS = 200
+
 
 def section(values: Values) -> Section:
     """The final fit or the ensemble, its base, and how to use it."""
@@ -35,9 +37,9 @@ def _fit(values: Values) -> list[tuple[str, str]]:
 def _base(values: Values) -> list[tuple[str, str]]:
     if not (base := values.base):
         return []
-    known = [(name, base.get(name) or "unknown") for name in ("origin", "licence", "sha256")]
+    known = {name: str(base.get(name) or "unknown") for name in ("origin", "licence", "sha256")}
     lineage = [("goes on from", " < ".join(map(str, base["lineage"])))] if base.get("lineage") else []
-    return [*lineage, *((f"{name} of the base", str(value)) for name, value in known)]
+    return [*lineage, *((f"{name} of the base", value[:MOST_LETTERS]) for name, value in known.items())]
 
 
 def _interval(values: Values) -> list[tuple[str, str]]:

@@ -118,7 +118,7 @@ def full(root: Path) -> Values:
         combined=Combined(members, 0.86, 0.005, 0.87, 9, None, made.trained),
         evaluation=Looked(made.evaluation.predictions, made.evaluation.scores),
         verdict=Verdict.of(findings),
-        base={"origin": "a shop", "licence": None, "sha256": "ab" * 32, "lineage": ["models:/broad/1"]},
+        base={"origin": "a shop", "licence": None, "sha256": "ab" * 8, "lineage": ["models:/broad/1"]},
         calibration={"brier": 0.12, "expected_calibration_error": Number(0.03, 0.02, 0.05)},
         parity=[{"format": "onnx", "largest_difference": 3e-7, "label_flips": 0, "agrees": True}],
         promotion=Ruling(),
