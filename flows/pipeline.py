@@ -157,7 +157,8 @@ def pipeline(overrides: list[str]) -> Result:
             registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
         path = reported(tracker, job, base, study, ended, evaluation, examined, verdict, registered)
-    return replace(_result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched), report=path)
+    result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+    return replace(result, report=path)
 
 
 def _result(

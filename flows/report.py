@@ -93,7 +93,8 @@ def told(tracker: Tracker, make: Callable[[], Reported]) -> str:
         made = make()
         for fault in made.faults:
             screen.say(f"{fault}; the rest of the report is there", "yellow")
-        _link(tracker, made)
+        if flow_run.id:
+            _link(tracker, made)
     except Exception as error:  # of whatever library, or of a full disk
         screen.say(f"the report: {type(error).__name__}: {error}; all else of the run is there", "yellow")
         return ""

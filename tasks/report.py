@@ -45,4 +45,7 @@ def write(tracker: Tracker, page: Page, folder: Path) -> Reported:
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_file(path, lambda beside: None if beside.write_text(text, encoding="utf-8") else None)
+    def fill(beside: Path) -> None:
+        beside.write_text(text, encoding="utf-8")
+
+    write_file(path, fill)

@@ -21,6 +21,9 @@ def answers(values: Values, sections: Sequence[Section]) -> list[Answer]:
 
 def _how_good(values: Values) -> Answer:
     score = values.score
+    if not math.isfinite(score.value):
+        why = f"{values.metric} is not defined on the {plural(values.split.n_holdout, 'row')} of the holdout"
+        return Answer("How good is it?", "Can't be told", "warn", why, "scores")
     decimals = decimals_of(score.low, score.high)
     ends = interval(score.low, score.high, decimals)
     on = f"on {plural(values.split.n_holdout, 'row')} that it never saw"
@@ -34,11 +37,12 @@ def _is_better(values: Values) -> Answer:
     decimals = decimals_of(score.low, score.high)
     others = {"a constant prediction": score.baseline, "a linear model": linear_of(score)}
     others = {name: value for name, value in others.items() if math.isfinite(value)}
-    worse_end = min((end for end in (score.low, score.high, score.value) if math.isfinite(end)), key=lambda end: sign * end)
+    worst = min((sign * end for end in (score.low, score.high, score.value) if math.isfinite(end)), default=math.nan)
     behind = [name for name, value in others.items() if not sign * score.value > sign * value]
-    unsure = [name for name, value in others.items() if name not in behind and not sign * worse_end > sign * value]
+    unsure = [name for name, value in others.items() if name not in behind and not worst > sign * value]
     tone: Tone = "bad" if "a constant prediction" in behind else "warn" if behind or unsure else "good"
-    answer = f"Not than {' or '.join(behind)}" if behind else f"Not surely than {' or '.join(unsure)}" if unsure else "Yes"
+    doubt = f"Not surely than {' or '.join(unsure)}" if unsure else "Yes"
+    answer = f"Not than {' or '.join(behind)}" if behind else doubt
     reason = "; ".join(f"{name} gets {fixed(value, decimals)}" for name, value in others.items())
     return Answer("Better than the baselines?", answer, tone, reason, "scores")
 

@@ -34,8 +34,8 @@ Content = str | Cell | Span
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a header for each column and, in its first cell, for each row. align: a letter for each column, `l` or
-    `r`. strong: which rows stand out."""
+    """A table with a header for each column and, in its first cell, for each row. align: `l` or `r` for each column.
+    strong: which rows stand out."""
 
     kind: ClassVar[str] = "table"
     caption: str

@@ -29,14 +29,14 @@ from tasks.verdict import Finding, Verdict
 MOST_OF_A_VECTOR = 200_000  # bytes
 # What a picture shows, for those who don't see it. Of any other picture the name is told.
 SHOWN = {
-    "calibration": "Reliability curve: the share of rows of a class against the probability that they were given",
     "confusion_matrix": "Confusion matrix of the holdout: rows by true class, columns by predicted class",
-    "feature_importance": "Bars of the features that matter most, by the model's own measure, by permutation and by SHAP",
+    "feature_importance": "Bars of the features that matter most, by the model's own measure, permutation and SHAP",
     "fold_scheme": "Which rows train and which validate in each fold, with the holdout apart",
     "hyperparameter_importance": "Bars of how much each hyperparameter explains of the differences between trials",
     "learning_curve": "The watched score of the winner round by round, a line for each fold",
     "more_labels": "The score against the number of training rows",
     "parallel_coordinates": "Each trial as a line over its hyperparameters and its score",
+    "reliability": "Reliability curve: the share of rows that came true against the probability they were given",
     "residuals": "True against predicted values of the holdout, and residuals against predicted values",
     "search_history": "The score of every trial in the order of the search, with the best so far",
     "slices": "The score and its interval on each part of the holdout",
@@ -68,9 +68,10 @@ class Setting:
 class Values:
     """One finished run. What later stages found is None where they did not run; sections read them as they are.
 
-    metric, loss: by name. plots: the folder of the pictures. base: origin, licence and sha256 of the model that was gone
-    on from, and its `lineage`. calibration, promotion: by name. parity: a line of a table for each exported format.
-    more: sections of the command that the run belongs to.
+    metric, loss: by name. searched: hyperparameters by family. plots: the folder of the pictures. base: origin,
+    licence, sha256 and lineage of the model that was gone on from. conclusion: with the log-loss before and after a
+    calibration, and a note. exports: each with its format and its parity. promotion: the ruling. more: sections of the
+    command that the run belongs to.
     """
 
     setting: Setting
@@ -90,8 +91,8 @@ class Values:
     plots: Path
     searched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     base: Mapping[str, Any] | None = None
-    calibration: Mapping[str, Any] | None = None
-    parity: Sequence[Mapping[str, Any]] | None = None
+    conclusion: Any = None
+    exports: Sequence[Any] = ()
     promotion: Any = None
     more: Sequence[Section] = field(default=())
 
@@ -131,8 +132,8 @@ class Values:
 
 
 def picture(path: Path) -> Picture:
-    """A PNG file, or the SVG file of the same picture in the folder `svg` beside it, unless that holds so much that it is
-    slow to show."""
+    """A PNG file, or the SVG file of the same picture in the folder `svg` beside it, unless that holds so much that it
+    is slow to show."""
     vector = path.parent / "svg" / f"{path.stem}.svg"
     path = vector if vector.exists() and vector.stat().st_size <= MOST_OF_A_VECTOR else path
     return Picture(path, SHOWN.get(path.stem, path.stem.replace("_", " ")))

@@ -11,7 +11,7 @@ from tasks.verdict import Finding, Number, State
 
 TONES: dict[State, Tone] = {"passed": "good", "failed": "bad", "not_measurable": "warn", "told": ""}
 # Have a section of their own.
-ELSEWHERE = ("slices", "more_labels")
+ELSEWHERE = ("slices", "more_labels", "calibration", "decision")
 MOST_PARTS = 30
 
 

@@ -41,7 +41,8 @@ def _classes(counts: dict[str, int]) -> Table:
     largest = sorted(counts.items(), key=lambda item: -item[1])[:MOST_CLASSES]
     rows = [[name, f"{n:,}", percent(n / total)] for name, n in largest]
     left = len(counts) - len(rows)
-    return Table("Classes", ("class", "rows", "share"), rows, "lrr", f"{left:,} smaller ones are not shown." * (left > 0))
+    note = f"{left:,} smaller ones are not shown." * (left > 0)
+    return Table("Classes", ("class", "rows", "share"), rows, "lrr", note)
 
 
 def _columns(schema: Sequence[dict[str, Any]], quality: dict[str, Any]) -> list[Block]:
@@ -59,7 +60,8 @@ def _columns(schema: Sequence[dict[str, Any]], quality: dict[str, Any]) -> list[
     note = f"{left:,} more columns are not shown." * (left > 0)
     if len(rows) <= FEW_COLUMNS:
         return [Table("Columns", head, rows, "llrr", note)] if rows else []
-    return [Folded(plural(len(found), "column"), [Table("Columns, the least complete first", head, rows, "llrr", note)])]
+    table = Table("Columns, the least complete first", head, rows, "llrr", note)
+    return [Folded(plural(len(found), "column"), [table])]
 
 
 def _features(column: dict[str, Any]) -> list[str]:

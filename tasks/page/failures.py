@@ -21,8 +21,8 @@ def section(values: Values) -> Section:
     if found.n_rows:
         blocks.append(
             Text(
-                f"The {found.n_worst:,} worst of {found.n_rows:,} training rows have {percent(found.share)} of the loss "
-                "out of fold: labels that are wrong, cases that the features don't tell apart, or rows unlike all "
+                f"The {found.n_worst:,} worst of {found.n_rows:,} training rows have {percent(found.share)} of the "
+                "loss out of fold: labels that are wrong, cases that the features don't tell apart, or rows unlike all "
                 f"others. All of them, with every feature, are in losses/{WORST} of the MLflow run."
             )
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tasks.page._blocks import Block, Code, Facts, Remark, Section, Table
-from tasks.page._number import number, percent, short
+from tasks.page._number import number, short
 from tasks.page._values import Values
 
 MOST_LETTERS = 200
@@ -12,7 +12,7 @@ MOST_LETTERS = 200
 def section(values: Values) -> Section:
     """The final fit or the ensemble, its base, and how to use it."""
     named = f"models:/{values.registered.model_name}/{values.registered.model_version}"
-    blocks: list[Block] = [Facts([*_fit(values), *_base(values), *_interval(values)])]
+    blocks: list[Block] = [Facts([*_fit(values), *_base(values)])]
     blocks += _members(values) if values.combined is not None and values.combined.trained is not None else []
     use = f'import mlflow\n\nmodel = mlflow.pyfunc.load_model("{named}")\nmodel.predict(rows)  # a table of raw rows'
     note = [Remark(values.trained.note, "warn")] if values.trained.note else []
@@ -40,14 +40,6 @@ def _base(values: Values) -> list[tuple[str, str]]:
     known = {name: str(base.get(name) or "unknown") for name in ("origin", "licence", "sha256")}
     lineage = [("goes on from", " < ".join(map(str, base["lineage"])))] if base.get("lineage") else []
     return [*lineage, *((f"{name} of the base", value[:MOST_LETTERS]) for name, value in known.items())]
-
-
-def _interval(values: Values) -> list[tuple[str, str]]:
-    made = values.of_model("interval.json")
-    if not isinstance(made, dict):
-        return []
-    told = {"coverage": "should hold", "level": "should hold", "covered": "held on the holdout"}
-    return [(f"its prediction intervals {told[key]}", percent(float(made[key]))) for key in told if key in made]
 
 
 def _members(values: Values) -> list[Block]:

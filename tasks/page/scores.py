@@ -15,7 +15,7 @@ FEW_ROWS = 100
 
 
 def section(values: Values) -> Section:
-    """The table of all metrics, the selected one first; then what the search itself reported, and how honest that is."""
+    """The table of all metrics, the selected one first; then what the search itself reported, and its worth."""
     return Section("scores", "Scores", [_table(values), *_search_scores(values)], _remarks(values), in_card=2)
 
 
@@ -71,8 +71,8 @@ def _search_scores(values: Values) -> list[Block]:
     found.append(
         (f"{values.metric} over {plural(len(winner.folds), 'fold')}", f"{mean} ± {error} (mean and standard error)")
     )
-    if values.combined is not None and values.combined.trained is not None:
-        found.append(("of the ensemble", f"{number(values.combined.mean)} ± {number(values.combined.standard_error, 2)}"))
+    if (combined := values.combined) is not None and combined.trained is not None:
+        found.append(("of the ensemble", f"{number(combined.mean)} ± {number(combined.standard_error, 2)}"))
     corrected: Any = getattr(values.evaluation, "corrected", None)
     nested: Any = getattr(values.evaluation, "nested", None)
     if corrected is not None:
@@ -95,20 +95,14 @@ def _with_ends(given: Any) -> str:
 
 
 def _remarks(values: Values) -> list[Remark]:
-    looks = int(getattr(values.evaluation, "looks", 1))
-    found = []
-    if looks > 1:
-        found.append(
-            Remark(
-                f"This holdout has judged {looks} models by now, this one among them. The best score of several is a "
-                "little lucky; a final claim needs rows that none of them was judged by.", "warn",
-            )  # fmt: skip
-        )
-    if values.split.n_holdout < FEW_ROWS:
-        found.append(
-            Remark(
-                f"The holdout has {plural(values.split.n_holdout, 'row')}: its intervals are wide, and below some 30 rows "
-                "too narrow for what they claim.", "warn",
-            )  # fmt: skip
-        )
-    return found
+    looks, n_rows = int(getattr(values.evaluation, "looks", 1)), values.split.n_holdout
+    lucky = (
+        f"This holdout has judged {looks} models by now, this one among them. The best score of several is a little "
+        "lucky; a final claim needs rows that none of them was judged by."
+    )
+    few = (
+        f"The holdout has {plural(n_rows, 'row')}: its intervals are wide, and below some 30 rows too narrow for what "
+        "they claim."
+    )
+    said = {lucky: looks > 1, few: n_rows < FEW_ROWS}
+    return [Remark(text, "warn") for text, is_so in said.items() if is_so]

@@ -63,4 +63,7 @@ def draw_all(folder: Path, material: Material) -> list[Path]:
 def draw_comparison(path: Path, compared: Compared) -> Path:
     """Draws the picture of a comparison into a PNG file, in the same look; gives its path."""
     with _canvas.styled():
-        return _canvas.write(comparison.draw(compared), path)
+        figure = comparison.draw(compared)
+        _canvas.write(figure, path)
+        _canvas.write_vector(figure, path.parent / VECTOR / f"{path.stem}.svg")
+    return path

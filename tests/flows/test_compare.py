@@ -27,6 +27,7 @@ FAST = ["folds.n_splits=3", "model.lightgbm.rounds=20", "model.lightgbm.portfoli
 SEARCHES = ["search=random,genetic", "search.trials=3", *FAST]
 PUBLIC_KEYS = {
     "problem", "metric", "split", "n_folds", "best", "indistinguishable", "choices", "plot", "run_id", "mlflow_url",
+    "report",
 }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ MIXED = ["source.target=y", "model_name=mixed", "model=[lightgbm,linear,forest]"
 PUBLIC_KEYS = {
     "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "best", "trials", "split", "study", "ensemble",
     "model_uri", "model_name", "model_version", "checks", "mlflow_url", "prefect_url", "seconds",
+    "report",
 }  # fmt: skip
 
 

@@ -32,7 +32,9 @@ from tasks.schema import Column, Schema
 from tasks.verdict import Finding, Number, Verdict
 
 PICTURES = ("fold_scheme", "search_history", "hyperparameter_importance", "parallel_coordinates", "learning_curve",
-            "confusion_matrix", "feature_importance", "more_labels", "slices")  # fmt: skip
+            "confusion_matrix", "feature_importance", "more_labels", "slices", "reliability")  # fmt: skip
+NOT_BETTER = Finding("better", "failed", "the interval holds 0", {"gain": Number(0.01, -0.01, 0.03)})
+CLASSES = Problem("binary", "left", ("no", "yes"))
 NAMES = ("age", "<script>alert(1)</script>", "a|b `c` *d*")
 
 
@@ -60,21 +62,49 @@ class Looked(Evaluation):
 
 
 @dataclass(frozen=True)
+class Conclusion:
+    before: float = 0.43
+    after: float = 0.41
+    note: str = "threshold=f1 was not tuned"
+
+
+@dataclass(frozen=True)
+class Parity:
+    name: str = "int8"
+    n_rows: int = 200
+    n_hard: int = 61
+    largest: float = 3.1e-7
+    of_999: float = 1.2e-7
+    flips: int = 0
+    is_within: bool = True
+    megabytes: float = 0.71
+    rows_per_second: float = 61_234.0
+    model_rows_per_second: float = 4_321.0
+
+
+@dataclass(frozen=True)
+class Exported:
+    format: str = "onnx"
+    parity: tuple[Parity, ...] = (Parity(),)
+
+
+@dataclass(frozen=True)
 class Ruling:
     state: str = "kept"
     reason: str = "not better than the champion by more than chance"
     champion: int = 4
-    findings: tuple[Finding, ...] = (Finding("better", "failed", "the interval holds 0", {"gain": Number(0.01, -0.01, 0.03)}),)
+    findings: tuple[Finding, ...] = (NOT_BETTER,)
     rows: int = 180
     left_out: int = 12
     promotes: bool = False
 
 
-def values(root: Path, problem: Problem = Problem("binary", "left", ("no", "yes")), n_trials: int = 30) -> Values:
+def values(root: Path, problem: Problem = CLASSES, n_trials: int = 30) -> Values:
     """Of a run that has only what every run has."""
     write(root, problem)
     folds = tuple(FoldScore(n, 0.84 + n / 100, 0.4, 120 + n, 0.5) for n in range(3))
-    results = [TrialResult(Proposal(n, "lightgbm", {"leaves": n, "bins": 255}), folds, seconds=1.5) for n in range(n_trials)]
+    proposals = [Proposal(n, "lightgbm", {"leaves": n, "bins": 255}) for n in range(n_trials)]
+    results = [TrialResult(proposal, folds, seconds=1.5) for proposal in proposals]
     results[1] = replace(results[1], folds=(), error="Traceback\nValueError: a leaf of <0 rows")
     results[2] = replace(results[2], folds=folds[:1], estimate=0.8123)
     winner = Winner(results[0].proposal, 0.85, 0.0058, folds, 150)
@@ -83,9 +113,10 @@ def values(root: Path, problem: Problem = Problem("binary", "left", ("no", "yes"
     return Values(
         setting=Setting(
             ("finefold run source.path='my data.csv' source.target=left",), ("source.target=left",),
-            {"model": ["lightgbm"], "folds": "stratified", "search": "bayesian"}, {"seed": 7, "source": {"time": "day"}},
-            7, {"python": "3.12", "lightgbm": "4.7.0"}, "0123abc", "Linux x86_64, 2 cores", "2026-11-01 12:00 UTC", 31.4,
-            "run1234", "data/studies/ab/1", "http://127.0.0.1:5000/#/run", "http://127.0.0.1:4200/runs",
+            {"model": ["lightgbm"], "folds": "stratified", "search": "bayesian"},
+            {"seed": 7, "source": {"time": "day"}}, 7, {"python": "3.12", "lightgbm": "4.7.0"}, "0123abc",
+            "Linux x86_64, 2 cores", "2026-11-01 12:00 UTC", 31.4, "run1234", "data/studies/ab/1",
+            "http://127.0.0.1:5000/#/run", "http://127.0.0.1:4200/runs",
         ),
         prepared=Prepared(str(root / "prepared"), "feed0123", "customers", problem, 1_200, 3, False, True, ("a note",)),
         split=Split(str(root / "split"), "beef4567", 1_000, 200, 3, 1.5, ("a note of the split",)),
@@ -111,6 +142,8 @@ def full(root: Path) -> Values:
         Finding("slices", "told", "the worst slice is age=<30", {"parity": Number(0.1)}, slices),
         Finding("more_labels", "told", "twice as many rows would buy 0.01", {"gain": Number(0.01)},
                 {"500 rows": {"rows": Number(500), "score": Number(0.8, 0.7, 0.9)}}),
+        Finding("calibration", "told", "", {"expected_error": Number(0.031, 0.02, 0.05)},
+                {"holdout": {"brier": Number(0.12, 0.11, 0.13)}}),
     )  # fmt: skip
     members = (Member(made.winner.proposal, 0.7), Member(made.results[3].proposal, 0.3))
     return replace(
@@ -119,8 +152,8 @@ def full(root: Path) -> Values:
         evaluation=Looked(made.evaluation.predictions, made.evaluation.scores),
         verdict=Verdict.of(findings),
         base={"origin": "a shop", "licence": None, "sha256": "ab" * 8, "lineage": ["models:/broad/1"]},
-        calibration={"brier": 0.12, "expected_calibration_error": Number(0.03, 0.02, 0.05)},
-        parity=[{"format": "onnx", "largest_difference": 3e-7, "label_flips": 0, "agrees": True}],
+        conclusion=Conclusion(),
+        exports=(Exported(),),
         promotion=Ruling(),
         more=(Section("ladder", "The ladder", [Text("chosen: full")]),),
     )

@@ -195,7 +195,7 @@ def test_a_failed_check_a_ruling_or_nothing_decides_whether_it_may_be_used(tmp_p
 
 def test_serious_remarks_come_first_and_a_repeated_look_at_the_holdout_is_one(page: Page) -> None:
     remarks = [remark for _, remark in page.remarks]
-    assert [remark.tone for remark in remarks] == ["bad", "warn", "warn", "warn", "warn"]
+    assert [remark.tone for remark in remarks] == ["bad", *5 * ["warn"]]
     assert any(remark.text.startswith("This holdout has judged 3 models") for remark in remarks)
 
 
