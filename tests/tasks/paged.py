@@ -32,7 +32,7 @@ from tasks.schema import Column, Schema
 from tasks.verdict import Finding, Number, Verdict
 
 PICTURES = ("fold_scheme", "search_history", "hyperparameter_importance", "parallel_coordinates", "learning_curve",
-            "confusion_matrix", "feature_importance", "more_labels", "slices", "reliability")  # fmt: skip
+            "confusion_matrix", "feature_importance", "more_labels", "slices")  # fmt: skip
 NOT_BETTER = Finding("better", "failed", "the interval holds 0", {"gain": Number(0.01, -0.01, 0.03)})
 CLASSES = Problem("binary", "left", ("no", "yes"))
 NAMES = ("age", "<script>alert(1)</script>", "a|b `c` *d*")
@@ -132,6 +132,7 @@ def values(root: Path, problem: Problem = CLASSES, n_trials: int = 30) -> Values
 def full(root: Path) -> Values:
     """With all that a run may have."""
     made = values(root)
+    Figure((2, 1)).savefig(made.plots / "reliability.png")
     (root / "model").mkdir(exist_ok=True)
     (root / "model" / "decision.json").write_text('{"costs": [[0, 0.3], [0.7, 0]], "threshold": 0.3}')
     (root / "model" / "calibration.json").write_text('{"kind": "temperature", "temperature": 1.3}')
