@@ -78,7 +78,7 @@ def page_of(values: Values) -> Page:
         f"{setting.date}, {setting.seconds:.0f} s"
     )
     links = [("MLflow", setting.mlflow_url), ("Prefect", setting.prefect_url)]
-    return Page(values.prepared.name, subtitle, _answers(values, sections), sections, links)
+    return Page(values.prepared.name, subtitle, _answered(values, sections), sections, links)
 
 
 def _made(name: str, values: Values) -> Section | None:
@@ -88,7 +88,7 @@ def _made(name: str, values: Values) -> Section | None:
         return _faulty(name, error)
 
 
-def _answers(values: Values, sections: list[Section]) -> Sequence[Answer]:
+def _answered(values: Values, sections: list[Section]) -> Sequence[Answer]:
     try:
         return answers(values, sections)
     except Exception as error:
