@@ -26,6 +26,7 @@ from flows.nested import outer_jobs
 from flows.outcome import log_outcome
 from flows.plan import plan
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
+from flows.report import reported
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
 from flows.tune import Budget, Tuned
 from tasks import registry, tracking
@@ -160,7 +161,9 @@ def pipeline(overrides: list[str]) -> Result:
             name = config.model_name or registry.possible_name(prepared.name)
             registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
-    return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+        path = reported(tracker, job, base, study, ended, evaluation, examined, verdict, registered)
+    result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+    return replace(result, report=path)
 
 
 def _result(

@@ -59,6 +59,14 @@ def versioned(job: Job) -> tuple[str, ...]:
     return (*VERSIONS, *sorted({name for family in job.families.values() for name in packages(family)}))
 
 
+def versions_of(job: Job) -> dict[str, str]:
+    """Of Python and of all that a run is made with."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in (*versioned(job), "mlflow", "prefect")},
+    }
+
+
 def tags_of(job: Job) -> dict[str, str]:
     return {
         "prefect.flow_run": str(flow_run.id),
@@ -83,10 +91,7 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
     composed, prepared = job.decided.composed, job.prepared
     commit = tracking.git_commit()
     tracker.tags({**tags, **({"mlflow.source.git.commit": commit} if commit else {})})
-    versions = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in (*versioned(job), "mlflow", "prefect")},
-    }
+    versions = versions_of(job)
     tracker.params(
         {
             "overrides": " ".join(composed.overrides),

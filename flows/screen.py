@@ -146,8 +146,9 @@ def summary(result: Result, page_hint: str) -> None:
         f"model {result.model_name} version {result.model_version} ({result.model_uri}); "
         f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search"
     )
-    say(f"MLflow   {result.mlflow_url}")
-    say(f"Prefect  {result.prefect_url}")
+    for page, where in (("report", result.report), ("MLflow", result.mlflow_url), ("Prefect", result.prefect_url)):
+        if where:
+            say(f"{page:<9}{where}")
     if page_hint:
         say(page_hint, "dim")
 
@@ -192,9 +193,9 @@ def comparison(made: Comparison, page_hint: str) -> None:
         say(f"{failed.choice} failed: {failed.error}", "red")
     if made.best is not None:
         say(verdict(made), "bold")
-    if made.plot:
-        say(f"plot     {made.plot}")
-    say(f"MLflow   {made.mlflow_url}")
+    for page, where in (("plot", made.plot), ("report", made.report), ("MLflow", made.mlflow_url)):
+        if where:
+            say(f"{page:<9}{where}")
     if page_hint:
         say(page_hint, "dim")
 

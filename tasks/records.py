@@ -299,7 +299,7 @@ class Result:
     """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public.
 
     split: the digest of the folds and the holdout. study: the folder of the search's trials. looks, corrected, nested:
-    as in `Evaluation`.
+    as in `Evaluation`. report: the HTML file of the run; '' where it could not be made.
     """
 
     run_id: str
@@ -323,6 +323,7 @@ class Result:
     mlflow_url: str
     prefect_url: str
     seconds: Seconds
+    report: str = ""
 
 
 def without_nan(value: Any) -> Any:

@@ -18,7 +18,7 @@ def name(path: Path) -> str:
 NOUNS = {"source", "folds", "model", "loss", "optimizer", "search", "ensemble", "strategy", "check"}
 VERBS = {
     "prepare", "split", "inspect", "trial", "finetune", "combine", "evaluate", "correct", "examine", "judge",
-    "register",
+    "register", "report",
 }  # fmt: skip
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},

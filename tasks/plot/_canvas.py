@@ -65,6 +65,8 @@ STYLE = {
     "legend.fontsize": 8.5,
     "legend.framealpha": 0.9,
     "savefig.facecolor": "white",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "finefold",
     "text.color": INK,
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -98,6 +100,14 @@ def write(drawn: Figure, path: Path) -> Path:
         # A letter that no installed font has is drawn as a box, which says as much as the warning would.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")
         write_file(path, lambda target: drawn.savefig(target, format="png"))
+    return path
+
+
+def write_vector(drawn: Figure, path: Path) -> Path:
+    """The figure, laid out as it was for its PNG file, as an SVG file of the same look: sharp at any size, its letters
+    set by whoever shows it."""
+    drawn.set_layout_engine("none")  # another layout would take as long again as the drawing
+    write_file(path, lambda target: drawn.savefig(target, format="svg", metadata={"Date": None}))
     return path
 
 
