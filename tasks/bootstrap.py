@@ -20,6 +20,10 @@ CHUNK_CELLS = 100_000  # weights held at once, 0.8 MB; 8 MB left the cache and t
 # are then sure to a fifth of the metric's standard error, which is small there, instead of to a twelfth.
 N_ROWS_DRAWN = 100_000_000
 MIN_RESAMPLES = 200
+# Rows of a class below which rows are drawn within classes. That takes the classes' shares for known, which they are
+# not: intervals of the accuracy held the truth in 78 % of 40 tables, of the log-loss in 85 %. Of 10 rows none is drawn
+# in one resample of 20,000.
+FEW_OF_A_CLASS = 10
 
 
 def resamples_for(n_rows: int, at_most: int) -> int:
@@ -42,15 +46,16 @@ def intervals(
     Args:
         names: metrics of one problem.
         y, prediction, weight: as in `metric.value`.
-        groups: (n,) of anything that sorts; rows of one group are drawn together. Without groups rows are drawn, for
-            classes within each class, so that a rare class is in every resample.
+        groups: (n,) of anything that sorts; rows of one group are drawn together. Without groups rows are drawn, and
+            where a class has few of them (`FEW_OF_A_CLASS`) within each class, so that it is in every resample.
         n_resamples: more of them steady the ends; time grows in proportion, memory doesn't.
 
     Resamples on which a metric isn't defined are left out for it. On few rows or groups (below about 30) the interval
     is too narrow: it misses the truth more than 1 in 20 times.
     """
     statistics = {name: prepared(name, y, prediction) for name in names}
-    is_stratified = groups is None and all(METRICS[name].problems != REGRESSION for name in names)
+    is_classes = all(METRICS[name].problems != REGRESSION for name in names)
+    is_stratified = groups is None and is_classes and _least_of_a_class(y) < FEW_OF_A_CLASS
     values: dict[str, list[Floats]] = {name: [] for name in names}
     with one_thread():  # a product of 100,000 cells is shorter than waking BLAS's threads up
         for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed):
@@ -97,6 +102,10 @@ def _draws(
     for counts in _resamples(strata, n_resamples, max(1, CHUNK_CELLS // len(y)), seed):
         drawn = counts if groups is None else np.take(counts, codes, axis=1)
         yield drawn * (1.0 if weight is None else weight)
+
+
+def _least_of_a_class(y: Floats) -> int:
+    return int(np.unique(y, return_counts=True)[1].min(initial=len(y)))
 
 
 def middle(values: Floats) -> tuple[float, float]:
