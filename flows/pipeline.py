@@ -18,6 +18,7 @@ from flows import config as configs
 from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
 from flows.base import with_own_family
+from flows.conclude import concluded, log_conclusion
 from flows.decide import Job
 from flows.final import final
 from flows.guard import guarded, say_gate
@@ -136,16 +137,19 @@ def pipeline(overrides: list[str]) -> Result:
         narrate.say_what_won(job, tuned)
         narrate.say_what_more_would_buy(job, tuned, searched)
         ended = final(job, experiment, tuned, budget)
-        tuned, combined, trained = ended.tuned, ended.combined, ended.trained
-        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, job.decided.metric, config.seed)
+        tuned, combined = ended.tuned, ended.combined
         members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
-        examined = examine(experiment, prepared, members)
+        conclusion = concluded(job, experiment, ended.trained, members)
+        trained = conclusion.trained
+        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, job.decided.metric, config.seed)
+        examined = examine(experiment, prepared, members, Path(trained.folder))
         narrate.say_where_it_fails(examined)
         verdict = guarded(job, base, experiment, trained, evaluation, members, budget)
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
-        log_plots(tracker, job, study, tuned, trained, evaluation, verdict)
+        log_conclusion(tracker, conclusion)
+        log_plots(tracker, job, study, tuned, trained, evaluation, verdict, examined)
         log_checks(tracker, verdict, base)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):
             provenance.say_what_is_kept(made)

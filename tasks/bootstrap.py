@@ -34,6 +34,7 @@ def intervals(
     weight: Floats | None = None,
     *,
     groups: ArrayLike | None = None,
+    labels: Integers | None = None,
     n_resamples: int,
     seed: int,
 ) -> dict[str, tuple[float, float]]:
@@ -41,7 +42,7 @@ def intervals(
 
     Args:
         names: metrics of one problem.
-        y, prediction, weight: as in `metric.value`.
+        y, prediction, weight, labels: as in `metric.value`.
         groups: (n,) of anything that sorts; rows of one group are drawn together. Without groups rows are drawn, for
             classes within each class, so that a rare class is in every resample.
         n_resamples: more of them steady the ends; time grows in proportion, memory doesn't.
@@ -49,7 +50,7 @@ def intervals(
     Resamples on which a metric isn't defined are left out for it. On few rows or groups (below about 30) the interval
     is too narrow: it misses the truth more than 1 in 20 times.
     """
-    statistics = {name: prepared(name, y, prediction) for name in names}
+    statistics = {name: prepared(name, y, prediction, labels) for name in names}
     is_stratified = groups is None and all(METRICS[name].problems != REGRESSION for name in names)
     values: dict[str, list[Floats]] = {name: [] for name in names}
     with threadpool_limits(1, "blas"):  # a product of 100,000 cells is shorter than waking BLAS's threads up
