@@ -60,8 +60,9 @@ def conclude(experiment: Experiment, trained: Trained, members: Sequence[Member]
 def _of_base(trained: Trained, asked: Asked) -> Concluded:
     given = replace(asked, threshold=None if isinstance(asked.threshold, str) else asked.threshold)
     decision = None if given.threshold is None and given.costs is None else _decision(given, None)
+    threshold = None if decision is None else decision.threshold
     note = "the base took the model's place: it has no predictions out of fold to calibrate or to tune it by"
-    return _written(Concluded(trained, threshold=decision and decision.threshold, note=note), None, decision, None)
+    return _written(Concluded(trained, threshold=threshold, note=note), None, decision, None)
 
 
 def _calibrated(

@@ -44,7 +44,7 @@ def error_of(score: Floats, is_hit: Floats, bins: Integers, weights: Floats) -> 
 
 def chances(score: Floats, bins: Integers, weight: Floats | None, n_draws: int, seed: int) -> Floats:
     """(n_draws,) the same error where outcomes are drawn by the probabilities themselves."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng([seed, len(score)])
     weights = (np.ones(len(score)) if weight is None else weight)[None, :]
     drawn = (generator.random(len(score)) < score for _ in range(n_draws))
     return np.array([error_of(score, hits.astype(np.float64), bins, weights)[0] for hits in drawn])

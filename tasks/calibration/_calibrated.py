@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,7 +18,10 @@ from tasks.calibration.temperature import Scaling
 from tasks.model import BESIDE_A_MODEL, INNER, Contributions, Explains, Fitted, Floats
 
 FILE = "calibration.json"
-CURVES = {"temperature": Scaling, "isotonic": Pieces}
+CURVES: dict[str, Callable[[dict[str, Any]], Curve]] = {
+    "temperature": Scaling.from_json,
+    "isotonic": Pieces.from_json,
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def read(folder: Path) -> Curve:
         KeyError, ValueError: where it holds no curve that is known.
     """
     kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    return CURVES[kept["kind"]].from_json(kept)
+    return CURVES[kept["kind"]](kept)
 
 
 def curve_of(folder: Path) -> Curve | None:

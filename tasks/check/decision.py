@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -37,7 +38,7 @@ class Decided:
             if decision.tuned_for is not None:
                 labels = cross_tuned(decision.tuned_for, found.y, prediction, found.weight, found.parts)
             samples.append(("out of fold", Sample(found.y, found.weight), prediction, labels))
-        parts = {}
+        parts: dict[str, dict[str, Number]] = {}
         for where, sample, prediction, labels in samples:
             parts |= self._parts(case, decision, where, sample, prediction, labels)
         numbers = {} if decision.threshold is None else {"threshold": Number(decision.threshold)}
@@ -49,15 +50,16 @@ class Decided:
     ) -> dict[str, dict[str, Number]]:
         default = label_predictions(prediction)
         costs = [_mean(decision.cost(sample.y, given)) for given in (labels, default)]
-        parts = {f"cost per row {where}": self._pair(case, sample, *costs, -1)}
+        parts = {f"cost per row {where}": self._pair(case, sample, costs, -1)}
         if (name := decision.tuned_for) is not None:
             of_labels = [prepared(name, sample.y, prediction, given) for given in (labels, default)]
-            parts[f"{name} {where}"] = self._pair(case, sample, *of_labels, METRICS[name].sign)
+            parts[f"{name} {where}"] = self._pair(case, sample, of_labels, METRICS[name].sign)
         return parts
 
-    def _pair(self, case: Case, sample: Sample, own: Statistic, default: Statistic, sign: int) -> dict[str, Number]:
+    def _pair(self, case: Case, sample: Sample, two: Sequence[Statistic], sign: int) -> dict[str, Number]:
+        """By the decision, and by default, on the same resamples."""
         value, found = sample.resampled(
-            lambda weights: np.stack([own(weights), default(weights)], axis=1), case, self.resamples
+            lambda weights: np.stack([one(weights) for one in two], axis=1), case, self.resamples
         )
         return {
             "decided": number(value[0], found[:, 0]),

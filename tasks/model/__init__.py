@@ -264,7 +264,8 @@ def own_files(folder: Path) -> Path:
 
 def within(fitted: Fitted) -> Fitted:
     """The model itself, without its calibration."""
-    return within(fitted.inner) if hasattr(fitted, INNER) else fitted
+    inner: Fitted | None = getattr(fitted, INNER, None)
+    return fitted if inner is None else within(inner)
 
 
 def load(folder: Path) -> Fitted:

@@ -99,7 +99,8 @@ def test_without_a_base_a_run_is_judged_by_what_needs_none_and_without_checks_by
     place: Path, client: mlflow.MlflowClient
 ) -> None:
     alone = run(SMALL, frame=table(3.0, 0))
-    assert [(one.check, one.state) for one in alone.checks.findings] == [("overfitting", "passed")]
+    found = [(one.check, one.state) for one in alone.checks.findings]
+    assert found == [("overfitting", "passed"), ("calibration", "told")]
     unjudged = run([*SMALL, "check=[]"], frame=table(3.0, 0))
     assert (unjudged.checks.gate, unjudged.checks.findings) == ("none", ())
     assert "challenger" in client.get_model_version("guarded", str(unjudged.model_version)).aliases
