@@ -87,9 +87,12 @@ class Fitted:
         share = np.bincount(self.encoder.sources(), effect, len(columns)) / max(effect.sum(), 1e-300)
         return dict(zip(columns, share.tolist(), strict=True))
 
-    def explain(self, X: pd.DataFrame) -> Contributions:
+    def explain(self, X: pd.DataFrame) -> Contributions | None:
         """Coefficients times encoded cells, summed over what a column was encoded as: of the score before the link
-        function, exactly. A number counts from its mean in training, a level from none of the levels."""
+        function, exactly. A number counts from its mean in training, a level from none of the levels. None where the
+        training rows lacked a class."""
+        if self.n_classes and len(self.estimator.classes_) < self.n_classes:
+            return None
         matrix, coefficients = self.encoder.encode(X), np.atleast_2d(self.estimator.coef_)
         columns, sources = self.encoder.levels.columns, self.encoder.sources()
         owner = sparse.csr_array((np.ones(len(sources)), (np.arange(len(sources)), sources)),

@@ -96,7 +96,8 @@ class Domain:
             return None
         of_domain = np.array([name == DOMAIN for name in found.columns])
         bias = found.bias + found.values[:, :, of_domain].sum(axis=2)
-        return Contributions(tuple(X.columns), found.values[:, :, ~of_domain], bias, found.scale)
+        columns = tuple(name for name in found.columns if name != DOMAIN)
+        return Contributions(columns, found.values[:, :, ~of_domain], bias, found.scale)
 
     def save(self, folder: Path) -> None:
         models.save(self.fitted, folder / "pooled")

@@ -42,6 +42,7 @@ def linear(kind: ProblemKind) -> LinearFitted:
 def test_a_linear_model_s_coefficients_sum_to_its_score(kind: ProblemKind) -> None:
     fitted = linear(kind)
     found = fitted.explain(X)
+    assert found is not None
     assert found.columns == ("a", "b", "c")
     score = found.values.sum(axis=2) + found.bias
     predicted = fitted.predict(X)
