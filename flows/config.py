@@ -83,6 +83,8 @@ class Config:
     device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
     cost: Cost
+    threshold: Any
+    costs: Any
     source_data: str | None
     pretrain: Pretrain
     source: dict[str, Any]
@@ -93,6 +95,7 @@ class Config:
     search: Search
     ensemble: dict[str, Any]
     strategy: dict[str, Any]
+    calibration: dict[str, Any]
     check: dict[str, dict[str, Any]]
     runner: dict[str, Any]
     holdout: Holdout

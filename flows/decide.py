@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from flows import asked
 from flows import config as configs
 from flows.build import build
 from flows.config import Composed
@@ -109,6 +110,7 @@ def _check_fit(composed: Composed, prepared: Prepared, loss: Loss) -> ClassWeigh
         lambda: metrics.check(composed.config.metric, problem.kind),
         lambda: losses.check(loss, problem.kind),
         lambda: weights.append(class_weights.by_code(composed.config.class_weight, problem)),
+        lambda: asked.check(composed, problem),
     )
     for check in checks:
         try:

@@ -18,6 +18,7 @@ from flows import config as configs
 from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
 from flows.base import with_own_family
+from flows.conclude import concluded, log_conclusion
 from flows.decide import Job
 from flows.evaluation import evaluated
 from flows.final import final
@@ -31,7 +32,7 @@ from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
 from flows.tune import Budget, Tuned
 from tasks import registry, tracking
 from tasks.examine import examine
-from tasks.records import Combined, Evaluation, Member, Registered, Result, Seconds
+from tasks.records import Combined, Evaluation, Registered, Result, Seconds
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.source import plain_frame
@@ -140,17 +141,19 @@ def pipeline(overrides: list[str]) -> Result:
         narrate.say_what_won(job, tuned)
         narrate.say_what_more_would_buy(job, tuned, searched)
         ended = final(job, experiment, tuned, budget)
-        tuned, combined, trained = ended.tuned, ended.combined, ended.trained
+        tuned, combined, members = ended.tuned, ended.combined, ended.members
         narrate.say_what_is_simplest(job, experiment, tuned)
+        conclusion = concluded(job, experiment, ended.trained, members)
+        trained = conclusion.trained
         evaluation = evaluated(job, base, experiment, ended, trained, outer, tracking_.result())
-        members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
-        examined = examine(experiment, prepared, members)
+        examined = examine(experiment, prepared, members, Path(trained.folder))
         narrate.say_where_it_fails(examined)
         verdict = guarded(job, base, experiment, trained, evaluation, members, budget)
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
-        log_plots(tracker, job, study, tuned, trained, evaluation, verdict)
+        log_conclusion(tracker, conclusion)
+        log_plots(tracker, job, study, tuned, trained, evaluation, verdict, examined)
         log_checks(tracker, verdict, base)
         log_outcome(tracker, job, base, study, ended, evaluation)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):

@@ -13,6 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from flows import config as configs
+from flows.asked import asked_of
 from flows.build import build, resolve
 from flows.config import Composed
 from flows.overrides import key_of
@@ -22,6 +23,7 @@ from tasks import class_weight as class_weights
 from tasks import metric as metrics
 from tasks import registry, tracking
 from tasks.check import Check, Inspection
+from tasks.conclude import Asked
 from tasks.ensemble import Ensemble
 from tasks.footprint import Limits
 from tasks.loss import Loss
@@ -59,6 +61,7 @@ class Plan:
     checks: tuple[Check | Inspection, ...]
     runner: Runner
     tracking_uri: str | None
+    asked: Asked
 
     @property
     def n_workers(self) -> int:
@@ -109,6 +112,7 @@ def plan(composed: Composed) -> Plan:
     attempt(lambda: loss_of(composed))
     attempt(lambda: class_weights.check(config.class_weight))
     checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]
+    asked = attempt(lambda: asked_of(composed))
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:
@@ -153,6 +157,7 @@ def plan(composed: Composed) -> Plan:
         tuple(checks),
         runner,
         tracking_uri,
+        asked,
     )
 
 

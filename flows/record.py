@@ -29,6 +29,7 @@ from flows.tune import Tuned
 from tasks import provenance, tracking
 from tasks.climb import Rung
 from tasks.comparison import Interval
+from tasks.examine import OUT_OF_FOLD
 from tasks.loss import Loss
 from tasks.model import packages
 from tasks.optimizer import Optimizer
@@ -99,6 +100,7 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
             "metric": job.decided.metric,
             **parameters_of("loss", job.decided.loss),
             **({"class_weight": weights} if (weights := composed.config.class_weight) else {}),
+            **{key: given for key in ("threshold", "costs") if (given := getattr(composed.config, key)) is not None},
             **{key: choice for key, choice in composed.choices.items() if choice is not None and key != "optimizer"},
             **_optimizer(job),
             "problem": prepared.problem.kind,
@@ -233,7 +235,8 @@ def origin_of(base: Path | None) -> dict[str, str | None] | None:
 
 
 def log_plots(
-    tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation, verdict: Verdict
+    tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation, verdict: Verdict,
+    examined: Examined,
 ) -> None:
     """Draws the pictures of the run and logs them under `plots/`."""
     from tasks.plot import (  # matplotlib takes a second to import, which the first trial need not wait
@@ -255,6 +258,7 @@ def log_plots(
         predictions=Path(evaluation.predictions),
         seed=job.decided.composed.config.seed,
         verdict=verdict,
+        out_of_fold=Path(examined.folder) / OUT_OF_FOLD,
     )
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier run with another winner
     draw_all(folder, material)

@@ -19,6 +19,7 @@ from flows import config as configs
 from flows import narrate, screen, server
 from flows.build import resolve
 from flows.completion import ONLY_KEYS
+from flows.conclude import concluded
 from flows.config import Composed
 from flows.decide import Job
 from flows.evaluation import on_holdout
@@ -170,7 +171,8 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)
                 ended, tracker = final(job, experiment, tuned, budget), tracking_.result()
-                yield tracker.run_id, ended, on_holdout(job, ended.trained, tracker)
+                trained = concluded(job, experiment, ended.trained, ended.members).trained
+                yield tracker.run_id, ended, on_holdout(job, trained, tracker)
         finally:
             remove_folder(root / "study")
 

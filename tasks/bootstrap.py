@@ -38,6 +38,7 @@ def intervals(
     weight: Floats | None = None,
     *,
     groups: ArrayLike | None = None,
+    labels: Integers | None = None,
     n_resamples: int,
     seed: int,
 ) -> dict[str, tuple[float, float]]:
@@ -45,7 +46,7 @@ def intervals(
 
     Args:
         names: metrics of one problem.
-        y, prediction, weight: as in `metric.value`.
+        y, prediction, weight, labels: as in `metric.value`.
         groups: (n,) of anything that sorts; rows of one group are drawn together. Without groups rows are drawn, and
             where a class has few of them (`FEW_OF_A_CLASS`) within each class, so that it is in every resample.
         n_resamples: more of them steady the ends; time grows in proportion, memory doesn't.
@@ -53,7 +54,7 @@ def intervals(
     Resamples on which a metric isn't defined are left out for it. On few rows or groups (below about 30) the interval
     is too narrow: it misses the truth more than 1 in 20 times.
     """
-    statistics = {name: prepared(name, y, prediction) for name in names}
+    statistics = {name: prepared(name, y, prediction, labels) for name in names}
     is_classes = all(METRICS[name].problems != REGRESSION for name in names)
     is_stratified = groups is None and is_classes and _least_of_a_class(y) < FEW_OF_A_CLASS
     values: dict[str, list[Floats]] = {name: [] for name in names}

@@ -47,8 +47,9 @@ def finetune(
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
     fault = _fault(experiment, fitted, winner)
-    if fault and experiment.base is not None and getattr(family, "adds_to_its_base", False):
-        fitted, rounds, changed, identity = models.load(Path(experiment.base)), None, {}, {"base": experiment.base}
+    is_base = bool(fault and experiment.base is not None and getattr(family, "adds_to_its_base", False))
+    if is_base:
+        fitted, rounds, changed, identity = models.load(Path(str(experiment.base))), None, {}, {"base": experiment.base}
         note = f"{fault}; the base takes its place, unchanged"
     elif fault:
         fold = sorted(winner.folds, key=lambda score: score.cost)[len(winner.folds) // 2]
@@ -63,7 +64,9 @@ def finetune(
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
     n_frozen = getattr(fitted, "n_frozen", 0)
     note = "; ".join(filter(None, (note, getattr(fitted, "note", ""))))
-    return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen)
+    return Trained(
+        str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base
+    )
 
 
 def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:

@@ -177,7 +177,7 @@ class Winner:
 class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
-    `n_frozen`: of the parameters."""
+    `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged."""
 
     folder: str
     family: str
@@ -187,6 +187,7 @@ class Trained:
     note: str = ""
     footprint: Footprint | None = None
     n_frozen: int = 0
+    is_base: bool = False
 
 
 @dataclass(frozen=True)
@@ -250,6 +251,23 @@ class Evaluation:
     looked: tuple[str, ...] = ()
     corrected: Corrected | None = None
     nested: Nested | None = None
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """What follows from predictions out of fold: `trained` is the model with its calibration, decision and residuals.
+
+    curve: the calibration in words, '' where there is none. before, after: the log-loss out of fold, without and with a
+    calibration that was fitted on the other folds; NaN where none was asked for. threshold: that was given or tuned.
+    note: why what was asked for was not done.
+    """
+
+    trained: Trained
+    curve: str = ""
+    before: float = math.nan
+    after: float = math.nan
+    threshold: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks import decision as decisions
 from tasks import metric as metrics
 from tasks import model as models
 from tasks import parquet
 from tasks.bootstrap import middle, resampled, resamples_for
+from tasks.calibration import Curve
+from tasks.calibration._calibrated import curve_of
 from tasks.constant import constant
+from tasks.decision import Decision, labels_of
 from tasks.divided import Divided
 from tasks.metric import METRICS, Statistic
 from tasks.model import Fitted, Floats
@@ -98,6 +102,32 @@ class Case:
         return models.load(self.trained)
 
     @cached_property
+    def curve(self) -> Curve | None:
+        """By which the model's probabilities are calibrated; None where they are not."""
+        return curve_of(self.trained)
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        """By which a row gets its class; None: the most probable one."""
+        return decisions.read(self.trained)
+
+    def labels(self, prediction: Floats) -> Rows | None:
+        """(n,) the class of each row by the model's own decision; None for a regression."""
+        return labels_of(prediction, self.decision) if self.problem.is_classification else None
+
+    def labels_of_base(self, prediction: Floats) -> Rows | None:
+        """(n,) the same by the base's own decision, where its classes are the problem's."""
+        if self.base is None or not self.problem.is_classification:
+            return None
+        decision = decisions.read(self.base)
+        is_fitting = decision is not None and len(decision.costs) == len(self.problem.classes)
+        return labels_of(prediction, decision if is_fitting else None)
+
+    def prepared(self, y: Floats, prediction: Floats) -> Statistic:
+        """The metric of predictions that the model's own decision labels."""
+        return metrics.prepared(self.metric, y, prediction, self.labels(prediction))
+
+    @cached_property
     def base_model(self) -> Fitted | None:
         """The base, where it is a model that predicts what is fine-tuned for."""
         is_ours = self.base is not None and (self.base / "family.json").exists()
@@ -145,7 +175,7 @@ class Case:
         """What a model that sees no feature of the training rows scores."""
         roles = pd.read_parquet(self.split / "train_roles.parquet")
         prediction = constant(roles, self.problem, self.experiment.loss, len(y))
-        return metrics.value(self.metric, y, prediction, weight)
+        return metrics.value(self.metric, y, prediction, weight, self.labels(prediction))
 
     def out_of_fold(self, n_rows: int) -> OutOfFold:
         """About so many of the training rows that some fold validated, evenly from the whole table."""
@@ -162,14 +192,16 @@ class Case:
         return OutOfFold(rows, [(np.searchsorted(rows, valid), one) for valid, one in found])
 
     def _out_of_fold(self, fold: int) -> Floats | None:
-        """What the members predicted together for a fold's validation rows; None where one has no file of it."""
+        """What the members predicted together for a fold's validation rows, calibrated as the model is; None where one
+        has no file of it."""
         files = [fold_file(Path(self.experiment.folder), member.proposal, fold) for member in self.members]
         stored = [read_fold(file) for file in files]
         known = [(one, member.weight) for one, member in zip(stored, self.members, strict=True) if one is not None]
         if len(known) < len(self.members):
             return None
         parts = [weight * np.asarray(one.prediction, dtype=np.float64) for one, weight in known]
-        return np.asarray(np.sum(parts, axis=0))
+        found = np.asarray(np.sum(parts, axis=0))
+        return found if self.curve is None else self.curve(found)
 
 
 @runtime_checkable

@@ -102,7 +102,8 @@ def test_without_a_base_a_run_is_judged_by_what_needs_none_and_without_checks_by
 ) -> None:
     alone = run(SMALL, frame=table(3.0, 0))
     judged = ("target_leak", "duplicates", "overfitting", "adversarial")
-    assert [(one.check, one.state) for one in alone.checks.findings] == [(check, "passed") for check in judged]
+    found = [(one.check, one.state) for one in alone.checks.findings]
+    assert found == [*((check, "passed") for check in judged), ("calibration", "told")]
     unjudged = run([*SMALL, "check=[]"], frame=table(3.0, 0))
     assert (unjudged.checks.gate, unjudged.checks.findings) == ("none", ())
     assert "challenger" in client.get_model_version("guarded", str(unjudged.model_version)).aliases
