@@ -119,8 +119,8 @@ def test_contributions_to_more_classes_have_a_column_for_each() -> None:
                    background=SCHEMA.apply(rows.iloc[:1]))
     shares = it.contributions(rows)
     assert list(shares)[:3] == ["contribution_p_a", "contribution_p_c", "bias_p"]
-    total = shares["contribution_p_a"] + shares["contribution_p_c"] + shares["bias_p"]
-    assert total.tolist() == pytest.approx([0.9, 0.2])
+    of_p = shares["contribution_p_a"] + shares["contribution_p_c"] + shares["bias_p"]
+    assert of_p.tolist() == pytest.approx([0.9, 0.2])
 
 
 def test_a_model_without_an_account_of_its_own_and_without_example_rows_refuses() -> None:
