@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
@@ -64,11 +65,12 @@ def reproduce(
     begun = time.time() if begun is None else begun
     if faults := [_fault(text) for text in overrides if key_of(text) not in GIVEN]:
         raise Refusal(*faults)
-    known = records.read(named, _tracking_uri(overrides))
-    composed = _composed(known, [*overrides, *([] if frame is None else [with_frame([], frame)[1]])])
-    with server.start() as running:
-        flow_run_id, made = on_server(running, begun, lambda: again(known, composed))
-        drain(running, flow_run_id)
+    with tempfile.TemporaryDirectory(prefix="finefold-recorded-") as into:
+        known = records.read(named, _tracking_uri(overrides), Path(into))
+        composed = _composed(known, [*overrides, *([] if frame is None else [with_frame([], frame)[1]])])
+        with server.start() as running:
+            flow_run_id, made = on_server(running, begun, lambda: again(known, composed))
+            drain(running, flow_run_id)
     return replace(made, seconds=time.time() - begun)
 
 

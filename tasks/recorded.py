@@ -37,8 +37,8 @@ class Recorded:
     predictions: str | None
 
 
-def read(named: str, tracking_uri: str | None) -> Recorded:
-    """The run of this name.
+def read(named: str, tracking_uri: str | None, into: Path) -> Recorded:
+    """The run of this name; its files are copied `into` a folder.
 
     Raises:
         Refusal: where there is none, it is no finished run of finefold's, or what it recorded is gone.
@@ -47,9 +47,9 @@ def read(named: str, tracking_uri: str | None) -> Recorded:
     where = without_password(uri)
     run = _run(client, _run_id(client, named, where), named, where)
     _check(run, named)
-    asked = _json(client, run, CONFIG, named)
-    outcome = _json(client, run, f"outcome/{OUTCOME}", named)
-    predictions = _fetched(client, run.info.run_id, f"outcome/{PREDICTIONS}")
+    asked = _json(client, run, CONFIG, named, into)
+    outcome = _json(client, run, f"outcome/{OUTCOME}", named, into)
+    predictions = _fetched(client, run.info.run_id, f"outcome/{PREDICTIONS}", into)
     name = str(run.info.run_name)
     return Recorded(run.info.run_id, name, tuple(asked["overrides"]), asked["config"], outcome, predictions)
 
@@ -116,8 +116,8 @@ def _check(run: Run, named: str) -> None:
         )
 
 
-def _json(client: MlflowClient, run: Run, path: str, named: str) -> dict[str, Any]:
-    file = _fetched(client, run.info.run_id, path)
+def _json(client: MlflowClient, run: Run, path: str, named: str, into: Path) -> dict[str, Any]:
+    file = _fetched(client, run.info.run_id, path, into)
     if file is None:
         raise Refusal(
             f"reproduce {named}: {path} of run {run.info.run_id} is gone, or a rung or an earlier version never wrote "
@@ -130,12 +130,12 @@ def _json(client: MlflowClient, run: Run, path: str, named: str) -> dict[str, An
     return found
 
 
-def _fetched(client: MlflowClient, run_id: str, path: str) -> str | None:
+def _fetched(client: MlflowClient, run_id: str, path: str, into: Path) -> str | None:
     """The file on this machine, or None where it isn't there."""
     from mlflow.exceptions import MlflowException
 
     try:
-        found = Path(client.download_artifacts(run_id, path))
+        found = Path(client.download_artifacts(run_id, path, str(into)))
     except (MlflowException, OSError):
         return None
     return str(found) if found.is_file() else None
