@@ -149,7 +149,7 @@ def _assert_readable(paths: Sequence[Path]) -> None:
 def test_every_picture_of_a_classification_is_a_png_with_something_on_it(tmp_path: Path) -> None:
     with finished(tmp_path, 9) as material:
         paths = draw_all(tmp_path / "plots", material)
-    assert _names(paths) == OF_ANY_RUN | OF_A_SEARCH | {"confusion_matrix"}
+    assert _names(paths) == OF_ANY_RUN | OF_A_SEARCH | {"confusion_matrix", "reliability"}
     _assert_readable(paths)
 
 
@@ -165,7 +165,7 @@ def test_a_regression_has_residuals_of_few_rows_and_of_many(tmp_path: Path, n_ro
 def test_a_single_trial_draws_nothing_of_a_search(tmp_path: Path) -> None:
     with finished(tmp_path, 1) as material:
         paths = draw_all(tmp_path / "plots", material)
-    assert _names(paths) == OF_ANY_RUN | {"confusion_matrix"}
+    assert _names(paths) == OF_ANY_RUN | {"confusion_matrix", "reliability"}
 
 
 def test_two_trials_draw_no_importance_of_hyperparameters(tmp_path: Path) -> None:
