@@ -19,6 +19,7 @@ from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
 from flows.base import with_own_family
 from flows.decide import Job
+from flows.exporting import exported_of
 from flows.final import final
 from flows.guard import guarded, say_gate
 from flows.plan import plan
@@ -147,6 +148,7 @@ def pipeline(overrides: list[str]) -> Result:
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
         log_plots(tracker, job, study, tuned, trained, evaluation, verdict)
         log_checks(tracker, verdict, base)
+        exported = exported_of(job, trained, tracker)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):
             provenance.say_what_is_kept(made)
             tags = provenance.tags(made)
@@ -155,7 +157,8 @@ def pipeline(overrides: list[str]) -> Result:
             name = config.model_name or registry.possible_name(prepared.name)
             registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
-    return _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+    made = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+    return replace(made, exports=exported)
 
 
 def _result(

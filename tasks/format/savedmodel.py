@@ -1,0 +1,59 @@
+"""TensorFlow SavedModel: the same graph as `tf.Module`, with the signature `serving_default`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from tasks.format import Limits, Made, Variant, _example
+from tasks.model import Model
+from tasks.refusal import Refusal
+
+NEEDS = ("onnx", "tensorflow")
+INSTALL = 'pip install "finefold[savedmodel]"'
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """Limits: see `Limits`."""
+
+    name: ClassVar[str] = "savedmodel"
+    most_difference: Annotated[float, Field(gt=0)]
+    most_flips: Annotated[float, Field(ge=0, le=1)]
+
+    def check(self, families: Sequence[tuple[str, Model]]) -> list[str]:
+        absent = [name for name in NEEDS if find_spec(name) is None]
+        return [f"export.formats=[savedmodel] needs more packages ({', '.join(absent)}): {INSTALL}"] if absent else []
+
+    def write(self, folder: Path, place: Path) -> Made:
+        """In a process of its own, from the graph that is ONNX's too."""
+        from tasks.format._models import written  # which needs the extra
+
+        made, path = written(folder), place / "saved_model"
+        with tempfile.TemporaryDirectory(prefix="finefold-savedmodel-") as beside:
+            file = Path(beside) / "model.onnx"
+            file.write_bytes(made.model.SerializeToString())
+            command = [sys.executable, "-m", "tasks.format._tensorflow", str(file), str(path)]
+            paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+        if done.returncode:
+            last = " ".join(done.stderr.strip().splitlines()[-1:])
+            raise Refusal(f"export.formats=[savedmodel]: it can't be written ({last}); leave it out.")
+        for number, one in enumerate(made.schema["inputs"]):
+            one["signature"] = f"input_{number}"  # TensorFlow takes no name that a graph's node may not have
+        _example.write(place, _example.SAVEDMODEL, made.schema, made.companions)
+        limits = Limits(self.most_difference, self.most_flips)
+        return Made((Variant("savedmodel", path, limits),), made.schema, made.thresholds)
+
+    def run(self, variant: Variant, rows: Path, answers: Path) -> list[str]:
+        return [sys.executable, "-m", "tasks.format._run_tensorflow", str(variant.path), str(rows), str(answers)]

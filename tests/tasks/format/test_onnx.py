@@ -1,0 +1,88 @@
+"""Every family as an ONNX graph predicts what the model itself does, on rows that are hard to get right too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from exports import KINDS, SCHEMA, Case, family
+
+from tasks import parity
+from tasks.loss.focal import Focal
+from tasks.refusal import Refusal
+
+pytest.importorskip("onnxruntime", reason='needs pip install "finefold[onnx]"')
+
+from tasks.format._models import Written, written
+from tasks.format._run_onnx import load
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
+    return {kind: Case(tmp_path_factory.mktemp(kind), kind) for kind in KINDS}
+
+
+def farthest(case: Case, folder: Path, place: Path) -> tuple[float, str]:
+    """The largest difference on the holdout and all hard rows, and where."""
+    made: Written = written(folder)
+    file = place / "model.onnx"
+    file.write_bytes(made.model.SerializeToString())
+    rows = parity.rows_of(case.holdout, SCHEMA, made.thresholds, 1000)
+    truth = parity.expected(folder, rows.raw)
+    answers = load(str(file))(parity.fed(rows.raw, SCHEMA, made.schema, place))
+    values = answers["prediction" if truth.labels is None else "probabilities"]
+    apart = np.abs(values - truth.values).reshape(len(values), -1).max(axis=1)
+    apart = apart / (np.std(truth.values) if truth.labels is None else 1)
+    worst = int(np.argmax(apart))
+    if truth.labels is not None:
+        other = answers["label"].astype(str) != truth.labels.astype(str)
+        assert not (other & (truth.lead > 1e-5)).any()
+    return float(apart.max()), rows.names[worst] if worst < len(rows.names) else "the holdout"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["lightgbm", "linear", "forest"])
+def test_a_graph_predicts_what_the_model_does(cases: dict[str, Case], tmp_path: Path, kind: str, name: str) -> None:
+    case = cases[kind]
+    changed: dict[str, Any] = {"n_estimators": 20} if name == "forest" else {}
+    folder = case.saved(case.fitted(family(name), **changed), name)
+    largest, where = farthest(case, folder, tmp_path)
+    assert largest < 1e-6, where
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6},
+        {"boosting": "dart"},
+        {"zero_as_missing": True},
+        {"use_missing": False},
+        {"reg_sqrt": True},
+        {"max_cat_to_onehot": 1, "min_data_per_group": 1, "cat_smooth": 0.1},
+    ],
+    ids=str,
+)
+def test_settings_that_converters_get_silently_wrong_are_right(
+    cases: dict[str, Case], tmp_path: Path, fixed: dict[str, Any]
+) -> None:
+    case = cases["regression"]
+    folder = case.saved(case.fitted(family("lightgbm"), **fixed), "_".join(fixed))
+    largest, where = farthest(case, folder, tmp_path)
+    assert largest < 1e-6, where
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_a_loss_of_ones_own_is_written_with_its_link(cases: dict[str, Case], tmp_path: Path, kind: str) -> None:
+    case = cases[kind]
+    folder = case.saved(case.fitted(family("lightgbm"), loss=Focal(2.0)), "focal")
+    largest, where = farthest(case, folder, tmp_path)
+    assert largest < 1e-6, where
+
+
+def test_linear_trees_are_refused_by_name(cases: dict[str, Case]) -> None:
+    case = cases["regression"]
+    folder = case.saved(case.fitted(family("lightgbm"), linear_tree=True), "linear_tree")
+    with pytest.raises(Refusal, match="linear_tree=true"):
+        written(folder)
