@@ -51,6 +51,6 @@ def fault_of(name: str, parity: Parity) -> str:
         f"export.formats=[{name}]: {parity.name} differs from the model by {parity.largest:.3g} (at most "
         f"{parity.most_difference:.3g} is allowed; 99.9 % of the rows come within {parity.of_999:.3g}), most at "
         f"{parity.worst}, and gives {parity.flips:,} of {parity.n_rows + parity.n_hard:,} rows another label (a share "
-        f"of {parity.most_flips:g} is allowed). Nothing is registered; the run's artifacts keep the file and parity.json. "
+        f"of {parity.most_flips:g} is allowed). Nothing is registered; the run keeps the file and parity.json. "
         f"Leave export.formats out, or widen format.{name}.most_difference; the search is not repeated."
     )
