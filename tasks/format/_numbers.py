@@ -56,11 +56,13 @@ def piecewise(graph: Graph, matrix: str, columns: Sequence[Pieces]) -> str:
 
 
 def interpolation(x: Floats, y: Floats) -> Pieces:
-    """As `numpy.interp`: straight lines between points, and level beyond the first and the last. x: ascending."""
-    last = np.append(x[1:] != x[:-1], True)  # of points above each other numpy takes the last
-    x, y = x[last], y[last]
-    slope = np.concatenate([[0.0], np.diff(y) / np.diff(x), [0.0]])
-    return Pieces(x, np.concatenate([x[:1], x]), np.concatenate([y[:1], y]), slope)
+    """As `numpy.interp`: straight lines between points, and level beyond the first and the last. x: ascending; of
+    points above each other a number that equals theirs gets the last."""
+    x, first, count = np.unique(x, return_index=True, return_counts=True)
+    below, above = y[first], y[first + count - 1]
+    slope = np.concatenate([[0.0], (below[1:] - above[:-1]) / np.diff(x), [0.0]])
+    edges = np.where(count > 1, np.nextafter(x, -np.inf), x)
+    return Pieces(edges, np.concatenate([x[:1], x]), np.concatenate([below[:1], above]), slope)
 
 
 def scaled(graph: Graph, matrix: str, scaler: Any) -> str:

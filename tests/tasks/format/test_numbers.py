@@ -46,8 +46,8 @@ def test_ranks_agree_with_scikit_learn_where_values_are_equal(offset: float) -> 
 
 def test_parts_of_dates_agree_with_pandas() -> None:
     schema = Schema((Column("x", "time", "datetime", None, TIME_PARTS),))
-    times = pd.Series(pd.to_datetime(["1969-12-31 23:59:59", "2000-02-29 00:00", "2024-12-31 23:59", "1899-03-01",
-                                      "2100-03-01 12:30:15.5"]), name="x")  # fmt: skip
+    given = ["1969-12-31 23:59:59", "2000-02-29 00:00", "2024-12-31 23:59", "1899-03-01", "2100-03-01 12:30:15.5"]
+    times = pd.Series(pd.to_datetime(given, format="ISO8601"), name="x")
     seconds = ((times - pd.Timestamp("1970-01-01")) / pd.Timedelta(seconds=1)).to_numpy()
     graph = Graph()
     add_inputs(graph, schema)

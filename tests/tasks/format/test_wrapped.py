@@ -60,7 +60,7 @@ def test_a_head_on_leaves_is_one_graph(case: Case, base: Path, tmp_path: Path) -
 
 
 def test_new_trees_on_a_base_are_one_graph(case: Case, base: Path, tmp_path: Path) -> None:
-    it = family("lightgbm").going_on("full", None)  # type: ignore[attr-defined]
+    it = family("lightgbm")
     made = it.fit(it.workspace(case.training(), base, 1), given(it), 5, 1)
     assert farthest(case, case.saved(made, "further"), tmp_path)[0] < 1e-6
 
