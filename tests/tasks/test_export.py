@@ -1,4 +1,4 @@
-"""A model is exported with a schema and an example that runs, compared in a fresh process, and refused where it differs."""
+"""A model is exported with a schema and an example that runs, and compared with itself in a fresh process."""
 
 from __future__ import annotations
 

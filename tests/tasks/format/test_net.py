@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from exports import SCHEMA, Case, codes, table
 
 from tasks.records import ProblemKind
 
-torch = pytest.importorskip("torch", reason='needs pip install "finefold[neural]"')
-pytest.importorskip("onnxruntime", reason='needs pip install "finefold[onnx]"')
+if find_spec("torch") is None or find_spec("onnxruntime") is None:
+    pytest.skip('needs pip install "finefold[neural,onnx]"', allow_module_level=True)
 
+import torch
 from test_onnx import farthest
 
 from tasks.model._inputs import Inputs

@@ -13,8 +13,8 @@ import pytest
 from exports import SCHEMA, Case, beside, family, given, table
 from scipy.special import softmax
 
-from tasks import parity
 from tasks import model as models
+from tasks import parity
 from tasks.model._bag import Bag, Member
 from tasks.model._leaves import Leaves
 from tasks.predictor import Predictor
