@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tasks import parquet
+from tasks.cells import as_text
 from tasks.format import Format, Limits, Made, Variant, _rows
 from tasks.predictor import Predictor
 from tasks.records import Parity
@@ -129,7 +130,7 @@ def _tokens(raw: pd.DataFrame, told: Mapping[str, Any], place: Path) -> dict[str
     found: dict[str, npt.NDArray[Any]] = {}
     for ids, mask in zip(inputs[::2], inputs[1::2], strict=True):
         tokenizer = Tokenizer.from_file(str(place / ids["tokenizer"]))
-        texts = raw[ids["column"]].fillna("").astype(str).str.strip()
+        texts = as_text(raw[ids["column"]]).fillna("")
         padded = Tokens.of(tokenizer, texts.tolist(), ids["max_len"]).padded(np.arange(len(texts)), 0)
         found |= {ids["name"]: padded[0].numpy(), mask["name"]: padded[1].numpy()}
     return found

@@ -78,7 +78,8 @@ def _inputs(graph: Graph, fitted: Fitted, column: str) -> tuple[str, str]:
     graph.companions[TOKENIZER] = tokenizer
     meanings = (
         f"ids of the tokens of {column} by {TOKENIZER}, special tokens among them, at most {most} (and of the first "
-        f"{CHARACTERS * most:,} characters of a text); padded with 0; of a missing text those of ''",
+        f"{CHARACTERS * most:,} characters of a text); padded with 0; of a missing text (NA, -, ? and the like too) "
+        "those of ''",
         "1 for a token, 0 for padding",
     )
     axis = f"tokens of {column}"
