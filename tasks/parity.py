@@ -29,6 +29,7 @@ from tasks.schema import Column, Schema
 Floats = npt.NDArray[np.float64]
 N_SINGLE = 32  # rows that are predicted alone too
 N_THRESHOLDS = 12  # of a column that hard rows lie at
+MOST_HARD = 3_000  # of a table of very many columns, taken evenly
 UNSEEN = "never seen before"
 LONG = "word " * 2_000
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,13 +86,16 @@ def compare(
     Raises:
         Refusal: where the export doesn't run.
     """
+    named = {one["holds"]: one["name"] for one in made.schema["outputs"]}
     answers = _answers(form, variant, inputs)
-    name = "prediction" if truth.labels is None else "probabilities"
+    name = named["prediction" if truth.labels is None else "probabilities"]
     unit = 1.0 if truth.labels is not None else _spread(truth.values)
     batch, single = _far(answers[f"batch_{name}"], truth.values, unit), np.zeros(0)
     if f"single_{name}" in answers:
         single = _far(answers[f"single_{name}"], truth.values[:N_SINGLE], unit)
-    flips, ties = _flips(answers["batch_label"], truth, variant.limits) if truth.labels is not None else (0, 0)
+    flips, ties = (0, 0)
+    if truth.labels is not None:
+        flips, ties = _flips(answers[f"batch_{named['label']}"], truth, variant.limits)
     n_hard = len(rows.names)
     worst = int(np.argmax(batch)) if batch.max(initial=0) >= single.max(initial=0) else int(np.argmax(single))
     largest = float(max(batch.max(initial=0), single.max(initial=0)))
@@ -179,6 +183,7 @@ def _hard(
         elif column.kind == "numeric":
             values = _edges(raw[column.name], thresholds.get(column.name, ()))
             changes += [(f"{column.name} = {value!r}", column.name, value) for value in values]
+    changes = [changes[i] for i in np.linspace(0, len(changes) - 1, min(MOST_HARD, len(changes))).astype(int)]
     hard = raw.iloc[np.arange(len(changes) + 1) % len(raw)].reset_index(drop=True)
     for row, (_, name, value) in enumerate(changes):
         hard.loc[row, name] = value

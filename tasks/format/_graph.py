@@ -39,18 +39,21 @@ class Graph:
         self._n = 0
 
     def name(self, of: str) -> str:
-        """One that no other tensor has."""
+        """One that no other tensor has, and hardly a column."""
         self._n += 1
-        return f"{of.lower()}_{self._n}"
+        return f"/{of.lower()}_{self._n}"
 
     def input(self, name: str, kind: str, shape: Sequence[str | int] = ("rows",)) -> str:
-        """A new input; its tensor has another name than the column, which might be that of a tensor already."""
         self.inputs.append(helper.make_tensor_value_info(name, TYPES[kind], list(shape)))
         return name
 
-    def output(self, name: str, tensor: str, kind: str, shape: Sequence[str | int]) -> None:
+    def output(self, name: str, tensor: str, kind: str, shape: Sequence[str | int]) -> str:
+        """A new output; gives its name, which is another where a column has that already."""
+        while name in {given.name for given in self.inputs}:
+            name += "_"
         self.nodes.append(helper.make_node("Identity", [tensor], [name]))
         self.outputs.append(helper.make_tensor_value_info(name, TYPES[kind], list(shape)))
+        return name
 
     def constant(self, value: Any) -> str:
         """float64 of floats, int64 of whole numbers, text of text, arrays as they are."""

@@ -88,18 +88,18 @@ def _prediction(graph: Graph, folder: Path, *, is_classification: bool) -> str:
 def _ended(graph: Graph, prediction: str, folder: Path, problem: dict[str, Any]) -> list[dict[str, Any]]:
     """Outputs, and what a caller is told of each."""
     if problem["kind"] == "regression":
-        graph.output("prediction", prediction, "double", ["rows"])
-        return [{"name": "prediction", "type": "double", "shape": ["rows"]}]
+        name = graph.output("prediction", prediction, "double", ["rows"])
+        return [{"name": name, "holds": "prediction", "type": "double", "shape": ["rows"]}]
     classes = problem["classes"]
     are_whole = all(isinstance(one, int) and not isinstance(one, bool) for one in classes)
-    names = np.array(classes, dtype=np.int64) if are_whole else [str(one) for one in classes]
-    label = graph("Gather", graph.constant(names), _decided(graph, prediction, folder))
+    values = np.array(classes, dtype=np.int64) if are_whole else [str(one) for one in classes]
+    label = graph("Gather", graph.constant(values), _decided(graph, prediction, folder))
     kind = "int64" if are_whole else "string"
-    graph.output("label", label, kind, ["rows"])
-    graph.output("probabilities", prediction, "double", ["rows", len(classes)])
+    shape = ["rows", len(classes)]
+    names = [graph.output("label", label, kind, ["rows"]), graph.output("probabilities", prediction, "double", shape)]
     return [
-        {"name": "label", "type": kind, "shape": ["rows"]},
-        {"name": "probabilities", "type": "double", "shape": ["rows", len(classes)], "classes": classes},
+        {"name": names[0], "holds": "label", "type": kind, "shape": ["rows"]},
+        {"name": names[1], "holds": "probabilities", "type": "double", "shape": shape, "classes": classes},
     ]
 
 

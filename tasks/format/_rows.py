@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-BATCH = 1024
+BATCH, BATCH_OF_TEXTS = 1024, 32  # an encoder's attention takes memory with the square of a text's length
+MASK = " mask"  # after a column's name: which of its tokens are none
 
 
 def write(path: Path, inputs: Arrays, n_single: int) -> None:
@@ -34,9 +35,10 @@ def answer(load: Callable[[str], Callable[[Arrays], dict[str, npt.NDArray[Any]]]
     inputs, n_single = read(Path(rows))
     predict = load(model)
     n_rows = len(next(iter(inputs.values())))
-    predict(_cut(inputs, 0, min(n_rows, BATCH)))  # what only the first call does is not timed
+    batch = BATCH_OF_TEXTS if any(name.endswith(MASK) for name in inputs) else BATCH
+    predict(_cut(inputs, 0, min(n_rows, batch)))  # what only the first call does is not timed
     begun = time.perf_counter()
-    batches = [predict(_cut(inputs, begin, begin + BATCH)) for begin in range(0, n_rows, BATCH)]
+    batches = [predict(_cut(inputs, begin, begin + batch)) for begin in range(0, n_rows, batch)]
     seconds = time.perf_counter() - begun
     singles = [predict(_cut(inputs, row, row + 1)) for row in range(n_single)]
     found = {f"batch_{name}": np.concatenate([one[name] for one in batches]) for name in batches[0]}
@@ -45,4 +47,9 @@ def answer(load: Callable[[str], Callable[[Arrays], dict[str, npt.NDArray[Any]]]
 
 
 def _cut(inputs: Arrays, begin: int, end: int) -> Arrays:
-    return {name: values[begin:end] for name, values in inputs.items()}
+    """Some rows; tokens without the padding that only longer texts of other rows need."""
+    some = {name: values[begin:end] for name, values in inputs.items()}
+    for mask in [name for name in some if name.endswith(MASK) and some[name].ndim == 2]:
+        ids, longest = f"{mask.removesuffix(MASK)} ids", max(1, int(some[mask].sum(axis=1).max()))
+        some |= {mask: some[mask][:, :longest], ids: some[ids][:, :longest]}
+    return some
