@@ -22,8 +22,8 @@ def load(path: str) -> Callable[[Arrays], dict[str, Any]]:
     serve = tf.saved_model.load(path).signatures["serving_default"]
 
     def predict(inputs: Arrays) -> dict[str, Any]:
-        given = {f"input_{place}": tf.constant(values) for place, values in enumerate(inputs.values())}
-        found = {name: value.numpy() for name, value in serve(**given).items()}
+        found = serve(**{name: tf.constant(values) for name, values in inputs.items()})
+        found = {name: value.numpy() for name, value in found.items()}
         return {name: np.char.decode(values.astype(bytes), "utf-8") if values.dtype == np.dtype(object) else values
                 for name, values in found.items()}  # fmt: skip
 

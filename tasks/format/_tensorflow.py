@@ -73,10 +73,10 @@ def missing_operators(graph: Any) -> list[str]:
     return sorted({node.op_type for node in graph.node} - known)
 
 
-def spec_of(place: int, given: Any) -> tf.TensorSpec:
+def spec_of(given: Any) -> tf.TensorSpec:
     kind = given.type.tensor_type
     shape = [one.dim_value or None for one in kind.shape.dim]
-    return tf.TensorSpec(shape, tf.string if kind.elem_type == TEXT else TYPES[kind.elem_type], name=f"input_{place}")
+    return tf.TensorSpec(shape, tf.string if kind.elem_type == TEXT else TYPES[kind.elem_type], name=given.name)
 
 
 def save(source: str, place: str) -> None:
@@ -84,7 +84,7 @@ def save(source: str, place: str) -> None:
     if absent := missing_operators(graph):
         sys.exit(f"{', '.join(absent)} of this encoder are not known in TensorFlow")
     module = Graph(Nodes.of(graph))
-    specs = [spec_of(number, given) for number, given in enumerate(graph.input)]
+    specs = [spec_of(given) for given in graph.input]
     module.serve = tf.function(module.run, input_signature=specs)
     tf.saved_model.save(module, place, signatures={"serving_default": module.serve.get_concrete_function()})
 

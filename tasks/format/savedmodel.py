@@ -49,8 +49,6 @@ class SavedModel:
         if done.returncode:
             last = " ".join(done.stderr.strip().splitlines()[-1:])
             raise Refusal(f"export.formats=[savedmodel]: it can't be written ({last}); leave it out.")
-        for number, one in enumerate(made.schema["inputs"]):
-            one["signature"] = f"input_{number}"  # TensorFlow takes no name that a graph's node may not have
         _example.write(place, _example.SAVEDMODEL, made.schema, made.companions)
         limits = Limits(self.most_difference, self.most_flips)
         return Made((Variant("savedmodel", path, limits),), made.schema, made.thresholds)
