@@ -30,6 +30,17 @@ def gathered(given: Attributes, x: Any, places: Any) -> Any:
     return tf.gather(x, tf.where(places < 0, places + size, places), axis=axis)
 
 
+def gathered_each(given: Attributes, x: Any, places: Any) -> Any:
+    """GatherElements along the last axis: each row of `places` picks from the same row of x."""
+    assert given.get("axis", 0) in (-1, len(x.shape) - 1)
+    return tf.gather(x, places, axis=-1, batch_dims=len(x.shape) - 1)
+
+
+def flattened(given: Attributes, x: Any) -> Any:
+    axis = given.get("axis", 1)
+    return tf.reshape(x, tf.stack([tf.reduce_prod(tf.shape(x)[:axis]), -1]))
+
+
 def reshaped(_: Attributes, x: Any, shape: Any) -> Any:
     shape = tf.cast(shape, tf.int64)
     own = tf.shape(x, out_type=tf.int64)
@@ -117,7 +128,8 @@ OPERATORS: dict[str, Operator] = {
     "ArgMin": best(tf.argmin), "Cast": lambda given, x: tf.cast(x, TYPES[given["to"]]), "Clip": clipped,
     "Concat": lambda given, *parts: tf.concat(parts, given["axis"]), "ConstantOfShape": filled, "Cos": plain(tf.cos),
     "Div": divided, "Equal": plain(tf.equal), "Erf": plain(tf.math.erf), "Exp": plain(tf.exp), "Expand": expanded,
-    "Floor": plain(tf.floor), "Gather": gathered, "Greater": plain(tf.greater),
+    "Flatten": flattened, "Floor": plain(tf.floor), "Gather": gathered, "GatherElements": gathered_each,
+    "Greater": plain(tf.greater),
     "GreaterOrEqual": plain(tf.greater_equal), "Identity": plain(tf.identity), "IsInf": plain(tf.math.is_inf),
     "IsNaN": plain(tf.math.is_nan), "LayerNormalization": normalised, "Less": plain(tf.less),
     "LessOrEqual": plain(tf.less_equal), "Log": plain(tf.math.log), "MatMul": plain(tf.matmul),
