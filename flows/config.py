@@ -324,6 +324,6 @@ def _map_text(value: Any, change: Any) -> Any:
 
 def _typed(recorded: Mapping[str, Any]) -> Config:
     names = {field.name for field in fields(Config)}
-    empty = {"check": {}, "format": {}}  # of check=[]
+    empty: dict[str, Any] = {"check": {}, "format": {}}  # of check=[]
     values = {**empty, **{key: value for key, value in recorded.items() if key in names}}
     return cast(Config, validate(Config, values, ""))

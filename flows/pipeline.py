@@ -157,8 +157,8 @@ def pipeline(overrides: list[str]) -> Result:
             name = config.model_name or registry.possible_name(prepared.name)
             registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
-    made = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
-    return replace(made, exports=exported)
+    result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
+    return replace(result, exports=exported)
 
 
 def _result(

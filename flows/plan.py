@@ -111,7 +111,7 @@ def plan(composed: Composed) -> Plan:
     attempt(lambda: loss_of(composed))
     attempt(lambda: class_weights.check(config.class_weight))
     checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]
-    formats = {name: attempt(lambda name=name: _format(composed, name, families)) for name in config.format}
+    formats = {name: attempt(functools.partial(_format, composed, name, families)) for name in config.format}
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:

@@ -49,7 +49,7 @@ inputs = {}
 for one in schema["inputs"]:
     absent = np.nan if one["type"] == "double" else ""
     cells = [absent if cell is None else cell for cell in rows[one["name"]]]
-    inputs[one["name"]] = tf.constant(cells, dtype=types[one["type"]])
+    inputs[one["signature"]] = tf.constant(cells, dtype=types[one["type"]])
 answers = tf.saved_model.load(here / "saved_model").signatures["serving_default"](**inputs)
 found = {name: values.numpy().tolist() for name, values in answers.items()}
 print(json.dumps(found, default=bytes.decode))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from onnx import numpy_helper
 
 
-class Forest(tf.Module):
+class Forest(tf.Module):  # type: ignore[misc]  # of an extra that is not looked at
     """Arrays by node, over all trees (N,). From a leaf every step leads to itself."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:

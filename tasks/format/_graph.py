@@ -19,7 +19,7 @@ OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8  # of that time, so that older runtimes read it too
 TYPES = {"double": TensorProto.DOUBLE, "string": TensorProto.STRING, "int64": TensorProto.INT64}
 
-Operand = str | float | int | npt.NDArray[Any]
+Operand = str | float | int | np.floating[Any] | npt.NDArray[Any]
 
 
 class Graph:

@@ -95,7 +95,7 @@ def _ended(graph: Graph, prediction: str, folder: Path, problem: dict[str, Any])
     values = np.array(classes, dtype=np.int64) if are_whole else [str(one) for one in classes]
     label = graph("Gather", graph.constant(values), _decided(graph, prediction, folder))
     kind = "int64" if are_whole else "string"
-    shape = ["rows", len(classes)]
+    shape: list[str | int] = ["rows", len(classes)]
     names = [graph.output("label", label, kind, ["rows"]), graph.output("probabilities", prediction, "double", shape)]
     return [
         {"name": names[0], "holds": "label", "type": kind, "shape": ["rows"]},

@@ -20,7 +20,7 @@ MASK = " mask"  # after a column's name: which of its tokens are none
 def write(path: Path, inputs: Arrays, n_single: int) -> None:
     """n_single: of the rows, how many are predicted alone too, from the first on."""
     names = {f"input_{place}": values for place, values in enumerate(inputs.values())}
-    np.savez(path, names=np.array(json.dumps(list(inputs))), n_single=np.array(n_single), **names)
+    np.savez(path, allow_pickle=False, names=np.array(json.dumps(list(inputs))), n_single=np.array(n_single), **names)
 
 
 def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], int]:
@@ -43,7 +43,7 @@ def answer(load: Callable[[str], Callable[[Arrays], dict[str, npt.NDArray[Any]]]
     singles = [predict(_cut(inputs, row, row + 1)) for row in range(n_single)]
     found = {f"batch_{name}": np.concatenate([one[name] for one in batches]) for name in batches[0]}
     found |= {f"single_{name}": np.concatenate([one[name] for one in singles]) for name in (singles or [{}])[0]}
-    np.savez(answers, seconds=np.array(seconds), **found)
+    np.savez(answers, allow_pickle=False, seconds=np.array(seconds), **found)
 
 
 def _cut(inputs: Arrays, begin: int, end: int) -> Arrays:

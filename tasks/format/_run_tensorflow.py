@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.format._rows import Arrays, answer
+from tasks.format._signature import signature_names
 
 
 def load(path: str) -> Callable[[Arrays], dict[str, Any]]:
@@ -22,7 +23,8 @@ def load(path: str) -> Callable[[Arrays], dict[str, Any]]:
     serve = tf.saved_model.load(path).signatures["serving_default"]
 
     def predict(inputs: Arrays) -> dict[str, Any]:
-        found = serve(**{name: tf.constant(values) for name, values in inputs.items()})
+        names = signature_names(inputs)
+        found = serve(**{names[name]: tf.constant(values) for name, values in inputs.items()})
         found = {name: value.numpy() for name, value in found.items()}
         return {name: np.char.decode(values.astype(bytes), "utf-8") if values.dtype == np.dtype(object) else values
                 for name, values in found.items()}  # fmt: skip

@@ -20,6 +20,7 @@ from onnx import numpy_helper
 
 from tasks.format._forest import Forest
 from tasks.format._operators import OPERATORS, TYPES, table_of
+from tasks.format._signature import signature_names
 
 TEXT = 8  # onnx.TensorProto.STRING
 MADE_BEFORE = {"TreeEnsembleRegressor": Forest, "LabelEncoder": table_of}
@@ -39,7 +40,7 @@ class Nodes:
         return cls(graph, attributes, {one.name: tf.constant(numpy_helper.to_array(one)) for one in graph.initializer})
 
 
-class Graph(tf.Module):
+class Graph(tf.Module):  # type: ignore[misc]  # of an extra that is not looked at
     """Nodes, and of those that hold a table or trees these parts, by the name of their output."""
 
     def __init__(self, nodes: Nodes) -> None:
@@ -73,10 +74,10 @@ def missing_operators(graph: Any) -> list[str]:
     return sorted({node.op_type for node in graph.node} - known)
 
 
-def spec_of(given: Any) -> tf.TensorSpec:
+def spec_of(given: Any, name: str) -> tf.TensorSpec:
     kind = given.type.tensor_type
     shape = [one.dim_value or None for one in kind.shape.dim]
-    return tf.TensorSpec(shape, tf.string if kind.elem_type == TEXT else TYPES[kind.elem_type], name=given.name)
+    return tf.TensorSpec(shape, tf.string if kind.elem_type == TEXT else TYPES[kind.elem_type], name=name)
 
 
 def save(source: str, place: str) -> None:
@@ -84,7 +85,8 @@ def save(source: str, place: str) -> None:
     if absent := missing_operators(graph):
         sys.exit(f"{', '.join(absent)} of this encoder are not known in TensorFlow")
     module = Graph(Nodes.of(graph))
-    specs = [spec_of(given) for given in graph.input]
+    names = signature_names(given.name for given in graph.input)
+    specs = [spec_of(given, names[given.name]) for given in graph.input]
     module.serve = tf.function(module.run, input_signature=specs)
     tf.saved_model.save(module, place, signatures={"serving_default": module.serve.get_concrete_function()})
 

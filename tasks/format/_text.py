@@ -27,7 +27,7 @@ TOKENIZER = "tokenizer.json"
 LENGTH = 7  # of the example that the encoder is traced with
 
 
-class _Traced(nn.Module):
+class _Traced(nn.Module):  # type: ignore[misc]  # of an extra that is not looked at
     """The vectors of tokens, (B, L, H), of ids and mask, (B, L)."""
 
     def __init__(self, net: nn.Module) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def of_lightgbm(dump: Mapping[str, Any], value_of: ValueOf, n_targets: int, n_tr
     """
     trees = Trees(n_targets)
     for number, tree in enumerate(dump["tree_info"][:n_trees]):
-        _add(trees, tree["tree_structure"], lambda leaf, number=number: value_of(number, leaf))
+        _add(trees, tree["tree_structure"], partial(value_of, number))
         trees.n_trees += 1
     return trees
 

@@ -15,6 +15,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from tasks.format import Limits, Made, Variant, _example
+from tasks.format._signature import signature_names
 from tasks.model import Model
 from tasks.refusal import Refusal
 
@@ -49,6 +50,9 @@ class SavedModel:
         if done.returncode:
             last = " ".join(done.stderr.strip().splitlines()[-1:])
             raise Refusal(f"export.formats=[savedmodel]: it can't be written ({last}); leave it out.")
+        names = signature_names(one["name"] for one in made.schema["inputs"])
+        for one in made.schema["inputs"]:
+            one["signature"] = names[one["name"]]
         _example.write(place, _example.SAVEDMODEL, made.schema, made.companions)
         limits = Limits(self.most_difference, self.most_flips)
         return Made((Variant("savedmodel", path, limits),), made.schema, made.thresholds)
