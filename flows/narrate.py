@@ -138,7 +138,10 @@ def say_what_was_fitted(trained: Trained) -> None:
         values = ", ".join(f"{key} {screen.short(value)}" for key, value in trained.changed.items())
         said = f"final fit on all training rows: {values}, {trained.rounds:,} rounds; "
     if (comes_to := trained.footprint) is not None:
-        said += f"{comes_to.megabytes:.3g} MB, {comes_to.milliseconds:.3g} ms per 1,000 rows on one core"
+        megabytes, milliseconds = (
+            f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in (comes_to.megabytes, comes_to.milliseconds)
+        )
+        said += f"{megabytes} MB, {milliseconds} ms per 1,000 rows on one core"
     screen.say(said)
     if trained.note:
         screen.say(trained.note, "yellow")

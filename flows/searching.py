@@ -101,7 +101,7 @@ def search(
             "yellow",
         )
     progress_of = (planned.n_trials, config.search.seconds, job.ladder, job.split.n_folds)
-    with Progress(tracker, job.decided.metric, *progress_of) as progress:
+    with Progress(tracker, study.folder, job.decided.metric, *progress_of) as progress:
         tuned = tune(
             experiment,
             study,

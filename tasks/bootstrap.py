@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
+from tasks.blas import one_thread
 from tasks.metric import METRICS, REGRESSION, Floats, Statistic, prepared
 
 Integers = NDArray[np.int64]
@@ -52,7 +52,7 @@ def intervals(
     statistics = {name: prepared(name, y, prediction) for name in names}
     is_stratified = groups is None and all(METRICS[name].problems != REGRESSION for name in names)
     values: dict[str, list[Floats]] = {name: [] for name in names}
-    with threadpool_limits(1, "blas"):  # a product of 100,000 cells is shorter than waking BLAS's threads up
+    with one_thread():  # a product of 100,000 cells is shorter than waking BLAS's threads up
         for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed):
             for name, statistic in statistics.items():
                 values[name].append(statistic(weights))
@@ -79,7 +79,7 @@ def resampled(
         return statistic(weights).reshape(len(weights), -1)
 
     alone = np.ones(len(y)) if weight is None else weight
-    with threadpool_limits(1, "blas"), np.errstate(all="ignore"):
+    with one_thread(), np.errstate(all="ignore"):
         value = of(alone[None, :].astype(np.float64))[0]
         is_stratified = is_stratified and groups is None
         found = [of(weights) for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed)]

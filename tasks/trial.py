@@ -14,10 +14,11 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, footprint
 from tasks import metric as metrics
-from tasks.model import Curve, OutOfTimeError, Validated, growth_of_rounds, validated
+from tasks.model import Curve, HasAdapters, OutOfTimeError, Validated, growth_of_rounds, validated
 from tasks.racing import DOUBT, Race
 from tasks.records import FoldScore, Footprint, Proposal, TrialResult
-from tasks.study import FoldRecord, fold_file, read_fold, write_fold
+from tasks.store import write_folder
+from tasks.study import FoldRecord, adapters_folder, fold_file, read_fold, write_fold
 from tasks.workspace import Experiment, training_of, units, workspace_of
 
 
@@ -167,6 +168,8 @@ def _record(
     score = FoldScore(fold, float(value), float(cost), done.rounds, seconds, comes_to)
     if experiment.keep_models and fold_model.are_bagged(training):
         fold_model.keep(experiment, proposal, fold, done.fitted)
+    if isinstance(done.fitted, HasAdapters) and done.fitted.adapters is not None:
+        write_folder(adapters_folder(Path(experiment.folder), proposal, fold), done.fitted.save_adapters)
     return FoldRecord(score, done.curve, done.prediction.astype(np.float32), done.costs)
 
 

@@ -79,7 +79,7 @@ class Overfitting:
         """(2,) and (m, 2): the score of the final model, and the mean of the folds', on the same rows."""
         training = training_of(case.experiment)
         y, weight = training.y[found.rows], None if training.weight is None else training.weight[found.rows]
-        whole = prepared(case.metric, y, case.fitted.predict(training.X.iloc[found.rows]))
+        whole = prepared(case.metric, y, case.fitted.predict(training.take(found.rows)))
         folds = [(rows, prepared(case.metric, y[rows], prediction)) for rows, prediction in found.folds]
 
         def both(weights: Floats) -> Floats:

@@ -93,6 +93,16 @@ class HasWeights(Protocol):
     def weights(self) -> Weights: ...
 
 
+@runtime_checkable
+class HasAdapters(Protocol):
+    """A fine-tuned model. adapters: None, or what was trained of it, small enough to be kept of every trial."""
+
+    @property
+    def adapters(self) -> object: ...
+
+    def save_adapters(self, folder: Path) -> None: ...
+
+
 @dataclass(frozen=True)
 class Validated:
     """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
