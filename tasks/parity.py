@@ -74,7 +74,8 @@ def expected(folder: Path, raw: pd.DataFrame) -> Expected:
     rows_per_second = len(raw) / (time.perf_counter() - begun)
     if not predictor.problem.is_classification:
         return Expected(found["prediction"].to_numpy(dtype=np.float64), None, None, rows_per_second)
-    values = found.drop(columns="prediction").to_numpy(dtype=np.float64)
+    columns = [f"probability_{label}" for label in predictor.problem.classes]
+    values = found[columns].to_numpy(dtype=np.float64)
     return Expected(values, found["prediction"].to_numpy(), _lead(folder, values), rows_per_second)
 
 
