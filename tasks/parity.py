@@ -4,8 +4,6 @@ rows that are hard to get right."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,9 +19,9 @@ import pyarrow.parquet as pq
 from tasks import parquet
 from tasks.cells import as_text
 from tasks.format import Format, Limits, Made, Variant, _rows
+from tasks.format import _process as process
 from tasks.predictor import Predictor
 from tasks.records import Parity
-from tasks.refusal import Refusal
 from tasks.schema import Column, Schema
 
 Floats = npt.NDArray[np.float64]
@@ -32,7 +30,6 @@ N_THRESHOLDS = 12  # of a column that hard rows lie at
 MOST_HARD = 3_000  # of a table of very many columns, taken evenly
 UNSEEN = "never seen before"
 LONG = "word " * 2_000
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -233,15 +230,10 @@ def _spread(values: Floats) -> float:
 
 
 def _answers(form: Format, variant: Variant, inputs: _rows.Arrays) -> dict[str, npt.NDArray[Any]]:
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with tempfile.TemporaryDirectory(prefix="finefold-parity-") as beside:
         rows, answers = Path(beside) / "rows.npz", Path(beside) / "answers.npz"
         _rows.write(rows, inputs, min(N_SINGLE, len(next(iter(inputs.values())))))
-        done = subprocess.run(form.run(variant, rows, answers), env=environment, capture_output=True, text=True)
-        if done.returncode:
-            last = " ".join(done.stderr.strip().splitlines()[-1:])
-            raise Refusal(f"export.formats: {variant.path.name} was written and doesn't run ({last}); leave it out.")
+        process.run(form.run(variant, rows, answers), f"export.formats=[{variant.name}]")
         with np.load(answers) as kept:
             return {name: kept[name] for name in kept}
 

@@ -30,12 +30,14 @@ ALLOWED_HOME = {
         *(f"tasks/model/{one}.py" for one in ("text_encoder", "_text_rows", "_encoder", "_tokens", "_corpus")),
         *(f"tasks/model/{one}.py" for one in ("_tuning", "_encoder_ways")),
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
+        "tasks/format/_text.py",
     },
     "transformers": {"tasks/model/_encoder.py"},
-    "tokenizers": {"tasks/model/_encoder.py", "tasks/model/_tokens.py"},
+    "tokenizers": {"tasks/model/_encoder.py", "tasks/model/_tokens.py", "tasks/parity.py"},
     "peft": {"tasks/model/_encoder_ways.py"},
-    "onnx": {f"tasks/format/{one}.py" for one in ("_graph", "_trees")},
-    "onnxruntime": {f"tasks/format/{one}.py" for one in ("onnx", "_run_onnx")},
+    "onnx": {f"tasks/format/{one}.py" for one in ("_graph", "_trees", "_text", "_tensorflow", "_operators", "_forest")},
+    "tensorflow": {f"tasks/format/{one}.py" for one in ("_tensorflow", "_operators", "_forest", "_run_tensorflow")},
+    "onnxruntime": {f"tasks/format/{one}.py" for one in ("onnx", "_run_onnx", "_eight_bits")},
 }
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from tasks.format import Limits, Made, Variant, _example
+from tasks.format import _process as process
 from tasks.model import Model
 from tasks.refusal import Refusal
 
@@ -64,10 +65,8 @@ def _quantised(path: Path) -> Path:
     Raises:
         Refusal: where that changes nothing.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     made = path.with_suffix(".int8.onnx")
-    quantize_dynamic(path, made, weight_type=QuantType.QInt8)
+    process.run([sys.executable, "-m", "tasks.format._eight_bits", str(path), str(made)], "export.int8=true")
     if made.stat().st_size >= path.stat().st_size:
         raise Refusal("export.int8=true: eight bits make this model no smaller; leave it out.")
     return made

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,13 +13,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from tasks.format import Limits, Made, Variant, _example
+from tasks.format import _process as process
 from tasks.format._signature import signature_names
 from tasks.model import Model
-from tasks.refusal import Refusal
 
 NEEDS = ("onnx", "tensorflow")
 INSTALL = 'pip install "finefold[savedmodel]"'
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,7 @@ class SavedModel:
             file = Path(beside) / "model.onnx"
             file.write_bytes(made.model.SerializeToString())
             command = [sys.executable, "-m", "tasks.format._tensorflow", str(file), str(path)]
-            paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
-        if done.returncode:
-            last = " ".join(done.stderr.strip().splitlines()[-1:])
-            raise Refusal(f"export.formats=[savedmodel]: it can't be written ({last}); leave it out.")
+            process.run(command, "export.formats=[savedmodel]")
         names = signature_names(one["name"] for one in made.schema["inputs"])
         for one in made.schema["inputs"]:
             one["signature"] = names[one["name"]]
