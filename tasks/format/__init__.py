@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from tasks.model import Model
 
+NO_WORDS = ("strategy=from_scratch of text_encoder: a graph has no operator that cuts text into words as scikit-learn "
+            "does; take another strategy, or leave export.formats out.")  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -55,3 +58,8 @@ class Format(Protocol):
     def run(self, variant: Variant, rows: Path, answers: Path) -> list[str]:
         """The command of a process of its own that predicts rows, see `tasks/format/_rows.py`."""
         ...
+
+
+def without_graph(families: Sequence[tuple[str, Model]]) -> list[str]:
+    """Faults of families that can't be written, whatever they learn."""
+    return [NO_WORDS for _, family in families if getattr(family, "way", "") == "from_scratch"]

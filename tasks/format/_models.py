@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tasks import model as models
+from tasks.format import NO_WORDS
 from tasks.format import _columns as columns
 from tasks.format import _wrapped as wrapped
 from tasks.format._graph import Graph
@@ -75,8 +76,7 @@ def _prediction(graph: Graph, folder: Path, *, is_classification: bool) -> str:
 
         return wrapped.in_domain(graph, folder, inner, DOMAIN, TARGET)
     if module == "tasks.model._words":
-        raise Refusal("strategy=from_scratch of text_encoder: a graph has no operator that cuts text into words as "
-                      "scikit-learn does; take another strategy, or leave export.formats out.")  # fmt: skip
+        raise Refusal(NO_WORDS)
     if module not in WRITERS:
         raise Refusal(f"{module} is no model that can be written as a graph; leave export.formats out.")
     place, name = WRITERS[module]

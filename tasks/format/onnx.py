@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tasks.format import Limits, Made, Variant, _example
+from tasks.format import Limits, Made, Variant, _example, without_graph
 from tasks.format import _process as process
 from tasks.model import Model
 from tasks.refusal import Refusal
@@ -40,7 +40,7 @@ class Onnx:
         if self.int8 and strangers:
             faults.append(f"export.int8=true: {', '.join(strangers)} has no matrices of weights that eight bits would "
                           "make smaller; leave it out.")  # fmt: skip
-        return faults
+        return faults + without_graph(families)
 
     def write(self, folder: Path, place: Path) -> Made:
         from tasks.format._models import written  # which needs the extra

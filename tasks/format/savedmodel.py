@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tasks.format import Limits, Made, Variant, _example
+from tasks.format import Limits, Made, Variant, _example, without_graph
 from tasks.format import _process as process
 from tasks.format._signature import signature_names
 from tasks.model import Model
@@ -31,7 +31,8 @@ class SavedModel:
 
     def check(self, families: Sequence[tuple[str, Model]]) -> list[str]:
         absent = [name for name in NEEDS if find_spec(name) is None]
-        return [f"export.formats=[savedmodel] needs more packages ({', '.join(absent)}): {INSTALL}"] if absent else []
+        told = f"export.formats=[savedmodel] needs more packages ({', '.join(absent)}): {INSTALL}"
+        return [*([told] if absent else []), *without_graph(families)]
 
     def write(self, folder: Path, place: Path) -> Made:
         """In a process of its own, from the graph that is ONNX's too."""

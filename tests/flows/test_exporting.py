@@ -72,3 +72,10 @@ def test_without_the_extra_the_command_that_installs_it_is_told_before_the_searc
 def test_eight_bits_are_refused_for_a_family_without_matrices() -> None:
     with pytest.raises(Refusal, match=r"export\.int8=true: lightgbm has no matrices"):
         plan(compose(["export.formats=[onnx]", "export.int8=true"]))
+
+
+@needs_onnx
+@pytest.mark.skipif(find_spec("transformers") is None, reason='needs pip install "finefold[text]"')
+def test_words_without_an_encoder_are_refused_before_the_search() -> None:
+    with pytest.raises(Refusal, match="strategy=from_scratch of text_encoder: a graph has no operator"):
+        plan(compose(["model=text_encoder", "strategy=from_scratch", "export.formats=[onnx]"]))

@@ -14,6 +14,7 @@ import yaml
 
 from tasks import metric as metrics
 from tasks import model as models
+from tasks import parity
 from tasks.loss import Loss
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
@@ -109,3 +110,25 @@ def given(it: Model, **changed: Any) -> dict[str, Any]:
     """The hyperparameters of a first trial."""
     fixed = {key: value for key, value in it.hyperparameters.items() if value is not None}
     return {**it.start, **fixed, **changed}
+
+
+def farthest(case: Case, folder: Path, place: Path) -> tuple[float, str]:
+    """The largest difference on the holdout and all hard rows, and where."""
+    from tasks.format._models import written  # which need an extra
+    from tasks.format._run_onnx import load
+
+    made = written(folder)
+    file = place / "model.onnx"
+    file.write_bytes(made.model.SerializeToString())
+    rows = parity.rows_of(case.holdout, SCHEMA, made.thresholds, 1000)
+    truth = parity.expected(folder, rows.raw)
+    answers = load(str(file))(parity.fed(rows.raw, SCHEMA, made.schema, place))
+    values = answers["prediction" if truth.labels is None else "probabilities"]
+    apart = np.abs(values - truth.values).reshape(len(values), -1).max(axis=1)
+    apart = apart / (np.std(truth.values) if truth.labels is None else 1)
+    worst = int(np.argmax(apart))
+    if truth.labels is not None:
+        other = answers["label"].astype(str) != truth.labels.astype(str)
+        assert truth.lead is not None
+        assert not (other & (truth.lead > 1e-5)).any()
+    return float(apart.max()), rows.names[worst] if worst < len(rows.names) else "the holdout"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from exports import SCHEMA, Case, codes, table
+from exports import SCHEMA, Case, codes, farthest, table
 
 from tasks.records import ProblemKind
 
@@ -15,7 +15,6 @@ if find_spec("torch") is None or find_spec("onnxruntime") is None:
     pytest.skip('needs pip install "finefold[neural,onnx]"', allow_module_level=True)
 
 import torch
-from test_onnx import farthest
 
 from tasks.model._inputs import Inputs
 from tasks.model._net import Shape

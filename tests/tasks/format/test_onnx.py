@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
-import numpy as np
 import pytest
-from exports import KINDS, SCHEMA, Case, family
+from exports import KINDS, Case, family, farthest
 
-from tasks import parity
 from tasks.loss.focal import Focal
 from tasks.model._encode import Levels
 from tasks.model.lightgbm import Fitted
@@ -18,31 +16,12 @@ from tasks.refusal import Refusal
 
 pytest.importorskip("onnxruntime", reason='needs pip install "finefold[onnx]"')
 
-from tasks.format._models import Written, written
-from tasks.format._run_onnx import load
+from tasks.format._models import written
 
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Case]:
     return {kind: Case(tmp_path_factory.mktemp(kind), kind) for kind in KINDS}
-
-
-def farthest(case: Case, folder: Path, place: Path) -> tuple[float, str]:
-    """The largest difference on the holdout and all hard rows, and where."""
-    made: Written = written(folder)
-    file = place / "model.onnx"
-    file.write_bytes(made.model.SerializeToString())
-    rows = parity.rows_of(case.holdout, SCHEMA, made.thresholds, 1000)
-    truth = parity.expected(folder, rows.raw)
-    answers = load(str(file))(parity.fed(rows.raw, SCHEMA, made.schema, place))
-    values = answers["prediction" if truth.labels is None else "probabilities"]
-    apart = np.abs(values - truth.values).reshape(len(values), -1).max(axis=1)
-    apart = apart / (np.std(truth.values) if truth.labels is None else 1)
-    worst = int(np.argmax(apart))
-    if truth.labels is not None:
-        other = answers["label"].astype(str) != truth.labels.astype(str)
-        assert not (other & (truth.lead > 1e-5)).any()
-    return float(apart.max()), rows.names[worst] if worst < len(rows.names) else "the holdout"
 
 
 @pytest.mark.parametrize("kind", KINDS)

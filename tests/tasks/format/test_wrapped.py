@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from exports import SCHEMA, Case, beside, family, given, table
+from exports import SCHEMA, Case, beside, family, farthest, given, table
 from scipy.special import softmax
 
 from tasks import model as models
@@ -22,8 +22,6 @@ from tasks.strategy.pooled import DOMAIN, Domain
 from tasks.strategy.recalibrate import Scaled
 
 pytest.importorskip("onnxruntime", reason='needs pip install "finefold[onnx]"')
-
-from test_onnx import farthest
 
 from tasks.format._models import written
 from tasks.format._run_onnx import load
