@@ -31,6 +31,7 @@ from tasks.refusal import Refusal, did_you_mean
 # Whose keys are the root's own; what a group's choice has is recorded whole.
 SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking")
 CONF = Path(__file__).resolve().parent.parent / "conf"
+FORMATS = "export.formats"  # by which the group `format` is chosen
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,15 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True)
+class Export:
+    """formats: names of choices of `conf/format`, which make up the node `format`."""
+
+    formats: tuple[str, ...]
+    int8: bool
+    rows: Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
@@ -108,6 +118,8 @@ class Config:
     resume: Literal["auto", "never"]
     output: Literal["text", "json"]
     allow_packages: tuple[str, ...]
+    export: Export
+    format: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -279,8 +291,10 @@ def _sort(overrides: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     by_group, by_value, faults = [], [], []
     names = set(_group_names())
     for text in overrides:
-        key, equals, _ = text.partition("=")
+        key, equals, value = text.partition("=")
         bare = key.lstrip("+~")
+        if bare == FORMATS:  # a list of choices, by the name that it has among the keys of its stage
+            key, bare, text = "format", "format", f"format={value}"
         if not equals and not key.startswith("~"):
             faults.append(f"{text!r} is no override: write KEY=VALUE{did_you_mean(bare, names)}")
         elif bare in names:
@@ -296,7 +310,8 @@ def _unknown_choice(text: str) -> str | None:
         return f"{text}: several values need `finefold compare` or `finefold run --multirun`."
     for choice in _chosen(text):
         if choice not in options and choice != "null":
-            return f"{group}={choice}: no such choice{did_you_mean(choice, options)} Choices: {', '.join(options)}."
+            key = FORMATS if group == "format" else group
+            return f"{key}={choice}: no such choice{did_you_mean(choice, options)} Choices: {', '.join(options)}."
     return None
 
 
@@ -316,7 +331,8 @@ def _compose_groups(by_group: Sequence[str]) -> tuple[DictConfig, dict[str, Any]
     OmegaConf.set_struct(node, False)
     OmegaConf.set_readonly(node, False)
     del node["hydra"]
-    lists = {group: [str(name) for name in node.get(group) or {}] for group in ("model", "check")}
+    lists = {group: [str(name) for name in node.get(group) or {}] for group in ("model", "check", "format")}
+    node.export.formats = lists["format"]
     return node, {**choices, **lists}
 
 
@@ -341,5 +357,6 @@ def _map_text(value: Any, change: Any) -> Any:
 
 def _typed(recorded: Mapping[str, Any]) -> Config:
     names = {field.name for field in fields(Config)}
-    values = {"check": {}, **{key: value for key, value in recorded.items() if key in names}}  # of check=[]
+    empty: dict[str, Any] = {"check": {}, "format": {}}  # of check=[]
+    values = {**empty, **{key: value for key, value in recorded.items() if key in names}}
     return cast(Config, validate(Config, values, ""))

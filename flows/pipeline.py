@@ -21,6 +21,7 @@ from flows.base import with_own_family
 from flows.conclude import concluded, log_conclusion
 from flows.decide import Job
 from flows.evaluation import evaluated
+from flows.exporting import exported_of
 from flows.final import final
 from flows.guard import guarded, say_gate
 from flows.nested import outer_jobs
@@ -156,6 +157,7 @@ def pipeline(overrides: list[str]) -> Result:
         log_plots(tracker, job, study, tuned, trained, evaluation, verdict, examined)
         log_checks(tracker, verdict, base)
         log_outcome(tracker, job, base, study, ended, evaluation)
+        exported = exported_of(job, trained, tracker)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):
             provenance.say_what_is_kept(made)
             tags = provenance.tags(made)
@@ -164,9 +166,12 @@ def pipeline(overrides: list[str]) -> Result:
             name = config.model_name or registry.possible_name(prepared.name)
             registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
-        path = reported(tracker, job, base, study, ended, evaluation, examined, verdict, registered)
+        path = reported(
+            tracker, job, base, study, ended, evaluation, examined, verdict, registered, conclusion=conclusion,
+            exports=exported,
+        )  # fmt: skip
     result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
-    return replace(result, report=path)
+    return replace(result, report=path, exports=exported)
 
 
 def _result(

@@ -282,6 +282,45 @@ class Examined:
 
 
 @dataclass(frozen=True)
+class Parity:
+    """How far an export is from the model, on `n_rows` of the holdout's `n_holdout` rows and on `n_hard` rows that are
+    hard to get right, the first `n_single` of all alone too.
+
+    largest, of_999: the largest difference of a probability, or of a number in standard deviations of the model's own
+    predictions, and what 99.9 % of the rows come within. flips: rows with another label; ties: those that were a tie
+    and don't count. worst: where the largest difference is. seconds: that writing took.
+    """
+
+    name: str
+    n_rows: int
+    n_holdout: int
+    n_hard: int
+    n_single: int
+    largest: float
+    of_999: float
+    flips: int
+    ties: int
+    worst: str
+    most_difference: float
+    most_flips: float
+    is_within: bool
+    megabytes: float
+    seconds: float
+    rows_per_second: float
+    model_rows_per_second: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model in one format: `folder` holds it with a schema and an example that runs it; of a format that writes it
+    twice (int8) a parity for each."""
+
+    format: str
+    folder: str
+    parity: tuple[Parity, ...]
+
+
+@dataclass(frozen=True)
 class Registered:
     """Where the model is: its MLflow URI, its registered name and version."""
 
@@ -318,6 +357,7 @@ class Result:
 
     split: the digest of the folds and the holdout. study: the folder of the search's trials. looks, corrected, nested:
     as in `Evaluation`. report: the HTML file of the run; '' where it could not be made.
+    exports: also under `export/` of the run's artifacts.
     """
 
     run_id: str
@@ -342,6 +382,7 @@ class Result:
     prefect_url: str
     seconds: Seconds
     report: str = ""
+    exports: tuple[Exported, ...] = ()
 
 
 def without_nan(value: Any) -> Any:
