@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.examine import WORST
 from tasks.page._blocks import Block, Section, Table, Text
 from tasks.page._number import decimals_of_all, fixed, number, percent
 from tasks.page._values import Values
 
+WORST = "worst.csv"  # in the folder of `Examined`
 N_SHOWN, N_COLUMNS, N_LETTERS = 10, 14, 80
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -133,6 +134,16 @@ def _names(paths: Sequence[Path]) -> set[str]:
     return {path.stem for path in paths}
 
 
+def _assert_same_as_vectors(paths: Sequence[Path]) -> None:
+    """Each beside a small SVG file whose letters are text."""
+    vectors = {path.stem: path for path in (paths[0].parent / "svg").iterdir()}
+    assert set(vectors) == _names(paths)
+    for path in vectors.values():
+        assert path.stat().st_size < 200_000, path
+        assert "<text" in path.read_text(), path
+        assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
 def _assert_readable(paths: Sequence[Path]) -> None:
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG"), path
@@ -148,6 +159,7 @@ def test_every_picture_of_a_classification_is_a_png_with_something_on_it(tmp_pat
     with finished(tmp_path, 9) as material:
         paths = draw_all(tmp_path / "plots", material)
     assert _names(paths) == OF_ANY_RUN | OF_A_SEARCH | {"confusion_matrix"}
+    _assert_same_as_vectors(paths)
     _assert_readable(paths)
 
 
@@ -158,6 +170,7 @@ def test_a_regression_has_residuals_of_few_rows_and_of_many(tmp_path: Path, n_ro
     assert "residuals" in _names(paths)
     assert "confusion_matrix" not in _names(paths)
     _assert_readable(paths)
+    _assert_same_as_vectors(paths)
 
 
 def test_a_single_trial_draws_nothing_of_a_search(tmp_path: Path) -> None:
