@@ -4,6 +4,7 @@ write none."""
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 MINUS = "−"
 
@@ -32,6 +33,13 @@ def decimals_of(low: float, high: float) -> int | None:
     if not math.isfinite(width) or width <= 0:
         return None
     return min(10, max(0, 1 - math.floor(math.log10(width))))
+
+
+def decimals_of_all(values: Iterable[float]) -> int | None:
+    """How many decimals tell numbers apart that stand below each other. None where they are all one."""
+    known = [value for value in values if math.isfinite(value)]
+    decimals = decimals_of(min(known), max(known)) if known else None
+    return None if decimals is None else decimals + 1
 
 
 def interval(low: float, high: float, decimals: int | None = None) -> str:

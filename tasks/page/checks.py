@@ -21,7 +21,8 @@ def section(values: Values) -> Section | None:
     if not findings:
         return None
     blocks: list[Block] = [Table("What the checks found", *evidence(findings), "lllrr")]
-    if reasons := [f"{said(one.check)}: {one.reason}" for one in findings if one.reason]:
+    said_here = [one for one in findings if one.reason and (one.state != "told" or one.check not in ELSEWHERE)]
+    if reasons := [f"{said(one.check)}: {one.reason}" for one in said_here]:
         blocks.append(Points(reasons))
     blocks += [parts(one) for one in findings if one.parts and one.check not in ELSEWHERE]
     return Section("checks", "Checks", blocks, _remarks(findings), in_card=2)

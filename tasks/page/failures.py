@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from tasks.examine import WORST
 from tasks.page._blocks import Block, Section, Table, Text
-from tasks.page._number import number, percent
+from tasks.page._number import decimals_of_all, fixed, number, percent
 from tasks.page._values import Values
 
+WORST = "worst.csv"  # in the folder of `Examined`
 N_SHOWN, N_COLUMNS, N_LETTERS = 10, 14, 80
 
 
@@ -33,7 +33,10 @@ def section(values: Values) -> Section:
 def _worst(path: Path) -> Table:
     table = pd.read_csv(path, nrows=N_SHOWN)
     names = [str(name) for name in table.columns[:N_COLUMNS]]
-    rows = [list(map(_cell, names, row)) for row in table.itertuples(index=False)]
+    decimals = decimals_of_all(table["loss"])
+    rows = [
+        [fixed(row[0], decimals), *map(_cell, names[1:], row[1:])] for row in table.itertuples(index=False, name=None)
+    ]
     is_number = [pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes[:N_COLUMNS]]
     left = len(table.columns) - len(names)
     note = "row: its place in the source, from 0" + f"; {left:,} more columns are not shown" * (left > 0) + "."

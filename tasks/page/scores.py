@@ -68,9 +68,8 @@ def _search_scores(values: Values) -> list[Block]:
     winner, found = values.winner, []
     decimals = decimals_of(winner.mean - winner.standard_error, winner.mean + winner.standard_error)
     mean, error = fixed(winner.mean, decimals), fixed(winner.standard_error, decimals)
-    found.append(
-        (f"{values.metric} over {plural(len(winner.folds), 'fold')}", f"{mean} ± {error} (mean and standard error)")
-    )
+    over = plural(len(winner.folds), "fold")
+    found.append((f"{values.metric} over {over}, mean ± standard error", f"{mean} ± {error}"))
     if (combined := values.combined) is not None and combined.trained is not None:
         found.append(("of the ensemble", f"{number(combined.mean)} ± {number(combined.standard_error, 2)}"))
     corrected: Any = getattr(values.evaluation, "corrected", None)

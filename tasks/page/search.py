@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.page._blocks import Block, Content, Facts, Folded, Points, Section, Table
-from tasks.page._number import number, short
+from tasks.page._number import decimals_of_all, fixed, short
 from tasks.page._values import Values
 from tasks.records import TrialResult
 
@@ -63,7 +63,8 @@ def _best(values: Values) -> Table:
     """The best of those that are told with a score, stopped ones among them."""
     known = [one for one in values.results if one.error is None and one.score == one.score]
     best = sorted(known, key=lambda one: -values.sign * one.score)[:N_BEST]
-    rows = [_row(values, one) for one in best]
+    decimals = decimals_of_all(one.score for one in best)
+    rows = [_row(values, one, decimals) for one in best]
     strong = frozenset(n for n, one in enumerate(best) if one.proposal.number == values.winner.proposal.number)
     head = ("trial", "family", values.metric, "folds", "seconds", "hyperparameters")
     note = "≈: an estimate of a trial that was ended early, which can't win."
@@ -71,12 +72,12 @@ def _best(values: Values) -> Table:
     return Table(f"The best {len(best)} of {len(known):,} trials", head, rows, "llrrrl", note * is_estimated, strong)
 
 
-def _row(values: Values, one: TrialResult) -> Sequence[Content]:
+def _row(values: Values, one: TrialResult, decimals: int | None) -> Sequence[Content]:
     searched = values.searched.get(one.proposal.family, frozenset())
     free = _parted(one.proposal.hyperparameters, searched)[0]
     told = ", ".join(f"{name} {short(value)}" for name, value in free.items())
     mark = "≈ " if one.estimate is not None else ""
-    return [str(one.proposal.number), one.proposal.family, mark + number(one.score, 5), str(len(one.folds)),
+    return [str(one.proposal.number), one.proposal.family, mark + fixed(one.score, decimals), str(len(one.folds)),
             f"{one.seconds:.1f}", told]  # fmt: skip
 
 
