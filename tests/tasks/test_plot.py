@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from judged import linear
 from matplotlib.image import imread
 from optuna.samplers import RandomSampler
 
@@ -86,7 +87,7 @@ def finished(
         fitted = family.fit(workspace, best.proposal.hyperparameters, winner.rounds, 0)
         models.save(fitted, folder / "model")
         trained = Trained(str(folder / "model"), "lightgbm", fitted.n_parameters, winner.rounds)
-        evaluate.fn(split, trained, problem, loss, metric, 0)
+        evaluate.fn(split, trained, problem, loss, metric, 0, lambda *_: ("run",), linear())
         yield Material(
             split=folder / "split",
             problem=problem,
@@ -119,6 +120,7 @@ def _write_split(
     k = len(problem.classes)
     target = pd.qcut(signal, k, labels=False).astype(float) if k else signal
     table = pd.DataFrame({"target": target}) if roles is None else roles.assign(target=target)
+    table["hash"] = np.arange(n_rows, dtype=np.uint64)
     n_train = n_rows * 3 // 4
     fold = np.arange(n_train) % N_FOLDS
     folder.mkdir()
@@ -158,7 +160,7 @@ def _assert_readable(paths: Sequence[Path]) -> None:
 def test_every_picture_of_a_classification_is_a_png_with_something_on_it(tmp_path: Path) -> None:
     with finished(tmp_path, 9) as material:
         paths = draw_all(tmp_path / "plots", material)
-    assert _names(paths) == OF_ANY_RUN | OF_A_SEARCH | {"confusion_matrix"}
+    assert _names(paths) == OF_ANY_RUN | OF_A_SEARCH | {"confusion_matrix", "reliability"}
     _assert_same_as_vectors(paths)
     _assert_readable(paths)
 
@@ -176,7 +178,7 @@ def test_a_regression_has_residuals_of_few_rows_and_of_many(tmp_path: Path, n_ro
 def test_a_single_trial_draws_nothing_of_a_search(tmp_path: Path) -> None:
     with finished(tmp_path, 1) as material:
         paths = draw_all(tmp_path / "plots", material)
-    assert _names(paths) == OF_ANY_RUN | {"confusion_matrix"}
+    assert _names(paths) == OF_ANY_RUN | {"confusion_matrix", "reliability"}
 
 
 def test_two_trials_draw_no_importance_of_hyperparameters(tmp_path: Path) -> None:
