@@ -43,10 +43,10 @@ class Place:
         own = {"PREFECT_HOME": str(self.home), "PREFECT_SERVER_API_PORT": str(self.port), "PYTHONPATH": str(ROOT)}
         return kept | own
 
-    def begin(self, overrides: Sequence[str]) -> subprocess.Popen[str]:
-        """`finefold run ... output=json`, begun. What it says goes to files, so that no full pipe can stop it."""
+    def begin(self, overrides: Sequence[str], verb: str = "run") -> subprocess.Popen[str]:
+        """`finefold VERB ... output=json`, begun. What it says goes to files, so that no full pipe can stop it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "flows.cli", "run", "output=json", *overrides]
+        command = [sys.executable, "-m", "flows.cli", verb, "output=json", *overrides]
         with self._said("out").open("w") as out, (self._said("err")).open("w") as error:
             return subprocess.Popen(
                 command, cwd=self.folder, env=self.environment(), stdout=out, stderr=error, text=True
@@ -59,12 +59,12 @@ class Place:
             RuntimeError: with what it said, when it ended with another status than 0.
         """
         if process.wait() != 0:
-            raise RuntimeError(f"finefold run ended with {process.returncode}:\n{self._said('err').read_text()}")
+            raise RuntimeError(f"finefold ended with {process.returncode}:\n{self._said('err').read_text()}")
         result: dict[str, Any] = json.loads(self._said("out").read_text().strip().splitlines()[-1])
         return result
 
-    def run(self, overrides: Sequence[str]) -> dict[str, Any]:
-        return self.finish(self.begin(overrides))
+    def run(self, overrides: Sequence[str], verb: str = "run") -> dict[str, Any]:
+        return self.finish(self.begin(overrides, verb))
 
     def study(self) -> Path | None:
         """The folder of the one study here, or None before there is one."""

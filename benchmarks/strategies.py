@@ -1,12 +1,13 @@
-"""`python -m benchmarks.strategies tables=DIR [model=mlp] [table=bike,adult] [settings=8] [rows=500] [seeds=3]
+"""`python -m benchmarks.strategies tables=DIR [model=mlp] [table=bike,adult,housing] [settings=8] [rows=500] [seeds=3]
 [strategies=...] [bases=DIR] [base_settings=4] [KEY=VALUE ...]`: each way to go on from a base, by its score on the
 target and on the source.
 
-bike: the hours of 2011, then those of 2012. adult: people born in the United States, then all others. The base is
-trained on four fifths of the source. Every strategy gets the same `rows` of the target (others for every seed), tries
-so many settings (those that any search begins with, then random ones) on five folds, and fits the best once more; it is
-judged by all other rows of the target, and by the last fifth of the source. Further overrides go to the configuration:
-`strategies=full strategy.hyperparameters.rehearsal=0.5`. Bases are kept in a folder that is given, for the next call.
+bike: the hours of 2011, then those of 2012. housing: INLAND, then NEAR BAY. adult: people born in the United States,
+then all others. The base is trained on four fifths of the source. Every strategy gets the same `rows` of the target
+(others for every seed), tries so many settings (those that any search begins with, then random ones) on five folds,
+and fits the best once more; it is judged by all other rows of the target, and by the last fifth of the source.
+Further overrides go to the configuration: `strategies=full strategy.hyperparameters.rehearsal=0.5`. Bases are kept in
+a folder that is given, for the next call.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -189,20 +190,39 @@ def make_base(table: Shift, family: Model, train: Part, folder: Path) -> None:
 
 
 def shift(name: str, folder: Path) -> Shift:
-    if name == "bike":
-        frame = tables.bike(folder).frame.drop(columns="dateday")
-        is_source = (frame["year"] == 0).to_numpy()
-        features, y = frame.drop(columns=["year", "count"]), frame["count"].to_numpy(dtype=np.float64)
-        problem, metric = Problem("regression", "count", ()), "rmse"
-    else:
-        frame = tables.adult(folder).frame
-        frame = frame[frame["native_country"].notna()].reset_index(drop=True)
-        is_source = (frame["native_country"] == "United-States").to_numpy()
-        features, y = frame.drop(columns=["native_country", "income"]), (frame["income"] == ">50K").to_numpy(float)
-        problem, metric = Problem("binary", "income", ("<=50K", ">50K")), "roc_auc"
-    numeric = features.select_dtypes("number").columns
-    whole = Part(features.astype(dict.fromkeys(numeric, np.float64)), y)
-    return Shift(name, problem, metric, whole.of(np.flatnonzero(is_source)), whole.of(np.flatnonzero(~is_source)))
+    """bike, housing or adult; columns that tell the sides apart are left out."""
+    read: dict[str, Callable[[Path], Shift]] = {"bike": bike, "housing": housing, "adult": adult}
+    return read[name](folder)
+
+
+def bike(folder: Path) -> Shift:
+    frame = tables.bike(folder).frame.drop(columns="dateday")
+    return sides("bike", frame.drop(columns="year"), "count", (frame["year"] == 0).to_numpy())
+
+
+def housing(folder: Path) -> Shift:
+    frame = tables.housing(folder).frame
+    frame = frame[frame["ocean_proximity"].isin(["INLAND", "NEAR BAY"])].reset_index(drop=True)
+    is_source = (frame["ocean_proximity"] == "INLAND").to_numpy()
+    return sides("housing", frame.drop(columns="ocean_proximity"), "median_house_value", is_source)
+
+
+def adult(folder: Path) -> Shift:
+    frame = tables.adult(folder).frame
+    frame = frame[frame["native_country"].notna()].reset_index(drop=True)
+    is_source = (frame["native_country"] == "United-States").to_numpy()
+    return sides("adult", frame.drop(columns="native_country"), "income", is_source, ("<=50K", ">50K"))
+
+
+def sides(name: str, frame: pd.DataFrame, target: str, is_source: np.ndarray, classes: tuple[str, ...] = ()) -> Shift:
+    """Of two classes, the second is the positive one."""
+    features = frame.drop(columns=target)
+    features = features.astype(dict.fromkeys(features.select_dtypes("number").columns, np.float64))
+    y = (frame[target] == classes[1]) if classes else frame[target]
+    problem = Problem("binary" if classes else "regression", target, classes)
+    whole = Part(features, y.to_numpy(dtype=np.float64))
+    of_source, of_target = np.flatnonzero(is_source), np.flatnonzero(~is_source)
+    return Shift(name, problem, "roc_auc" if classes else "rmse", whole.of(of_source), whole.of(of_target))
 
 
 def family_of(name: str, overrides: Sequence[str]) -> Model:

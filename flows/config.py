@@ -28,7 +28,10 @@ from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
+# Whose keys are the root's own; what a group's choice has is recorded whole.
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking")
 CONF = Path(__file__).resolve().parent.parent / "conf"
+FORMATS = "export.formats"  # by which the group `format` is chosen
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,15 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True)
+class Export:
+    """formats: names of choices of `conf/format`, which make up the node `format`."""
+
+    formats: tuple[str, ...]
+    int8: bool
+    rows: Annotated[int, Field(ge=1)]
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
@@ -81,6 +93,8 @@ class Config:
     device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
     cost: Cost
+    threshold: Any
+    costs: Any
     source_data: str | None
     pretrain: Pretrain
     source: dict[str, Any]
@@ -91,16 +105,22 @@ class Config:
     search: Search
     ensemble: dict[str, Any]
     strategy: dict[str, Any]
+    calibration: dict[str, Any]
     check: dict[str, dict[str, Any]]
     promotion: dict[str, Any]
     runner: dict[str, Any]
     holdout: Holdout
     tracking: TrackingSettings
+    evaluation: Literal["holdout", "nested"]
+    select: Literal["best", "simplest"]
     slices: tuple[str, ...]
+    stop_on_leak: Literal["certain", "suspected", "never"]
     model_name: str | None
     resume: Literal["auto", "never"]
     output: Literal["text", "json"]
     allow_packages: tuple[str, ...]
+    export: Export
+    format: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -140,6 +160,31 @@ def compose(overrides: Sequence[str]) -> Composed:
     if faults:
         raise Refusal(*faults)
     return Composed(config, tuple(overrides), choices, recorded)
+
+
+def recomposed(
+    recorded: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, Any], changes: Sequence[str] = ()
+) -> Composed:
+    """A configuration as an earlier run recorded it, whatever `conf/` says by now, with some values changed.
+
+    recorded: resolved, secrets as `${oc.env:NAME}`. A root key that there was not yet has its default. changes: values,
+    and choices of groups that are taken anew with their defaults.
+
+    Raises:
+        Refusal: for values that this version can't take, and for faults of the changes.
+    """
+    anew = [text for text in changes if key_of(text) in choices]
+    changes = [text for text in changes if text not in anew]
+    now = compose(anew).recorded
+    recorded = {**recorded, **{key_of(text): now[key_of(text)] for text in anew}}
+    known = {key: {**value, **recorded.get(key, {})} if key in SECTIONS else recorded.get(key, value)
+             for key, value in now.items()}  # fmt: skip
+    node = OmegaConf.create(known)
+    faults = [fault for text in changes if (fault := apply(node, text))]
+    if faults:
+        raise Refusal(*faults)
+    made = cast(dict[str, Any], OmegaConf.to_container(node, resolve=False))
+    return Composed(_typed(made), tuple(overrides), dict(choices), made)
 
 
 def groups() -> dict[str, list[str]]:
@@ -247,8 +292,10 @@ def _sort(overrides: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
     by_group, by_value, faults = [], [], []
     names = set(_group_names())
     for text in overrides:
-        key, equals, _ = text.partition("=")
+        key, equals, value = text.partition("=")
         bare = key.lstrip("+~")
+        if bare == FORMATS:  # a list of choices, by the name that it has among the keys of its stage
+            key, bare, text = "format", "format", f"format={value}"
         if not equals and not key.startswith("~"):
             faults.append(f"{text!r} is no override: write KEY=VALUE{did_you_mean(bare, names)}")
         elif bare in names:
@@ -264,7 +311,8 @@ def _unknown_choice(text: str) -> str | None:
         return f"{text}: several values need `finefold compare` or `finefold run --multirun`."
     for choice in _chosen(text):
         if choice not in options and choice != "null":
-            return f"{group}={choice}: no such choice{did_you_mean(choice, options)} Choices: {', '.join(options)}."
+            key = FORMATS if group == "format" else group
+            return f"{key}={choice}: no such choice{did_you_mean(choice, options)} Choices: {', '.join(options)}."
     return None
 
 
@@ -284,7 +332,8 @@ def _compose_groups(by_group: Sequence[str]) -> tuple[DictConfig, dict[str, Any]
     OmegaConf.set_struct(node, False)
     OmegaConf.set_readonly(node, False)
     del node["hydra"]
-    lists = {group: [str(name) for name in node.get(group) or {}] for group in ("model", "check")}
+    lists = {group: [str(name) for name in node.get(group) or {}] for group in ("model", "check", "format")}
+    node.export.formats = lists["format"]
     return node, {**choices, **lists}
 
 
@@ -309,5 +358,6 @@ def _map_text(value: Any, change: Any) -> Any:
 
 def _typed(recorded: Mapping[str, Any]) -> Config:
     names = {field.name for field in fields(Config)}
-    values = {"check": {}, **{key: value for key, value in recorded.items() if key in names}}  # of check=[]
+    empty: dict[str, Any] = {"check": {}, "format": {}}  # of check=[]
+    values = {**empty, **{key: value for key, value in recorded.items() if key in names}}
     return cast(Config, validate(Config, values, ""))

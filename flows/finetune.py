@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -18,32 +15,27 @@ from flows import screen, server
 from flows.base import with_own_family
 from flows.build import build
 from flows.config import Composed
-from flows.decide import Job
 from flows.multirun import CHOICE_TAG
 from flows.overrides import key_of
 from flows.parent import holding, log_climb
 from flows.pipeline import drain, on_server, pipeline, run, with_frame
-from flows.plan import Plan, are_pretrained, plan
+from flows.plan import are_pretrained
 from flows.record import tagged
-from flows.rung import Look, look, rung
-from flows.searching import COMMAND_GIVEN, DATA, job_for
+from flows.report import beside, ladder
+from flows.rungs import GOES_ON, Ground, ground_of, tried
+from flows.searching import COMMAND_GIVEN, DATA
 from tasks import tracking
 from tasks.climb import Climb, Rung
 from tasks.comparison import difference, interval
-from tasks.folds import read_folds
-from tasks.metric import METRICS
 from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.store import locked
-from tasks.strategy.ladder import Ladder, best_of, cheapest, chosen
+from tasks.strategy.ladder import best_of, chosen
 from tasks.study import digest_of
 from tasks.tracking import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
-
-T = TypeVar("T")
-GOES_ON = "resume=auto"  # whatever was asked for: from what this very climb has computed
 
 
 @dataclass(frozen=True)
@@ -83,19 +75,6 @@ def with_strategy(overrides: Sequence[str]) -> list[str]:
     return list(overrides) if is_named else ["strategy=ladder", *overrides]
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What all rungs stand on. rungs: the overrides of each strategy that can be tried, and what they build; passed:
-    why others can't. rho: validation rows per training row of a fold."""
-
-    ladder: Ladder
-    rungs: Mapping[str, tuple[list[str], Plan]]
-    passed: Mapping[str, str]
-    job: Job
-    base: Path | None
-    rho: float
-
-
 def _climbed(overrides: Sequence[str], begun: float) -> FineTuned:
     with server.start() as running:
         flow_run_id, done = on_server(running, begun, lambda: climb(list(overrides)))
@@ -112,7 +91,7 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
     begun = COMMAND_GIVEN.get() or time.time()
     COMMAND_GIVEN.set(0.0)  # each rung begins when it begins
     composed = configs.compose(with_strategy(overrides))
-    ground = _ground(build(composed.config.strategy, "strategy", composed.config.allow_packages), overrides)
+    ground = ground_of(build(composed.config.strategy, "strategy", composed.config.allow_packages), overrides)
     job = ground.job
     digest = digest_of({"data": job.prepared.digest, "split": job.split.digest, "finetune": overrides})
     folder, title, uri = DATA / "comparisons" / digest, f"finetune {job.prepared.name}", job.plan.tracking_uri
@@ -120,144 +99,14 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
         locked(folder, f"another process climbs this very ladder ({folder}); wait for it."),
         holding(uri, job.decided, job.prepared, "ladder", digest, title, begun) as tracker,
     ):
-        rungs, ended = _rungs(ground, tracker.run_id)
+        rungs, ended = tried(ground, tracker.run_id)
         made = _judged(ground, rungs, ended, composed, tracker)
         screen.climb(made)
         log_climb(tracker, made, overrides)
-        with tagged({tracking.PARENT_TAG: tracker.run_id, CHOICE_TAG: made.chosen}):
+        with tagged({tracking.PARENT_TAG: tracker.run_id, CHOICE_TAG: made.chosen}), beside(ladder(made)):
             n_trials = next(rung.n_trials for rung in rungs if rung.strategy == made.chosen)
             result = pipeline([*ground.rungs[made.chosen][0], f"search.trials={n_trials}", GOES_ON])
     return str(flow_run.id), FineTuned(made, result)
-
-
-def _ground(ladder: Ladder, overrides: Sequence[str]) -> Ground:
-    """
-    Raises:
-        Refusal: where no rung can be tried.
-    """
-    own = [text for text in overrides if key_of(text).partition(".")[0] != "strategy"]
-    rungs, passed = {}, {}
-    for name in ladder.rungs:
-        texts = [*own, f"strategy={name}"]
-        try:
-            rungs[name] = texts, plan(configs.compose(texts))
-        except Refusal as refusal:
-            passed[name] = "; ".join(refusal.faults)
-    job, base = _first_job(rungs, passed)
-    folds = read_folds(Path(job.split.folder))
-    return Ground(ladder, rungs, passed, job, base, fmean(len(valid) / len(train) for train, valid in folds))
-
-
-def _first_job(rungs: dict[str, tuple[list[str], Plan]], passed: dict[str, str]) -> tuple[Job, Path | None]:
-    """Of the first rung that can go on from the base with this table; those before it are passed by.
-
-    Raises:
-        Refusal: where there is none.
-    """
-    faults: list[str] = []
-    for name, (overrides, _) in list(rungs.items()):
-        try:
-            return job_for(overrides)
-        except Refusal as refusal:
-            faults += refusal.faults
-            passed[name] = "; ".join(refusal.faults)
-            del rungs[name]
-    raise Refusal(*dict.fromkeys(faults or passed.values()))
-
-
-def _rungs(ground: Ground, parent: str) -> tuple[list[Rung], str]:
-    """What the rungs came to in their order, and why climbing ended before the last one, or nothing. Of dear rungs,
-    which are looked at on one fold, one at most goes on to all of them."""
-    rungs, left = {name: Rung(name, why) for name, why in ground.passed.items()}, list(ground.ladder.rungs)
-    dear = [name for name in left if name in ground.rungs and _is_dear(ground, name)]
-    ended = ""
-    for name in [*(name for name in left if name in ground.rungs and name not in dear), *dear[:1]]:
-        if ended:
-            rungs[name] = Rung(name, f"not tried: {ended}")
-        elif name in dear:
-            rungs |= _dear(ground, dear, _reached(ground, rungs), parent)
-        else:
-            rungs[name] = _tried(ground, name, _reached(ground, rungs), parent)
-            ended = _ended(ground, rungs)
-    rungs |= {name: Rung(name, f"not tried: {ended}") for name in left if name not in rungs}
-    return [rungs[name] for name in left], ended
-
-
-def _reached(ground: Ground, rungs: Mapping[str, Rung]) -> dict[str, Mapping[int, float]]:
-    """The scores of the rungs so far, from cheap to dear."""
-    return {name: folds for name in ground.ladder.rungs if name in rungs and (folds := rungs[name].folds)}
-
-
-def _ended(ground: Ground, rungs: Mapping[str, Rung]) -> str:
-    if ground.ladder.is_over(list(_reached(ground, rungs).items()), ground.job.decided.metric, ground.rho):
-        return f"{ground.ladder.patience} dearer steps in a row brought no gain"
-    return ""
-
-
-def _is_dear(ground: Ground, name: str) -> bool:
-    return _trial_seconds(ground.job, ground.rungs[name][1]) > ground.ladder.trial_seconds
-
-
-def _dear(
-    ground: Ground, names: Sequence[str], reached: Mapping[str, Mapping[int, float]], parent: str
-) -> dict[str, Rung]:
-    """Each looked at on one fold; the cheapest than which no other has clearly lower losses there goes on to all folds,
-    where it is better there than every rung before."""
-    looks, rungs, metric = {}, {}, ground.job.decided.metric
-    for name in names:
-        screen.say(f"strategy {name}, on one fold: a trial is dear by a rule of thumb", "bold")
-        found = _caught(name, partial(look, [*ground.rungs[name][0], "search.trials=1"], name))
-        if isinstance(found, Look):
-            looks[name] = found
-            screen.say(f"{name}: {metric} {screen.short(found.value)} on fold {found.fold}")
-        else:
-            rungs[name] = Rung(name, found if isinstance(found, str) else found.error)
-    if not looks:
-        return rungs
-    taken = cheapest({name: one.losses for name, one in looks.items()})
-    fold = looks[taken].fold
-    sign = METRICS[metric].sign
-    is_better = all(sign * looks[taken].value > sign * folds[fold] for folds in reached.values())
-    for name, one in looks.items():
-        what = f"{taken} goes on from there" if is_better else "no better there than a cheaper one"
-        rungs[name] = Rung(name, f"{metric} {screen.short(one.value)} on fold {fold}, looked at alone; {what}")
-    return {**rungs, taken: _tried(ground, taken, reached, parent, GOES_ON)} if is_better else rungs
-
-
-def _tried(
-    ground: Ground, name: str, reached: Mapping[str, Mapping[int, float]], parent: str, *more: str
-) -> Rung:
-    """A rung; one that fails is passed by. more: overrides of this rung alone."""
-    screen.say(f"strategy {name}", "bold")
-    overrides, planned = ground.rungs[name]
-    n_trials = ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
-    metric = ground.job.decided.metric
-    best = reached[best_of(reached, metric)] if reached else None
-
-    def is_worth_tuning(values: Mapping[int, float]) -> bool:
-        return ground.ladder.is_within_reach(values, best, metric, ground.rho)
-
-    with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
-        return _caught(name, lambda: rung([*overrides, f"search.trials={n_trials}", *more], name, is_worth_tuning))
-
-
-def _caught(name: str, call: Callable[[], T]) -> T | Rung:
-    """What the call gives, or a rung that is passed by. What the machine does (a full disk, no memory) ends all."""
-    try:
-        return call()
-    except (OSError, MemoryError):
-        raise
-    except Refusal as refusal:
-        error = "; ".join(refusal.faults)
-    screen.say(f"{name} is passed by: {error}", "yellow")
-    return Rung(name, error)
-
-
-def _trial_seconds(job: Job, planned: Plan) -> float:
-    """Of a trial of the rung on one core, by its family's rule of thumb."""
-    n_rows, n_classes = round(job.split.n_train / job.split.growth), len(job.prepared.problem.classes)
-    families = planned.families.values()
-    return job.split.n_folds * max(family.seconds(n_rows, job.prepared.n_features, n_classes) for family in families)
 
 
 def _judged(ground: Ground, rungs: Sequence[Rung], ended: str, composed: Composed, tracker: Tracker) -> Climb:

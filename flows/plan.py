@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,6 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from flows import config as configs
+from flows.asked import asked_of
 from flows.build import build, resolve
 from flows.config import Composed
 from flows.overrides import key_of
@@ -21,9 +22,11 @@ from flows.warm_start import warm_start
 from tasks import class_weight as class_weights
 from tasks import metric as metrics
 from tasks import registry, tracking
-from tasks.check import Check
+from tasks.check import Check, Inspection
+from tasks.conclude import Asked
 from tasks.ensemble import Ensemble
 from tasks.footprint import Limits
+from tasks.format import Format
 from tasks.loss import Loss
 from tasks.model import Model, reads_text
 from tasks.promotion import Promotion
@@ -57,10 +60,12 @@ class Plan:
     ensemble: Ensemble | None
     limits: Limits
     strategy: Strategy | None
-    checks: tuple[Check, ...]
+    checks: tuple[Check | Inspection, ...]
     promotion: Promotion
     runner: Runner
     tracking_uri: str | None
+    asked: Asked
+    formats: dict[str, Format]
 
     @property
     def n_workers(self) -> int:
@@ -112,6 +117,8 @@ def plan(composed: Composed) -> Plan:
     attempt(lambda: class_weights.check(config.class_weight))
     checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]
     promotion = attempt(lambda: build(config.promotion, "promotion", allowed))
+    asked = attempt(lambda: asked_of(composed))
+    formats = {name: attempt(functools.partial(_format, composed, name, families)) for name in config.format}
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
     if not isinstance(n_splits, int) or n_splits < 2:
@@ -157,6 +164,8 @@ def plan(composed: Composed) -> Plan:
         promotion,
         runner,
         tracking_uri,
+        asked,
+        formats,
     )
 
 
@@ -224,6 +233,17 @@ def _file(composed: Composed, path: str | None, key: str) -> Source | None:
         node = configs.source_node(configs.compose(["source=file", "source.path=another"]).config)
     source: Source = build({**node, "path": path}, key, composed.config.allow_packages)
     return source
+
+
+def _format(composed: Composed, name: str, families: Mapping[str, Model | None]) -> Format:
+    """
+    Raises:
+        Refusal: where what it needs is not installed, or it can't write a family of the run.
+    """
+    made: Format = build(composed.config.format[name], f"format.{name}", composed.config.allow_packages)
+    if faults := made.check([(of, family) for of, family in families.items() if family is not None]):
+        raise Refusal(*faults)
+    return made
 
 
 def _source_data(composed: Composed) -> Source | None:

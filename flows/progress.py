@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import asdict
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Self
 from uuid import UUID
@@ -31,7 +32,8 @@ class Progress:
     """Takes each told trial, in order; `close` leaves the table of the best trials behind."""
 
     def __init__(
-        self, tracker: Future[Tracker], metric: str, n_trials: int, seconds: float | None, ladder: Ladder, n_folds: int
+        self, tracker: Future[Tracker], study: Path, metric: str, n_trials: int, seconds: float | None, ladder: Ladder,
+        n_folds: int,
     ) -> None:
         self._metric = metric
         self._ladder = ladder
@@ -42,7 +44,7 @@ class Progress:
         self._generations: dict[int, list[float]] = {}
         self._best: TrialResult | None = None
         self._tracker = tracker
-        self._trial_log = TrialLog(tracker, metric)
+        self._trial_log = TrialLog(tracker, study, metric)
         self._screen = TrialProgress(n_trials, metric, seconds)
         self._artifact: UUID | None = None
         self._last_update = 0.0

@@ -1,15 +1,15 @@
-"""Rung: one strategy of the ladder, looked at on one fold, or searched and fitted; nothing is judged by the holdout."""
+"""Rung: one strategy of the ladder, looked at, or searched and fitted; nothing is judged by the holdout."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect import flow
 
-from flows import narrate, screen
+from flows import narrate
 from flows.decide import Job
 from flows.final import final
 from flows.record import log_rung
@@ -22,7 +22,7 @@ from tasks.climb import Kept, Rung
 from tasks.metric import Floats
 from tasks.model import Fitted
 from tasks.peak import peak_memory
-from tasks.records import Proposal, Trained, TrialResult
+from tasks.records import Proposal, Trained
 from tasks.source_rows import has_source_rows
 from tasks.strategy.as_is import AsIs
 from tasks.study import fold_file, read_fold
@@ -34,41 +34,42 @@ N_RESAMPLES = 200  # of the source's rows, whose intervals a rung doesn't show
 
 @dataclass(frozen=True)
 class Look:
-    """What the trial that a rung's search begins with came to on one fold: the metric, and each validation row's
-    loss."""
+    """What the trial that a rung's search begins with came to: the metric by fold; and of the first of these folds each
+    validation row's loss."""
 
-    fold: int
-    value: float
+    values: Mapping[int, float]
     losses: Floats
+
+    @property
+    def fold(self) -> int:
+        """The first one."""
+        return next(iter(self.values))
 
 
 @flow(name="finefold-look", flow_run_name="{strategy}", persist_result=False)
-def look(overrides: list[str], strategy: str) -> Look | str:
-    """A dear strategy on the first fold alone, which is kept for a rung that goes on from there; or why it failed."""
+def look(overrides: list[str], strategy: str, n_folds: int | None = None) -> Look | str:
+    """The first trial of a strategy on its first folds, or all, which are kept for its search; or why it failed."""
     job, base = job_for(overrides, is_told=False)
     with studying(job, base) as (study, experiment):
-        first = replace(_first(job), n_folds=1)
-        (result,) = _looked(experiment, first, _budget(job))
+        first = replace(_first(job), n_folds=n_folds)
+        (result,) = run_trials.with_options(task_run_name="first-look")(experiment, [Entry(first)], _budget(job).end)
         if result.error is not None:
             return result.error.strip().splitlines()[-1]
-        (score,) = result.folds
-        record = read_fold(fold_file(study.folder, first, score.fold))
+        fold = result.folds[0].fold
+        record = read_fold(fold_file(study.folder, first, fold))
         assert record is not None
-        y = training_of(experiment).y[training_of(experiment).folds[score.fold][1]]
-        return Look(score.fold, score.value, experiment.loss.per_sample(y, record.prediction.astype("float64")))
+        training = training_of(experiment)
+        losses = experiment.loss.per_sample(training.y[training.folds[fold][1]], record.prediction.astype("float64"))
+        return Look({one.fold: one.value for one in result.folds}, losses)
 
 
-@flow(name="finefold-rung", flow_run_name="{strategy}", persist_result=False, validate_parameters=False)
-def rung(overrides: list[str], strategy: str, is_worth_tuning: Callable[[Mapping[int, float]], bool]) -> Rung:
-    """One strategy, searched where its first trial is worth that, and its best trial fitted on all training rows;
-    nothing is judged by the holdout."""
+@flow(name="finefold-rung", flow_run_name="{strategy}", persist_result=False)
+def rung(overrides: list[str], strategy: str) -> Rung:
+    """One strategy, searched, and its best trial fitted on all training rows; nothing is judged by the holdout."""
     with peak_memory() as peak:
         job, base = job_for(overrides, is_told=False)
         with searching(job, base) as (study, experiment, tracking_):
             budget = _budget(job)
-            if not is_worth_tuning(_first_look(job, experiment, budget)):
-                screen.say("its first trial is out of the best one's reach; it is not tuned")
-                job = replace(job, plan=replace(job.plan, n_trials=1))
             tuned, _ = search(job, experiment, study, tracking_, budget)
             narrate.say_what_won(job, tuned)
             begun = time.time()
@@ -80,17 +81,6 @@ def rung(overrides: list[str], strategy: str, is_worth_tuning: Callable[[Mapping
             made = replace(made, n_trained=0) if strategy == AsIs.name else made
             log_rung(tracking_.result(), made, job.decided.metric)
     return replace(made, megabytes=peak.megabytes)
-
-
-def _first_look(job: Job, experiment: Experiment, budget: Budget) -> dict[int, float]:
-    """The scores of the trial that every search begins with, by fold; its folds are kept for that. Empty where it
-    fails."""
-    (result,) = _looked(experiment, _first(job), budget)
-    return {fold.fold: fold.value for fold in result.folds} if result.error is None else {}
-
-
-def _looked(experiment: Experiment, first: Proposal, budget: Budget) -> list[TrialResult]:
-    return run_trials.with_options(task_run_name="first-look")(experiment, [Entry(first)], budget.end)
 
 
 def _first(job: Job) -> Proposal:

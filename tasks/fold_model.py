@@ -74,7 +74,7 @@ def milliseconds(experiment: Experiment, result: TrialResult) -> float:
     file = _folder(experiment, result.proposal, 0).parent / LATENCY
     if not file.exists():
         fitted = [models.load(folder) for folder in models_of(experiment, result)]
-        least = footprint.milliseconds(fitted, training_of(experiment).X.iloc[: footprint.N_TIMED_ROWS])
+        least = footprint.milliseconds(fitted, training_of(experiment).some(footprint.N_TIMED_ROWS)[0])
 
         def write(beside: Path) -> None:
             beside.write_text(json.dumps({"milliseconds": least}))

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks import base_folder, parquet, seen
+from tasks import base_folder, decision, parquet, seen
 from tasks.check import Case, in_classes_of
 from tasks.constant import constant
+from tasks.decision import labels_of
 from tasks.footprint import N_TIMED_ROWS, side_by_side
 from tasks.metric import Floats
 from tasks.predictor import Predictor
-from tasks.promotion import Contest, Duel
+from tasks.promotion import Contest, Duel, Rows
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 from tasks.schema import Schema
@@ -132,7 +133,7 @@ def _seen(challenger: Challenger, champion: Path, tags: Mapping[str, str]) -> Ma
 
 
 def _duel(
-    challenger: Challenger, folder: Path, champion: Predictor, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+    challenger: Challenger, folder: Path, champion: Predictor, rows: Rows
 ) -> tuple[Duel, Footprint]:
     """The two on the rows of the holdout at these places, and what the challenger comes to."""
     case, features = challenger.case, champion.schema.features
@@ -140,7 +141,8 @@ def _duel(
     roles = pd.read_parquet(case.split / "train_roles.parquet")
     try:
         parts = [champion.fitted.predict(X[features]) for X in parquet.frames(file)]
-        predicted = in_classes_of(case.problem, folder, np.concatenate(parts))
+        own = np.concatenate(parts)
+        predicted, labels = in_classes_of(case.problem, folder, own), _labels(challenger, folder, champion, own)
     except MemoryError:
         raise
     except Exception as error:  # as above: what it was made with may have changed since
@@ -152,8 +154,19 @@ def _duel(
     zero: Floats = constant(roles, case.problem, case.experiment.loss, len(y))
     both = predicted, case.on_holdout
     whole = Duel(
-        case.problem, case.metric, y, *both, zero, case.holdout.weight, case.holdout.groups, case.slice_labels,
+        case.problem, case.metric, y, *both, zero, case.holdout.weight, case.holdout.groups, labels, case.slice_labels,
         (before, after), slowest, case.experiment.seed,
     )  # fmt: skip
     return whole.of(rows), after
 
+
+def _labels(challenger: Challenger, folder: Path, champion: Predictor, own: Floats) -> tuple[Rows, Rows] | None:
+    """(n,) codes of the classes that each of the two names by its own decision; None for a regression. own: what the
+    champion predicts, in the order of its classes."""
+    case = challenger.case
+    labels = case.labels(case.on_holdout)
+    if labels is None:
+        return None
+    place = {str(label): code for code, label in enumerate(case.problem.classes)}
+    codes = np.array([place[str(label)] for label in champion.problem.classes], dtype=np.int64)
+    return codes[labels_of(own, decision.read(folder))], labels

@@ -148,6 +148,11 @@ def fold_file(study: Path, proposal: Proposal, fold: int) -> Path:
     return study / "folds" / name / f"{fold}.npz"
 
 
+def adapters_folder(study: Path, proposal: Proposal, fold: int) -> Path:
+    """Where what a fold trained is kept alone, for families that have adapters."""
+    return fold_file(study, proposal, fold).with_suffix("")
+
+
 def write_fold(path: Path, record: FoldRecord) -> None:
     """Writes a finished fold, whole or not at all."""
     meta = json.dumps({"score": asdict(record.score), "curve": record.curve, "costs": record.costs})

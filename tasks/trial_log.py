@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.records import TrialResult
+from tasks.study import adapters_folder
 from tasks.tracking import MAX_PARAM, PARENT_TAG, Tracker
 
 if TYPE_CHECKING:
@@ -19,10 +21,12 @@ TRIAL_TAG = "finefold.trial"
 
 
 class TrialLog:
-    """Logs each trial as a nested run, in a thread of its own: 20 ms per trial off the search's path."""
+    """Logs each trial as a nested run, with the adapters of its folds where it has some, in a thread of its own: 20 ms
+    per trial off the search's path. study: its folder."""
 
-    def __init__(self, tracker: Future[Tracker], metric: str) -> None:
+    def __init__(self, tracker: Future[Tracker], study: Path, metric: str) -> None:
         self._future = tracker
+        self._study = study
         self._metric = metric
         self._queue: queue.Queue[tuple[TrialResult, Mapping[str, str]] | None] = queue.Queue()
         self._logged: dict[str, Run] | None = None
@@ -77,6 +81,10 @@ class TrialLog:
         )
         params, metrics = _trial_content(result, self._metric)
         client.log_batch(run_id, metrics=metrics, params=params)
+        for fold in result.folds:
+            adapters = adapters_folder(self._study, result.proposal, fold.fold)
+            if adapters.exists():
+                client.log_artifacts(run_id, str(adapters), f"adapters/fold_{fold.fold}")
         if result.error:
             client.log_text(run_id, result.error, "error.txt")
         client.set_terminated(run_id, "FAILED" if result.error else "FINISHED")

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 from scipy.linalg import LinAlgWarning
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+
+from tasks.blas import one_thread
 
 
 class _Calm:
@@ -25,7 +26,7 @@ class _Calm:
         with self._lock:
             if self._n_inside == 0:
                 self._settings.enter_context(warnings.catch_warnings())
-                self._settings.enter_context(threadpool_limits(1, user_api="blas"))
+                self._settings.enter_context(one_thread())
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 warnings.simplefilter("ignore", LinAlgWarning)
             self._n_inside += 1

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class Body:
     def _config(self) -> Any:
         return self.net.config
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.net.parameters())
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from tasks.metric import METRICS
+from tasks.model._adapters import Adapters
 from tasks.model._corpus import Below, Corpus
 from tasks.model._encoder import Body, copied, layers
 from tasks.model._tuning import Given, Plan, Trainable, groups_of
@@ -18,11 +19,13 @@ from tasks.model._tuning import Given, Plan, Trainable, groups_of
 
 @dataclass(frozen=True)
 class Begun:
-    """What is trained, how many of the encoder's parameters that are, and what makes an encoder of it in the end."""
+    """What is trained, how many of the encoder's parameters that are, and what makes an encoder of it in the end;
+    adapters: what was trained alone, where that is small and stands beside the encoder."""
 
     it: Trainable
     n_trained: int
     whole: Callable[[], nn.Module]
+    adapters: Callable[[], Adapters | None] = lambda: None
 
 
 def full(corpus: Corpus, given: Mapping[str, Any], seed: int) -> Begun:
@@ -58,7 +61,8 @@ def lora(corpus: Corpus, given: Mapping[str, Any], seed: int) -> Begun:
         if "lora_A" in name:
             nn.init.kaiming_uniform_(parameter.data, a=5**0.5, generator=generator)
     groups = [(list(adapters.values()), 1.0)]
-    return _begun(corpus, given, wrapped.model, None, groups, wrapped.merge_and_unload)
+    begun = _begun(corpus, given, wrapped.model, None, groups, wrapped.merge_and_unload)
+    return replace(begun, adapters=lambda: Adapters.of(adapters, config))
 
 
 def _begun(

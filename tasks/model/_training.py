@@ -71,14 +71,16 @@ class Training:
             return train, valid
         return self._sample(train, n_rows), self._sample(valid, min(len(valid), n_rows // 2))
 
+    def take(self, rows: Rows) -> pd.DataFrame:
+        """The features of some rows, (n_taken,) ascending; a large table isn't held for them."""
+        if isinstance(self.features, pd.DataFrame) or "X" in vars(self):
+            return self.X.iloc[rows]
+        return parquet.take(self.features, rows)
+
     def some(self, n_rows: int) -> tuple[pd.DataFrame, Rows]:
         """About so many rows, evenly from the whole table, and their positions."""
         rows = np.arange(0, len(self.y), max(1, len(self.y) // n_rows))
-        pieces, begin = [], 0
-        for X in self.batches():
-            pieces.append(X.iloc[rows[(rows >= begin) & (rows < begin + len(X))] - begin])
-            begin += len(X)
-        return pd.concat(pieces), rows
+        return self.take(rows), rows
 
     def _sample(self, rows: Rows, n_rows: int) -> Rows:
         is_classification = self.problem.is_classification

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import softmax
 
 from tasks import metric as metrics
 from tasks.model import Floats, Training
@@ -53,10 +54,11 @@ class Unit:
 
     def prediction(self, raw: torch.Tensor) -> Floats:
         """(n,) or (n, n_classes) from (n, n_outputs)."""
-        raw = raw.double()
+        values = raw.double().cpu().numpy()
         if self.n_classes:
-            return np.asarray(torch.softmax(raw, dim=1).cpu().numpy(), dtype=np.float64)
-        return np.asarray(raw[:, 0].cpu().numpy() * self.scale + self.center, dtype=np.float64)
+            # torch.softmax wakes its threads up for a hundred rows: 5 ms on a busy machine.
+            return np.asarray(softmax(values, axis=1), dtype=np.float64)
+        return np.asarray(values[:, 0] * self.scale + self.center, dtype=np.float64)
 
 
 def tensors(side: Side, unit: Unit, device: torch.device) -> Rows:

@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from tasks.loss import Loss
-from tasks.model import Floats, Training, Validated, Watch, _words, unsupported, unwatched
+from tasks.model import FAMILY, Floats, Training, Validated, Watch, _words, own_files, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model import load as load_model
 from tasks.model._going_on import Knobs
@@ -29,6 +29,7 @@ try:
 
     from tasks.model import _encoder as encoders
     from tasks.model import _tuning as tuning
+    from tasks.model._adapters import Adapters
     from tasks.model._corpus import Corpus, coded, embed
     from tasks.model._encoder import Body
     from tasks.model._encoder_ways import WAYS, as_body, plan_of
@@ -41,6 +42,7 @@ except ImportError as missing:
     raise Refusal(f'model=text_encoder needs more packages ({missing}): pip install "finefold[text]"') from missing
 
 PACKAGES = ("safetensors", "tokenizers", "torch", "transformers")
+HEAD = "head.safetensors"
 FROZEN, WORDS = "feature_extraction", "from_scratch"
 LEAST_EPOCHS = 1
 # Of some 25 tokens through six layers of width 384, on one core of some 3 GHz.
@@ -53,7 +55,8 @@ SUMS_OF_A_MILLISECOND = 3e7
 @dataclass(frozen=True)
 class Fitted:
     """An encoder with a head. text: the columns that it reads. n_frozen: of its parameters, how many are as they were.
-    shares: of the columns in the outputs. note: what is to be said of the texts that it was fitted on."""
+    shares: of the columns in the outputs. note: what is to be said of the texts that it was fitted on. adapters: what
+    was trained of the encoder, where these are low-rank; of a model that was loaded there are none, they are merged."""
 
     body: Body
     head: Head
@@ -64,6 +67,7 @@ class Fitted:
     n_frozen: int
     shares: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    adapters: Adapters | None = None
 
     packages = PACKAGES
 
@@ -100,6 +104,12 @@ class Fitted:
         found = self.head.effects(Z, blocks(self.inputs, self.text, self.body.width))
         return replace(self, shares={name: found[name] for name in order})
 
+    def save_adapters(self, folder: Path) -> None:
+        """The adapters and the head alone."""
+        assert self.adapters is not None
+        self.adapters.save(folder)
+        self.head.save(folder / HEAD)
+
     @property
     def n_bytes(self) -> float:
         """About what `save` writes."""
@@ -110,7 +120,7 @@ class Fitted:
     def save(self, folder: Path) -> None:
         """The encoder as a folder of Hugging Face's kind, and beside it what is ours."""
         self.body.save(folder)
-        self.head.save(folder / "head.safetensors")
+        self.head.save(folder / HEAD)
         self.inputs.save(folder)
         kept = {"unit": asdict(self.unit), "text": self.text, "max_len": self.max_len, "n_frozen": self.n_frozen,
                 "shares": dict(self.shares), "note": self.note}  # fmt: skip
@@ -120,7 +130,7 @@ class Fitted:
     def load(cls, folder: Path) -> Fitted:
         kept = json.loads((folder / "text.json").read_text(encoding="utf-8"))
         unit, text = Unit(**kept.pop("unit")), tuple(kept.pop("text"))
-        head = Head.load(folder / "head.safetensors")
+        head = Head.load(folder / HEAD)
         return cls(Body.load(folder), head, Inputs.load(folder), unit, text, **kept)
 
 
@@ -187,7 +197,7 @@ class TextEncoder:
         """
         if self.way == WORDS:
             return ""
-        folder = encoders.folder_of(self.encoder) if base is None else base
+        folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
         encoders.check(folder)
         return encoders.digest(folder)
 
@@ -230,8 +240,8 @@ class TextEncoder:
         """With what the unchanged encoder makes of all texts, which every way but `from_scratch` begins with."""
         if self.way == WORDS:
             return Workspace(training, None, self.min_rows, None)
-        folder = encoders.folder_of(self.encoder) if base is None else base
-        begin = _begin(folder) if base is not None and (base / "family.json").exists() else None
+        folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
+        begin = _begin(folder) if base is not None and (folder / FAMILY).exists() else None
         body = Body.load(folder)
         corpus = Corpus.of(training.X, training.text, body, encoders.digest(folder), training.computed)
         made = Workspace(training, corpus, self.min_rows, begin)
@@ -294,10 +304,11 @@ class TextEncoder:
             row_losses(loss, unit.scale), plan_of(self.way, given, self.rounds, workspace.training.metric, seed), judge,
             None if judge is None else judge.valid.part(corpus, unit), watch, n_epochs,
         )  # fmt: skip
-        body = as_body(begun, corpus.body)
+        adapters, body = begun.adapters(), as_body(begun, corpus.body)
         made = _fitted(workspace, encoded, body, head, int(given["max_len"]), body.n_parameters - begun.n_trained)
         some = workspace.training.X.iloc[encoded.train.some().rows]
-        return made.weighed(made.features(some), list(map(str, workspace.training.X))), progress
+        made = made.weighed(made.features(some), list(map(str, workspace.training.X)))
+        return replace(made, adapters=adapters), progress
 
 
 def _fitted(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.bootstrap import resampled, resamples_for
-from tasks.metric import METRICS, Floats, Statistic
+from tasks.metric import METRICS, Floats, Statistic, prepared
 from tasks.records import Footprint, Problem
 from tasks.ruling import Ruling
 
@@ -23,7 +23,8 @@ class Duel:
     """What champion and challenger predict for the same rows, which neither has seen.
 
     y: (n,). weight: (n,) or None. groups: (n,), drawn together, or None. champion, challenger, and constant, which sees
-    no feature: (n,) or (n, n_classes) each. slices: (n, n_columns) as text, or None. costs: of the champion and of the
+    no feature: (n,) or (n, n_classes) each. labels: (n,) codes of the classes that champion and challenger name by
+    their own decisions, or None: the most probable ones. slices: (n, n_columns) as text, or None. costs: of the champion and of the
     challenger, measured in turn on one machine, or None; slowest: the most milliseconds that the challenger took then.
     """
 
@@ -35,6 +36,7 @@ class Duel:
     constant: Floats
     weight: Floats | None = None
     groups: Rows | None = None
+    labels: tuple[Rows, Rows] | None = None
     slices: pd.DataFrame | None = None
     costs: tuple[Footprint, Footprint] | None = None
     slowest: float = math.inf
@@ -49,6 +51,17 @@ class Duel:
     def n_units(self) -> int:
         """Of what is drawn by the bootstrap: groups where there are any, else rows."""
         return len(self.y) if self.groups is None else len(np.unique(self.groups))
+
+    def statistics(self, rows: Rows | None = None) -> tuple[Statistic, Statistic]:
+        """The metric of the champion and of the challenger as functions of weights: of all rows, or of those at some
+        places."""
+        at: Rows | slice = slice(None) if rows is None else rows
+        labels = (None, None) if self.labels is None else (self.labels[0][at], self.labels[1][at])
+        champion, challenger = (
+            prepared(self.metric, self.y[at], prediction[at], own)
+            for prediction, own in zip((self.champion, self.challenger), labels, strict=True)
+        )
+        return champion, challenger
 
     def resampled(self, statistic: Statistic, n_resamples: int) -> tuple[Floats, Floats]:
         """Numbers (k,) and the same on resamples of the rows, (at most n_resamples, k), see `bootstrap.resampled`."""
@@ -67,6 +80,7 @@ class Duel:
             constant=self.constant[rows],
             weight=None if self.weight is None else self.weight[rows],
             groups=None if self.groups is None else self.groups[rows],
+            labels=None if self.labels is None else (self.labels[0][rows], self.labels[1][rows]),
             slices=None if self.slices is None else self.slices.iloc[rows].reset_index(drop=True),
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.bootstrap import middle
 from tasks.check.slices import Slice, holm, is_judged, listed, one_sided, slices_of
-from tasks.metric import Floats, Statistic, prepared
+from tasks.metric import Statistic
 from tasks.promotion import Duel
 from tasks.verdict import Finding, Number
 
@@ -34,7 +34,8 @@ def judged(duel: Duel, level: float, least_rows: int, least_of_a_class: int, n_r
 
 def _parts(duel: Duel, large: Sequence[Slice], n_resamples: int) -> dict[str, dict[str, Number]]:
     """Of each slice that has a score: rows, both scores, by how much it is worse, and the corrected p."""
-    scores = [_of(duel, one, prediction) for prediction in (duel.champion, duel.challenger) for one in large]
+    champion, challenger = zip(*(_of(duel, one) for one in large), strict=True)
+    scores = (*champion, *challenger)
     value, found = duel.resampled(lambda w: np.stack([score(w) for score in scores], axis=1), n_resamples)
     n = len(large)
     worse, resamples = duel.sign * (value[:n] - value[n:]), duel.sign * (found[:, :n] - found[:, n:])
@@ -52,9 +53,13 @@ def _parts(duel: Duel, large: Sequence[Slice], n_resamples: int) -> dict[str, di
     }
 
 
-def _of(duel: Duel, one: Slice, prediction: Floats) -> Statistic:
-    statistic = prepared(duel.metric, duel.y[one.rows], prediction[one.rows])
-    return lambda weights: statistic(np.take(weights, one.rows, axis=1))
+def _of(duel: Duel, one: Slice) -> tuple[Statistic, Statistic]:
+    """Of the weights of all rows."""
+    champion, challenger = duel.statistics(one.rows)
+    return (
+        lambda weights: champion(np.take(weights, one.rows, axis=1)),
+        lambda weights: challenger(np.take(weights, one.rows, axis=1)),
+    )
 
 
 def _n_units(duel: Duel, one: Slice) -> int:

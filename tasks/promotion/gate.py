@@ -13,7 +13,6 @@ from tasks import metric as metrics
 from tasks.bootstrap import middle
 from tasks.check.slices import one_sided
 from tasks.footprint import Limits
-from tasks.metric import prepared
 from tasks.promotion import Contest, Duel
 from tasks.promotion._calibration import calibrated
 from tasks.promotion._slices import judged
@@ -73,14 +72,15 @@ class Gate:
         if duel.groups is not None and duel.n_units < self.least_groups:
             least = f"promotion.least_groups={self.least_groups}"
             return f"the holdout has {duel.n_units:,} groups{seen}, fewer than {least}"
-        values = [metrics.value(duel.metric, duel.y, one, duel.weight) for one in (duel.champion, duel.challenger)]
+        weights = (np.ones(len(duel.y)) if duel.weight is None else duel.weight)[None, :]
+        values = [one(weights)[0] for one in duel.statistics()]
         if not np.isfinite(values).all():
             return f"{duel.metric} isn't defined on the {len(duel.y):,} rows of the holdout that are left{seen}"
         return ""
 
     def _score(self, duel: Duel) -> Finding:
         """Whether it is better, or not worse within the margin and cheaper."""
-        both = [prepared(duel.metric, duel.y, one) for one in (duel.champion, duel.challenger)]
+        both = duel.statistics()
         zero = metrics.value(duel.metric, duel.y, duel.constant, duel.weight)
         value, found = duel.resampled(lambda weights: np.stack([one(weights) for one in both], axis=1), self.resamples)
         better, resamples = duel.sign * (value[1] - value[0]), duel.sign * (found[:, 1] - found[:, 0])

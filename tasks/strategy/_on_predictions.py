@@ -16,6 +16,8 @@ from tasks.records import Footprint, Problem
 
 # From a base, what it predicts for some rows, their target and weight to the model that takes its place.
 Learn = Callable[[Fitted, Floats, Floats, Floats | None, Training], Fitted]
+# From that model and what the base predicts for some rows, what the model does.
+Apply = Callable[[Any, Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,11 @@ class Workspace:
 
 @dataclass(frozen=True)
 class OnPredictions:
-    """A family of models that `learn` makes of a base; nothing in it is searched."""
+    """A family of models that `learn` makes of a base; nothing in it is searched. The base, which may be dear to ask,
+    sees every row once."""
 
     learn: Learn
+    apply: Apply
     packages: tuple[str, ...] = ()
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
@@ -74,7 +78,7 @@ class OnPredictions:
     ) -> Validated:
         train, valid = workspace.training.fold(fold, n_rows)
         fitted = self._learned(workspace, train)
-        return Validated(fitted.predict(workspace.training.X.iloc[valid]), None, (), fitted)
+        return Validated(self.apply(fitted, workspace.prediction[valid]), None, (), fitted)
 
     def fit(
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,

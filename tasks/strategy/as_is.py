@@ -22,7 +22,7 @@ class AsIs:
     grid: dict[str, Any]
 
     def family(self, name: str, family: Model) -> Model:
-        return OnPredictions(_unchanged)
+        return OnPredictions(_unchanged, lambda base, prediction: prediction)
 
 
 def _unchanged(base: Fitted, prediction: Floats, y: Floats, weight: Floats | None, training: Training) -> Fitted:

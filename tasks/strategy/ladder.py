@@ -22,7 +22,7 @@ class Ladder:
     """The rule by which it is climbed; no clock decides anything.
 
     rungs: strategies, cheap ones first. patience: steps in a row without gain after which climbing ends. reach:
-    standard errors of the best so far within which a rung's first trial must come for the rung to be tuned.
+    standard errors of the best first trial within which a rung's own must come for the rung to be tuned.
     trial_seconds and least_trials: how many trials it then gets; a rung of which not even one trial fits is dear, and
     is looked at on one fold first.
     """
@@ -38,11 +38,10 @@ class Ladder:
         return max(min(most, self.least_trials), min(most, int(self.trial_seconds / max(seconds, 1e-9))))
 
     def is_within_reach(
-        self, values: Mapping[int, float], best: Mapping[int, float] | None, metric: str, rho: float
+        self, values: Mapping[int, float], best: Mapping[int, float], metric: str, rho: float
     ) -> bool:
-        """Whether a rung whose first trial has these scores, by fold, is worth tuning; one without any failed. best: of
-        the rungs before it."""
-        return bool(values) and (best is None or not beats(best, values, metric, rho, self.reach))
+        """Whether a rung whose first trial has these scores, by fold, is worth tuning. best: of all rungs."""
+        return not beats(best, values, metric, rho, self.reach)
 
     def is_over(self, scores: Sequence[tuple[str, Mapping[int, float]]], metric: str, rho: float) -> bool:
         """Whether the last steps brought nothing. scores: of the rungs so far, in their order, by fold."""

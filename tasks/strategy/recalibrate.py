@@ -50,7 +50,11 @@ class Scaled:
         return 1 + max(1, len(self.shift) - 1)
 
     def predict(self, X: pd.DataFrame) -> Floats:
-        return scaled(self.base.predict(X), self.scale, np.array(self.shift))
+        return self.of(self.base.predict(X))
+
+    def of(self, prediction: Floats) -> Floats:
+        """What it predicts where the base predicts that."""
+        return scaled(prediction, self.scale, np.array(self.shift))
 
     def importance(self) -> dict[str, float]:
         return self.base.importance()
@@ -78,7 +82,7 @@ class Recalibrate:
     grid: dict[str, Any]
 
     def family(self, name: str, family: Model) -> Model:
-        return OnPredictions(_rescaled)
+        return OnPredictions(_rescaled, Scaled.of)
 
 
 def scaled(prediction: Floats, scale: float, shift: Floats) -> Floats:

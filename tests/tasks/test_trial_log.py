@@ -10,6 +10,7 @@ import pytest
 
 from tasks import tracking
 from tasks.records import FoldScore, Proposal, TrialResult
+from tasks.study import adapters_folder
 from tasks.tracking import Tracker
 from tasks.trial_log import TrialLog
 
@@ -31,11 +32,16 @@ def result(number: int, error: str | None = None) -> TrialResult:
     return TrialResult(Proposal(number, "lightgbm", {"num_leaves": 31}), folds, error, was_cut=False)
 
 
-def test_a_trial_is_one_nested_run_with_its_folds_as_steps(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
+def test_a_trial_is_one_nested_run_with_its_folds_as_steps(
+    store: tuple[mlflow.MlflowClient, str, Path], tmp_path: Path
+) -> None:
     tracker = begin(store, "c")
     future: Future[Tracker] = Future()
     future.set_result(tracker)
-    log = TrialLog(future, "roc_auc")
+    log = TrialLog(future, tmp_path, "roc_auc")
+    adapters = adapters_folder(tmp_path, result(0).proposal, 2)
+    adapters.mkdir(parents=True)
+    (adapters / "adapter_config.json").write_text("{}")
     log.put(result(0), {"finefold.generation": "0"})
     log.put(result(1, "Traceback: no"), {})
     log.close()
@@ -45,10 +51,13 @@ def test_a_trial_is_one_nested_run_with_its_folds_as_steps(store: tuple[mlflow.M
     assert (good.info.status, bad.info.status) == ("FINISHED", "FAILED")
     assert [m.value for m in store[0].get_metric_history(good.info.run_id, "fold_roc_auc")] == [0.5, 0.6, 0.7]
     assert good.data.metrics["cv_roc_auc"] == pytest.approx(0.6)
-    assert [file.path for file in store[0].list_artifacts(bad.info.run_id)] == ["error.txt"]
+    assert [file.path for file in store[0].list_artifacts(bad.info.run_id)] == ["adapters", "error.txt"]
+    assert [file.path for file in store[0].list_artifacts(good.info.run_id, "adapters")] == ["adapters/fold_2"]
 
 
-def test_a_trial_that_was_half_logged_is_completed_not_doubled(store: tuple[mlflow.MlflowClient, str, Path]) -> None:
+def test_a_trial_that_was_half_logged_is_completed_not_doubled(
+    store: tuple[mlflow.MlflowClient, str, Path], tmp_path: Path
+) -> None:
     client = store[0]
     tracker = begin(store, "d")
     half = client.create_run(
@@ -56,7 +65,7 @@ def test_a_trial_that_was_half_logged_is_completed_not_doubled(store: tuple[mlfl
     ).info.run_id
     future: Future[Tracker] = Future()
     future.set_result(begin(store, "d"))
-    log = TrialLog(future, "roc_auc")
+    log = TrialLog(future, tmp_path, "roc_auc")
     log.put(result(0), {})
     log.close()
     (only,) = client.search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")

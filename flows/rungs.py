@@ -1,0 +1,182 @@
+"""Rungs: what of a ladder can be tried, a first look at each, and those tuned that are worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TypeVar
+
+from flows import config as configs
+from flows import screen
+from flows.decide import Job
+from flows.multirun import CHOICE_TAG
+from flows.overrides import key_of
+from flows.plan import Plan, plan
+from flows.record import tagged
+from flows.rung import Look, look, rung
+from flows.searching import job_for
+from tasks import tracking
+from tasks.climb import Rung
+from tasks.folds import read_folds
+from tasks.metric import METRICS
+from tasks.refusal import Refusal
+from tasks.strategy.ladder import Ladder, best_of, cheapest
+
+T = TypeVar("T")
+GOES_ON = "resume=auto"  # whatever was asked for: from what this very climb has computed
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all rungs stand on. rungs: the overrides of each strategy that can be tried, and what they build; passed:
+    why others can't. rho: validation rows per training row of a fold."""
+
+    ladder: Ladder
+    rungs: Mapping[str, tuple[list[str], Plan]]
+    passed: Mapping[str, str]
+    job: Job
+    base: Path | None
+    rho: float
+
+
+def ground_of(ladder: Ladder, overrides: Sequence[str]) -> Ground:
+    """
+    Raises:
+        Refusal: where no rung can be tried.
+    """
+    own = [text for text in overrides if key_of(text).partition(".")[0] != "strategy"]
+    rungs, passed = {}, {}
+    for name in ladder.rungs:
+        texts = [*own, f"strategy={name}"]
+        try:
+            rungs[name] = texts, plan(configs.compose(texts))
+        except Refusal as refusal:
+            passed[name] = "; ".join(refusal.faults)
+    job, base = _first_job(rungs, passed)
+    folds = read_folds(Path(job.split.folder))
+    return Ground(ladder, rungs, passed, job, base, fmean(len(valid) / len(train) for train, valid in folds))
+
+
+def _first_job(rungs: dict[str, tuple[list[str], Plan]], passed: dict[str, str]) -> tuple[Job, Path | None]:
+    """Of the first rung that can go on from the base with this table; those before it are passed by.
+
+    Raises:
+        Refusal: where there is none.
+    """
+    faults: list[str] = []
+    for name, (overrides, _) in list(rungs.items()):
+        try:
+            return job_for(overrides)
+        except Refusal as refusal:
+            faults += refusal.faults
+            passed[name] = "; ".join(refusal.faults)
+            del rungs[name]
+    raise Refusal(*dict.fromkeys(faults or passed.values()))
+
+
+def tried(ground: Ground, parent: str) -> tuple[list[Rung], str]:
+    """What the rungs came to in their order, and why climbing ended before the last one, or nothing. Each is looked at
+    first, by the trial that its search begins with; then those are tuned that came within reach of the best look."""
+    looks, passed, ended = _looks(ground)
+    rungs = {name: Rung(name, why) for name, why in passed.items()}
+    values = {name: looks[name].values for name in ground.ladder.rungs if name in looks}
+    rungs |= {name: _tuned(ground, name, values, parent) for name in values}
+    return [rungs[name] for name in ground.ladder.rungs], ended
+
+
+def _looks(ground: Ground) -> tuple[dict[str, Look], dict[str, str], str]:
+    """The rungs that were looked at on all folds, why others were passed by, and why climbing ended before the last
+    one, or nothing. Of dear rungs, which are looked at on one fold, one at most goes on to all of them."""
+    looks: dict[str, Look] = {}
+    passed, ended = dict(ground.passed), ""
+    dear = [name for name in ground.rungs if _is_dear(ground, name)]
+    for name in ground.rungs:
+        if name not in dear and not ended:
+            found = _look(ground, name, None)
+            looks |= {name: found} if isinstance(found, Look) else {}
+            passed |= {name: found} if isinstance(found, str) else {}
+            ended = _ended(ground, looks)
+    if dear and not ended:
+        _look_at_dear(ground, dear, looks, passed)
+    left = [name for name in ground.rungs if name not in looks and name not in passed]
+    return looks, passed | dict.fromkeys(left, f"not tried: {ended}"), ended
+
+
+def _ended(ground: Ground, looks: Mapping[str, Look]) -> str:
+    scores = [(name, one.values) for name, one in looks.items()]
+    if ground.ladder.is_over(scores, ground.job.decided.metric, ground.rho):
+        return f"{ground.ladder.patience} dearer steps in a row brought no gain"
+    return ""
+
+
+def _is_dear(ground: Ground, name: str) -> bool:
+    return _trial_seconds(ground.job, ground.rungs[name][1]) > ground.ladder.trial_seconds
+
+
+def _look_at_dear(ground: Ground, names: Sequence[str], looks: dict[str, Look], passed: dict[str, str]) -> None:
+    """Each is looked at on one fold; the cheapest than which no other has clearly lower losses there goes on to all
+    folds, where it is better there than every rung in `looks`. To which it is added, and to `passed` the others."""
+    found = {name: _look(ground, name, 1) for name in names}
+    passed |= {name: one for name, one in found.items() if isinstance(one, str)}
+    seen = {name: one for name, one in found.items() if isinstance(one, Look)}
+    if not seen:
+        return
+    metric, taken = ground.job.decided.metric, cheapest({name: one.losses for name, one in seen.items()})
+    sign, fold = METRICS[metric].sign, seen[taken].fold
+    is_better = all(sign * seen[taken].values[fold] > sign * one.values[fold] for one in looks.values())
+    what = f"{taken} goes on from there" if is_better else "no better there than a cheaper one"
+    for name, one in seen.items():
+        passed[name] = f"{metric} {screen.short(one.values[fold])} on fold {fold}, looked at alone; {what}"
+    whole = _look(ground, taken, None, GOES_ON) if is_better else None
+    if isinstance(whole, Look):
+        looks[taken] = whole
+        del passed[taken]
+
+
+def _look(ground: Ground, name: str, n_folds: int | None, *more: str) -> Look | str:
+    """At the first trial of a rung; or why it is passed by. more: overrides of this look alone."""
+    on = f" on {n_folds} fold, for a trial is dear by a rule of thumb" if n_folds else ""
+    screen.say(f"strategy {name}: a first look{on}", "bold")
+    found = _caught(name, lambda: look([*_asked(ground, name), *more], name, n_folds))
+    if isinstance(found, Look):
+        screen.say(f"{name}: {ground.job.decided.metric} {screen.short(fmean(found.values.values()))}")
+    return found
+
+
+def _asked(ground: Ground, name: str) -> list[str]:
+    """The overrides of a rung with as many trials as it may get."""
+    overrides, planned = ground.rungs[name]
+    n_trials = ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
+    return [*overrides, f"search.trials={n_trials}"]
+
+
+def _tuned(ground: Ground, name: str, looks: Mapping[str, Mapping[int, float]], parent: str) -> Rung:
+    """A rung that was looked at, tuned where that look is within reach of the best one; one that fails is passed by."""
+    metric = ground.job.decided.metric
+    is_near = ground.ladder.is_within_reach(looks[name], looks[best_of(looks, metric)], metric, ground.rho)
+    one_trial = [] if is_near else ["search.trials=1"]
+    screen.say(f"strategy {name}" + ("" if is_near else ": out of the best one's reach, it is not tuned"), "bold")
+    with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
+        made = _caught(name, lambda: rung([*_asked(ground, name), *one_trial, GOES_ON], name))
+    return Rung(name, made) if isinstance(made, str) else made
+
+
+def _caught(name: str, call: Callable[[], T]) -> T | str:
+    """What the call gives, or why it is passed by. What the machine does (a full disk, no memory) ends all."""
+    try:
+        return call()
+    except (OSError, MemoryError):
+        raise
+    except Refusal as refusal:
+        error = "; ".join(refusal.faults)
+    screen.say(f"{name} is passed by: {error}", "yellow")
+    return error
+
+
+def _trial_seconds(job: Job, planned: Plan) -> float:
+    """Of a trial of the rung on one core, by its family's rule of thumb."""
+    n_rows, n_classes = round(job.split.n_train / job.split.growth), len(job.prepared.problem.classes)
+    families = planned.families.values()
+    return job.split.n_folds * max(family.seconds(n_rows, job.prepared.n_features, n_classes) for family in families)

@@ -1,0 +1,52 @@
+"""Nets of any activation and scaling as ONNX graphs predict what they do in PyTorch."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exports import SCHEMA, Case, codes, farthest, table
+
+from tasks.records import ProblemKind
+
+if find_spec("torch") is None or find_spec("onnxruntime") is None:
+    pytest.skip('needs pip install "finefold[neural,onnx]"', allow_module_level=True)
+
+import torch
+
+from tasks.model._inputs import Inputs
+from tasks.model._net import Shape
+from tasks.model._unit import Unit
+from tasks.model.mlp import Fitted
+
+
+def net(case: Case, scaling: str, activation: str, frequencies: int, layers: int = 2) -> Fitted:
+    """With random weights."""
+    frame = table()
+    X, y = SCHEMA.apply(frame), codes(case.kind, frame["score"])
+    inputs, unit = Inputs.learn(X, scaling, 3), Unit.learn(case.problem, y, None)
+    n_categorical = len(inputs.levels.categorical)
+    shape = Shape(inputs.n_numbers, inputs.n_flags, n_categorical, inputs.n_levels, unit.n_outputs, layers, 16, 4,
+                  frequencies, 5)  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    drawn = {name: torch.randn(size, generator=generator) / 2 for name, size in shape.parameters.items()}
+    return Fitted(inputs, shape, activation, unit, drawn, tuple(np.ones(len(X.columns)) / len(X.columns)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "scaling", "activation", "frequencies"),
+    [
+        ("binary", "quantile", "relu", 8),
+        ("multiclass", "standard", "silu", 0),
+        ("regression", "quantile", "gelu", 0),
+        ("regression", "standard", "selu", 8),
+    ],
+)
+def test_a_graph_predicts_what_the_net_does(
+    tmp_path: Path, kind: ProblemKind, scaling: str, activation: str, frequencies: int
+) -> None:
+    case = Case(tmp_path, kind)
+    largest, where = farthest(case, case.saved(net(case, scaling, activation, frequencies), "net"), tmp_path)
+    assert largest < 1e-5, where
