@@ -106,12 +106,15 @@ def test_another_table_is_told_by_its_digest_and_its_search_is_spared(made: Resu
     assert isinstance(again.differences[0], Difference)
 
 
-def test_a_table_that_is_gone_or_moved_is_refused_with_how_to_give_it(made: Result, place: Path) -> None:
+def test_a_table_that_is_gone_or_moved_is_refused_with_how_to_give_it(
+    made: Result, place: Path, client: mlflow.MlflowClient
+) -> None:
+    recorded = json.loads(artifact(client, made.run_id, "config.json").read_text())["config"]["source"]["path"]
     frames = place / "data" / "frames"
     frames.rename(place / "elsewhere")
     try:
         assert "reproduce(..., frame=FRAME) gives it again" in refused(made.run_id)
-        (moved,) = (place / "elsewhere").glob("*/*.parquet")
+        moved = place / "elsewhere" / Path(recorded).relative_to("data/frames")
         assert reproduce(made.run_id, [f"source.path={moved}"]).is_equal
     finally:
         shutil.rmtree(frames, ignore_errors=True)
