@@ -172,7 +172,7 @@ def pipeline(overrides: list[str]) -> Result:
             ruling = promoted(job, experiment, trained, evaluation, tracker, registered, folder, tags)
         path = reported(
             tracker, job, base, study, ended, evaluation, examined, verdict, registered, conclusion=conclusion,
-            exports=exported,
+            exports=exported, promotion=ruling,
         )  # fmt: skip
     result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, ruling, searched)
     return replace(result, report=path, exports=exported)

@@ -110,20 +110,12 @@ def test_another_table_is_told_by_its_digest_and_its_search_is_spared(made: Resu
 def test_a_table_that_is_gone_or_moved_is_refused_with_how_to_give_it(
     made: Result, place: Path, client: mlflow.MlflowClient
 ) -> None:
-<<<<<<< HEAD
-=======
-    recorded = json.loads(artifact(client, made.run_id, "config.json").read_text())["config"]["source"]["path"]
->>>>>>> leaks
     frames = place / "data" / "frames"
     (given,) = re.findall(r"source\.path=(\S+)", client.get_run(made.run_id).data.params["overrides"])
     frames.rename(place / "elsewhere")
     try:
         assert "reproduce(..., frame=FRAME) gives it again" in refused(made.run_id)
-<<<<<<< HEAD
         moved = place / "elsewhere" / Path(given).relative_to("data/frames")
-=======
-        moved = place / "elsewhere" / Path(recorded).relative_to("data/frames")
->>>>>>> leaks
         assert reproduce(made.run_id, [f"source.path={moved}"]).is_equal
     finally:
         shutil.rmtree(frames, ignore_errors=True)
