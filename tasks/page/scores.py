@@ -79,7 +79,7 @@ def _search_scores(values: Values) -> list[Block]:
     if nested is not None:
         found.append(("by nested cross-validation", _with_ends(nested)))
     notes = [note for one in (corrected, nested) for note in getattr(one, "notes", ())]
-    if winner.rounds is not None and nested is None:
+    if winner.rounds is not None and corrected is None and nested is None:
         notes.append(
             "The folds' scores stopped early on their own validation rows, which flatters them a little; the holdout's "
             "score is free of it."
