@@ -14,6 +14,7 @@ from flows.overrides import key_of
 from flows.plan import Plan
 from tasks import base_folder, given_rows, hub, provenance, registry
 from tasks.base_fit import Takes
+from tasks.model import own_files
 from tasks.refusal import Refusal
 from tasks.source_rows import has_source_rows
 from tasks.strategy import WITHOUT_A_FAMILY, trains_on_source
@@ -92,8 +93,9 @@ def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
         )
     elif strategy not in WITHOUT_A_FAMILY and _is_wrapped(folder):
         faults.append(
-            f"base={named} is a {family} model within another ({_module(folder)}), from which strategy={strategy} "
-            f"can't go on; choose a strategy of {', '.join(WITHOUT_A_FAMILY)}, or what it was made of as the base."
+            f"base={named} is a {family} model within another ({_module(own_files(folder))}), from which "
+            f"strategy={strategy} can't go on; choose a strategy of {', '.join(WITHOUT_A_FAMILY)}, or what it was made "
+            "of as the base."
         )
     if base_folder.is_encoder(folder) and strategy in NEED_PREDICTIONS:
         faults.append(
@@ -134,7 +136,7 @@ def _is_wrapped(folder: Path) -> bool:
     """Whether a strategy or an ensemble made it of models of the family: its files are not the family's own."""
     if base_folder.is_encoder(folder):
         return False
-    module = _module(folder)
+    module = _module(own_files(folder))
     return module.startswith(("tasks.strategy.", "tasks.model._"))
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "pretrain": "a run on a broad source, whose model takes along what fine-tuning needs of it",
     "finetune": "from a base to the cheapest strategy of the best: each tried on the same folds, in one table",
     "compare": "`KEY=A,B`: each choice on the same folds and budget, in one table with intervals",
+    "reproduce": "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",
 }
 FLAGS = {
     "--help": "this text",
@@ -92,6 +93,8 @@ def _run(command: str, arguments: list[str]) -> int:
         from flows.pretrain import KEEPING
 
         overrides = [KEEPING, *overrides]
+    if command == "reproduce":
+        return _reproduce(flags, overrides)
     overrides = _with_own_family(overrides)
     if "--cfg" in flags:
         return _show_configuration(overrides)
@@ -201,6 +204,20 @@ def _finetune(overrides: list[str]) -> int:
     return 0
 
 
+def _reproduce(flags: set[str], arguments: list[str]) -> int:
+    """0 where the same came out, 1 where something differs."""
+    if flags or not arguments or "=" in arguments[0]:
+        also = f"; it has no {', '.join(sorted(flags))}" if flags else ""
+        raise Refusal(f"reproduce needs one run: finefold reproduce RUN_ID, or models:/NAME@champion{also}.")
+    warnings.simplefilter("ignore")
+    with _no_collection():
+        from flows.reproduce import reproduce, say
+    made = reproduce(arguments[0], arguments[1:], begun=BEGUN)
+    say(made)
+    _print_json(asdict(made), [text for text in arguments[1:] if text.startswith("output=")])
+    return 0 if made.is_equal else FAILED
+
+
 def _summarize(result: Result, overrides: list[str]) -> None:
     from flows import screen
 
@@ -243,6 +260,14 @@ def _help() -> str:
 
 
 def _help_of(command: str) -> str:
+    from flows.completion import ONLY_KEYS
+
+    if command in ONLY_KEYS:
+        keys = "\n".join(f"  {key}" for key in ONLY_KEYS[command])
+        return (
+            f"finefold {command} RUN [KEY=VALUE ...]: {COMMANDS[command]}\n\nIt ends with 0 where the same came out, "
+            f"with 1 where something differs, with 2 where it can't be done. Nothing is registered.\n\nKeys:\n{keys}"
+        )
     shown = {flag: what for flag, what in FLAGS.items() if command != "compare" or flag != "--multirun"}
     flags = "\n".join(f"  {flag:<20}{what}" for flag, what in shown.items())
     choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())

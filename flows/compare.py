@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from flows import comparable, screen, server
+from flows import comparable, compared, screen, server
 from flows.base import base_of, takes, with_own_family
 from flows.config import Composed
 from flows.decide import Decided, decide
@@ -18,6 +18,7 @@ from flows.overrides import varied
 from flows.parent import holding, log_comparison
 from flows.pipeline import with_frame
 from flows.plan import Plan
+from flows.report import told
 from flows.searching import DATA
 from tasks import tracking
 from tasks.comparison import Comparison, Standing, best_among, difference_to, interval
@@ -27,6 +28,7 @@ from tasks.folds import read_folds
 from tasks.metric import METRICS
 from tasks.prepare import prepare
 from tasks.records import Prepared, Result, Split, TrialResult
+from tasks.report import FOLDER, write
 from tasks.search.grid import Grid
 from tasks.search.none import Fixed
 from tasks.split import split
@@ -99,6 +101,8 @@ def compare(overrides: Sequence[str], *, frame: pd.DataFrame | None = None, begu
             made = _judged(finished, errors, combinations, ground, folder, tracker)
             if finished:
                 _draw(Path(made.plot), finished, ground)
+            page = compared.page(made, title, overrides)
+            made = replace(made, report=told(tracker, lambda: write(tracker, page, folder / FOLDER)))
             log_comparison(tracker, made, overrides)
     return made
 

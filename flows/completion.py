@@ -6,6 +6,13 @@ from collections.abc import Iterable, Sequence
 
 from tasks.refusal import Refusal, did_you_mean
 
+# Commands that take these keys alone: where things lie, who computes, what is printed.
+ONLY_KEYS = {
+    "reproduce": (
+        "base", "holdout.path", "output", "runner", "runner.address", "runner.workers", "source.path", "source.url",
+        "source_data", "tracking.experiment", "tracking.uri",
+    ),
+}  # fmt: skip
 SCRIPTS = {
     "bash": """_finefold() {
     local IFS=$'\\n'
@@ -54,7 +61,8 @@ def complete(arguments: Sequence[str], commands: Iterable[str]) -> list[str]:
     from flows import config
 
     if not equals:
-        return [name for name in _keys(typed[2:-1]) if name.startswith(word)]
+        known = [f"{name}=" for name in ONLY_KEYS[typed[1]]] if typed[1] in ONLY_KEYS else _keys(typed[2:-1])
+        return [name for name in known if name.startswith(word)]
     *before, last = value.split(",")  # several values: each may be completed, and none comes twice
     options = [choice for choice in config.groups().get(key, []) if choice.startswith(last) and choice not in before]
     found = [",".join([*before, choice]) for choice in options]

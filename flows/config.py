@@ -28,6 +28,8 @@ from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
+# Whose keys are the root's own; what a group's choice has is recorded whole.
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -91,6 +93,8 @@ class Config:
     device: Literal["auto", "cpu", "cuda", "mps"]
     base: str | None
     cost: Cost
+    threshold: Any
+    costs: Any
     source_data: str | None
     pretrain: Pretrain
     source: dict[str, Any]
@@ -101,11 +105,15 @@ class Config:
     search: Search
     ensemble: dict[str, Any]
     strategy: dict[str, Any]
+    calibration: dict[str, Any]
     check: dict[str, dict[str, Any]]
     runner: dict[str, Any]
     holdout: Holdout
     tracking: TrackingSettings
+    evaluation: Literal["holdout", "nested"]
+    select: Literal["best", "simplest"]
     slices: tuple[str, ...]
+    stop_on_leak: Literal["certain", "suspected", "never"]
     model_name: str | None
     resume: Literal["auto", "never"]
     output: Literal["text", "json"]
@@ -151,6 +159,31 @@ def compose(overrides: Sequence[str]) -> Composed:
     if faults:
         raise Refusal(*faults)
     return Composed(config, tuple(overrides), choices, recorded)
+
+
+def recomposed(
+    recorded: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, Any], changes: Sequence[str] = ()
+) -> Composed:
+    """A configuration as an earlier run recorded it, whatever `conf/` says by now, with some values changed.
+
+    recorded: resolved, secrets as `${oc.env:NAME}`. A root key that there was not yet has its default. changes: values,
+    and choices of groups that are taken anew with their defaults.
+
+    Raises:
+        Refusal: for values that this version can't take, and for faults of the changes.
+    """
+    anew = [text for text in changes if key_of(text) in choices]
+    changes = [text for text in changes if text not in anew]
+    now = compose(anew).recorded
+    recorded = {**recorded, **{key_of(text): now[key_of(text)] for text in anew}}
+    known = {key: {**value, **recorded.get(key, {})} if key in SECTIONS else recorded.get(key, value)
+             for key, value in now.items()}  # fmt: skip
+    node = OmegaConf.create(known)
+    faults = [fault for text in changes if (fault := apply(node, text))]
+    if faults:
+        raise Refusal(*faults)
+    made = cast(dict[str, Any], OmegaConf.to_container(node, resolve=False))
+    return Composed(_typed(made), tuple(overrides), dict(choices), made)
 
 
 def groups() -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from flows import asked
 from flows import config as configs
 from flows.build import build
 from flows.config import Composed
@@ -25,6 +26,7 @@ from tasks.model import Model, reads_text
 from tasks.records import Prepared, Split
 from tasks.refusal import Refusal
 from tasks.search import Search
+from tasks.verdict import Finding
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Decided:
 @dataclass(frozen=True)
 class Job:
     """One run of the pipeline: its plan, what the data decided, and what prepare and split made; the families with
-    the rounds that the budget pays for, and the ladder of evidence. `begun` is Unix time in seconds."""
+    the rounds that the budget pays for, and the ladder of evidence. `begun` is Unix time in seconds; `inspected` is
+    what the checks found before the search."""
 
     plan: Plan
     decided: Decided
@@ -50,6 +53,7 @@ class Job:
     families: dict[str, Model]
     ladder: Ladder
     begun: float
+    inspected: tuple[Finding, ...] = ()
 
 
 def decide(composed: Composed, prepared: Prepared) -> Decided:
@@ -66,9 +70,12 @@ def decide(composed: Composed, prepared: Prepared) -> Decided:
         "folds": (composed.choices["folds"], all_folds.choose(kind, prepared.has_group, prepared.has_time)),
     }
     decided = {key: found for key, (asked, found) in auto.items() if asked == "auto"}
-    decided["problem"] = kind  # two classes are a binary problem, whatever was asked for
-    again = configs.compose(configs.with_decided(composed.overrides, decided))
-    again = replace(again, overrides=composed.overrides)
+    if config.problem != kind:  # two classes are a binary problem, whatever was asked for
+        decided["problem"] = kind
+    again = composed
+    if decided:
+        again = configs.compose(configs.with_decided(composed.overrides, decided))
+        again = replace(again, overrides=composed.overrides)
     loss = build(again.config.loss, "loss", config.allow_packages)
     weights = _check_fit(again, prepared, loss)
     splitter = build(again.config.folds, "folds", config.allow_packages)
@@ -103,6 +110,7 @@ def _check_fit(composed: Composed, prepared: Prepared, loss: Loss) -> ClassWeigh
         lambda: metrics.check(composed.config.metric, problem.kind),
         lambda: losses.check(loss, problem.kind),
         lambda: weights.append(class_weights.by_code(composed.config.class_weight, problem)),
+        lambda: asked.check(composed, problem),
     )
     for check in checks:
         try:

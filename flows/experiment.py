@@ -80,4 +80,5 @@ def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Exp
         limits=job.plan.limits,
         class_weight=job.decided.class_weight,
         text=job.prepared.text,
+        takes_simplest=job.decided.composed.config.select == "simplest",
     )

@@ -12,7 +12,7 @@ from flows.winner import refused, winner_of
 from tasks.combine import combine
 from tasks.finetune import finetune
 from tasks.footprint import measured
-from tasks.records import Combined, Trained
+from tasks.records import Combined, Member, Trained
 from tasks.workspace import Experiment, training_of
 
 
@@ -24,6 +24,12 @@ class Final:
     trained: Trained
     tuned: Tuned
     combined: Combined | None
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The trials that the model is of."""
+        is_used = self.combined is not None and self.combined.trained is not None
+        return self.combined.members if self.combined and is_used else (Member(self.tuned.winner.proposal, 1.0),)
 
 
 def final(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Final:
@@ -56,7 +62,7 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
     Time never decides: the same seed has the same winner on a slow machine, and what is too slow is told."""
     while True:
         until = budget.until(tuned.final_seconds)
-        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until)
+        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until, budget.final_rounds)
         trained = _measured(experiment, trained)
         assert trained.footprint is not None
         excess = experiment.limits.excess(trained.footprint)

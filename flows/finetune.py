@@ -21,6 +21,7 @@ from flows.parent import holding, log_climb
 from flows.pipeline import drain, on_server, pipeline, run, with_frame
 from flows.plan import are_pretrained
 from flows.record import tagged
+from flows.report import beside, ladder
 from flows.rungs import GOES_ON, Ground, ground_of, tried
 from flows.searching import COMMAND_GIVEN, DATA
 from tasks import tracking
@@ -102,7 +103,7 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
         made = _judged(ground, rungs, ended, composed, tracker)
         screen.climb(made)
         log_climb(tracker, made, overrides)
-        with tagged({tracking.PARENT_TAG: tracker.run_id, CHOICE_TAG: made.chosen}):
+        with tagged({tracking.PARENT_TAG: tracker.run_id, CHOICE_TAG: made.chosen}), beside(ladder(made)):
             n_trials = next(rung.n_trials for rung in rungs if rung.strategy == made.chosen)
             result = pipeline([*ground.rungs[made.chosen][0], f"search.trials={n_trials}", GOES_ON])
     return str(flow_run.id), FineTuned(made, result)

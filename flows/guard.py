@@ -1,4 +1,5 @@
-"""Guard: the checks of a run, what a person sees of them, and what comes of a model that fails."""
+"""Guard: the checks of a run before the search and after the fit, what a person sees of them, and what comes of a model
+that fails."""
 
 from __future__ import annotations
 
@@ -12,13 +13,38 @@ from flows import screen
 from flows.decide import Job
 from flows.record import origin_of
 from flows.tune import Budget
-from tasks.check import Case
+from tasks.check import Case, Inspection
+from tasks.divided import Divided
+from tasks.inspect import inspect
 from tasks.judge import judge
 from tasks.records import Evaluation, Member, Registered, Trained
+from tasks.refusal import Refusal
 from tasks.verdict import Finding, Number, Verdict
 from tasks.workspace import Experiment
 
 STYLES = {"passed": "green", "failed": "bold red", "not_measurable": "yellow", "told": ""}
+
+
+def inspected(job: Job) -> tuple[Finding, ...]:
+    """What the checks that need no model find before the search, with what may be a leak told on the screen.
+
+    Raises:
+        Refusal: for leaks that stop the run, as `stop_on_leak` says which.
+    """
+    config, divided = job.decided.composed.config, job.split
+    sides = Divided(Path(divided.folder), job.prepared.problem, config.seed, job.prepared.text)
+    found = inspect([check for check in job.plan.checks if isinstance(check, Inspection)], sides)
+    certain = [finding for finding in found if finding.state == "failed"]
+    suspected = [finding for finding in found if finding.is_suspected]
+    stopping = {"certain": certain, "suspected": certain + suspected, "never": []}[config.stop_on_leak]
+    if stopping:
+        faults = [f"{finding.check}: {finding.reason}." for finding in stopping]
+        remedy = f"stop_on_leak={config.stop_on_leak} stops the run before its search; stop_on_leak=never goes on."
+        raise Refusal(*faults, remedy)
+    for finding in found:
+        if finding.reason:
+            screen.say(f"{finding.check}: {finding.reason}", "bold red" if finding in certain else "yellow")
+    return found
 
 
 def guarded(
@@ -40,13 +66,13 @@ def guarded(
         slices=Path(job.prepared.slices) if job.prepared.slices else None,
         deadline=budget.end,
     )
-    verdict = judge(job.plan.checks, case)
+    verdict = judge(job.plan.checks, case, job.inspected)
     if verdict.findings:
         screen.console().print(table(verdict))
     for finding in verdict.findings:
         if finding.parts:
             screen.console().print(parts_table(finding))
-        if finding.reason:
+        if finding.reason and finding not in job.inspected:  # of these it was said before the search
             screen.say(f"{finding.check}: {finding.reason}", STYLES[finding.state])
     if known := origin_of(base):
         licence = known["licence"] or "unknown"

@@ -10,13 +10,15 @@ from flows.base import told_of
 from flows.decide import Job
 from flows.record import parameters_of
 from flows.tune import Tuned
+from tasks.comparison import difference_to
 from tasks.evidence import Rung, rung_of
 from tasks.examine import WORST
-from tasks.racing import likely_gain
+from tasks.racing import best_of, likely_gain
 from tasks.records import Examined, Trained, Winner
 from tasks.search.grid import Grid
 from tasks.source_rows import has_source_rows, n_equal
-from tasks.workspace import Experiment
+from tasks.weigh import comes_to
+from tasks.workspace import Experiment, rho
 
 LONG_MINUTES = 2
 FEW_EQUAL = 0.01  # of the rows, which may equal rows that a base was trained on by chance
@@ -112,6 +114,27 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         judged = f"it looked best on {job.ladder.in_words(rung, n_folds)} and was then judged on {whole}"
         is_cut = len(tuned.winner.folds) < n_folds
         screen.say(judged + ": search.seconds did not pay for more" * is_cut, "yellow" * is_cut)
+
+
+def say_what_is_simplest(job: Job, experiment: Experiment, tuned: Tuned) -> None:
+    """What select=simplest took in the place of the best trial, and what it gives up for that."""
+    complete = job.ladder.top(tuned.results, job.split.n_folds)
+    best, number = best_of(complete, experiment.metric), tuned.winner.proposal.number
+    taken = next((one for one in complete if one.proposal.number == number), None)
+    if not experiment.takes_simplest or taken is None or best is None:
+        return
+    if taken is best:
+        screen.say("select=simplest: no cheaper trial is as good as the best one")
+        return
+    ours, theirs = (comes_to(experiment, one) for one in (taken, best))
+    gap = difference_to(best, taken, rho(experiment, taken))
+    assert gap is not None
+    screen.say(
+        f"select=simplest: trial {number} in the place of trial {best.proposal.number}, which scored best: "
+        f"{ours.milliseconds:.2g} instead of {theirs.milliseconds:.2g} ms per 1,000 rows, as counted, and "
+        f"{ours.megabytes:.2g} instead of {theirs.megabytes:.2g} MB; a difference of {gap.value:.2g} in "
+        f"{experiment.metric} ({gap.low:.2g} to {gap.high:.2g}) that can't be told from none"
+    )
 
 
 def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float]) -> None:

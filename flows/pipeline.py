@@ -18,18 +18,22 @@ from flows import config as configs
 from flows import narrate, provenance, screen, server
 from flows.address import is_healthy
 from flows.base import with_own_family
+from flows.conclude import concluded, log_conclusion
 from flows.decide import Job
+from flows.evaluation import evaluated
 from flows.exporting import exported_of
 from flows.final import final
 from flows.guard import guarded, say_gate
+from flows.nested import outer_jobs
+from flows.outcome import log_outcome
 from flows.plan import plan
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
+from flows.report import reported
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
 from flows.tune import Budget, Tuned
 from tasks import registry, tracking
-from tasks.evaluate import evaluate
 from tasks.examine import examine
-from tasks.records import Combined, Evaluation, Member, Registered, Result, Seconds
+from tasks.records import Combined, Evaluation, Registered, Result, Seconds
 from tasks.refusal import Refusal
 from tasks.register import register
 from tasks.source import plain_frame
@@ -130,24 +134,29 @@ def _name_of_flow_run() -> str:
 def pipeline(overrides: list[str]) -> Result:
     """The main job. `overrides` are what one would type after `finefold run`: `["search.trials=50"]`."""
     job, base = job_for(overrides)
-    config, prepared, divided = job.decided.composed.config, job.prepared, job.split
+    config, prepared = job.decided.composed.config, job.prepared
+    outer = outer_jobs(job)
     with searching(job, base) as (study, experiment, tracking_):
         budget = Budget(time.time(), config.search.seconds, job.plan.n_workers)
         tuned, searched = search(job, experiment, study, tracking_, budget)
         narrate.say_what_won(job, tuned)
         narrate.say_what_more_would_buy(job, tuned, searched)
         ended = final(job, experiment, tuned, budget)
-        tuned, combined, trained = ended.tuned, ended.combined, ended.trained
-        evaluation = evaluate(divided, trained, prepared.problem, job.decided.loss, job.decided.metric, config.seed)
-        members = combined.members if combined and combined.trained else (Member(tuned.winner.proposal, 1.0),)
-        examined = examine(experiment, prepared, members)
+        tuned, combined, members = ended.tuned, ended.combined, ended.members
+        narrate.say_what_is_simplest(job, experiment, tuned)
+        conclusion = concluded(job, experiment, ended.trained, members)
+        trained = conclusion.trained
+        evaluation = evaluated(job, base, experiment, ended, trained, outer, tracking_.result())
+        examined = examine(experiment, prepared, members, Path(trained.folder))
         narrate.say_where_it_fails(examined)
         verdict = guarded(job, base, experiment, trained, evaluation, members, budget)
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
         log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
-        log_plots(tracker, job, study, tuned, trained, evaluation, verdict)
+        log_conclusion(tracker, conclusion)
+        log_plots(tracker, job, study, tuned, trained, evaluation, verdict, examined)
         log_checks(tracker, verdict, base)
+        log_outcome(tracker, job, base, study, ended, evaluation)
         exported = exported_of(job, trained, tracker)
         with provenance.as_base(job, trained, evaluation, base) as (folder, made):
             provenance.say_what_is_kept(made)
@@ -157,8 +166,12 @@ def pipeline(overrides: list[str]) -> Result:
             name = config.model_name or registry.possible_name(prepared.name)
             registered = register(tracker, trained, folder, name, tags)
         say_gate(verdict, registered)
+        path = reported(
+            tracker, job, base, study, ended, evaluation, examined, verdict, registered, conclusion=conclusion,
+            exports=exported,
+        )  # fmt: skip
     result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, searched)
-    return replace(result, exports=exported)
+    return replace(result, report=path, exports=exported)
 
 
 def _result(
@@ -180,6 +193,9 @@ def _result(
         metric=job.decided.metric,
         cv={"mean": winner.mean, "se": winner.standard_error},
         holdout=evaluation.scores,
+        looks=evaluation.looks,
+        corrected=evaluation.corrected,
+        nested=evaluation.nested,
         best={
             "number": winner.proposal.number,
             "hyperparameters": {"model": winner.proposal.family, **winner.proposal.hyperparameters},

@@ -13,6 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from flows import config as configs
+from flows.asked import asked_of
 from flows.build import build, resolve
 from flows.config import Composed
 from flows.overrides import key_of
@@ -21,7 +22,8 @@ from flows.warm_start import warm_start
 from tasks import class_weight as class_weights
 from tasks import metric as metrics
 from tasks import registry, tracking
-from tasks.check import Check
+from tasks.check import Check, Inspection
+from tasks.conclude import Asked
 from tasks.ensemble import Ensemble
 from tasks.footprint import Limits
 from tasks.format import Format
@@ -57,9 +59,10 @@ class Plan:
     ensemble: Ensemble | None
     limits: Limits
     strategy: Strategy | None
-    checks: tuple[Check, ...]
+    checks: tuple[Check | Inspection, ...]
     runner: Runner
     tracking_uri: str | None
+    asked: Asked
     formats: dict[str, Format]
 
     @property
@@ -111,6 +114,7 @@ def plan(composed: Composed) -> Plan:
     attempt(lambda: loss_of(composed))
     attempt(lambda: class_weights.check(config.class_weight))
     checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]
+    asked = attempt(lambda: asked_of(composed))
     formats = {name: attempt(functools.partial(_format, composed, name, families)) for name in config.format}
     runner = attempt(lambda: build(config.runner, "runner", allowed))
     n_splits = config.folds.get("n_splits", 2)
@@ -156,6 +160,7 @@ def plan(composed: Composed) -> Plan:
         tuple(checks),
         runner,
         tracking_uri,
+        asked,
         formats,
     )
 

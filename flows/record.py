@@ -29,6 +29,7 @@ from flows.tune import Tuned
 from tasks import provenance, tracking
 from tasks.climb import Rung
 from tasks.comparison import Interval
+from tasks.examine import OUT_OF_FOLD
 from tasks.loss import Loss
 from tasks.model import packages
 from tasks.optimizer import Optimizer
@@ -59,6 +60,14 @@ def versioned(job: Job) -> tuple[str, ...]:
     return (*VERSIONS, *sorted({name for family in job.families.values() for name in packages(family)}))
 
 
+def versions_of(job: Job) -> dict[str, str]:
+    """Of Python and of all that a run is made with."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in (*versioned(job), "mlflow", "prefect")},
+    }
+
+
 def tags_of(job: Job) -> dict[str, str]:
     return {
         "prefect.flow_run": str(flow_run.id),
@@ -83,10 +92,7 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
     composed, prepared = job.decided.composed, job.prepared
     commit = tracking.git_commit()
     tracker.tags({**tags, **({"mlflow.source.git.commit": commit} if commit else {})})
-    versions = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in (*versioned(job), "mlflow", "prefect")},
-    }
+    versions = versions_of(job)
     tracker.params(
         {
             "overrides": " ".join(composed.overrides),
@@ -94,6 +100,7 @@ def log_what_was_asked(tracker: Tracker, job: Job, tags: dict[str, str]) -> None
             "metric": job.decided.metric,
             **parameters_of("loss", job.decided.loss),
             **({"class_weight": weights} if (weights := composed.config.class_weight) else {}),
+            **{key: given for key in ("threshold", "costs") if (given := getattr(composed.config, key)) is not None},
             **{key: choice for key, choice in composed.choices.items() if choice is not None and key != "optimizer"},
             **_optimizer(job),
             "problem": prepared.problem.kind,
@@ -228,7 +235,8 @@ def origin_of(base: Path | None) -> dict[str, str | None] | None:
 
 
 def log_plots(
-    tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation, verdict: Verdict
+    tracker: Tracker, job: Job, study: Study, tuned: Tuned, trained: Trained, evaluation: Evaluation, verdict: Verdict,
+    examined: Examined,
 ) -> None:
     """Draws the pictures of the run and logs them under `plots/`."""
     from tasks.plot import (  # matplotlib takes a second to import, which the first trial need not wait
@@ -250,6 +258,7 @@ def log_plots(
         predictions=Path(evaluation.predictions),
         seed=job.decided.composed.config.seed,
         verdict=verdict,
+        out_of_fold=Path(examined.folder) / OUT_OF_FOLD,
     )
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier run with another winner
     draw_all(folder, material)
@@ -260,17 +269,18 @@ def _description(job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluatio
     """The run's description in MLflow: what was found, in Markdown."""
     metric, winner = job.decided.metric, tuned.winner
     rows = [
-        f"| {name} | {score.value:.5g} | {score.low:.5g} to {score.high:.5g} | {score.baseline:.5g} |"
+        f"| {name} | {score.value:.5g} | {score.interval} | {score.baseline:.5g} | {score.linear:.5g} |"
         for name, score in evaluation.scores.items()
     ]
     lines = [
         f"Trial {winner.proposal.number} of {tuned.counts.finished} won with {metric} {winner.mean:.5g} ± "
         f"{winner.standard_error:.2g} over {job.split.n_folds} folds.",
         "",
-        f"| metric | holdout ({job.split.n_holdout:,} rows) | 95 % interval | constant |",
-        "|---|---|---|---|",
+        f"| metric | holdout ({job.split.n_holdout:,} rows) | 95 % interval | constant | linear |",
+        "|---|---|---|---|---|",
         *rows,
         "",
+        *(one.in_words() for one in (evaluation.corrected, evaluation.nested) if one is not None),
         *(f"- {note}" for note in (*job.prepared.notes, *job.split.notes, *filter(None, [trained.note]))),
     ]
     return "\n".join(lines)

@@ -132,21 +132,23 @@ def summary(result: Result, page_hint: str) -> None:
         ("holdout", "right"),
         ("95 % interval", "right"),
         ("constant", "right"),
+        ("linear", "right"),
         ("folds", "right"),
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a Literal of rich
     for name, score in sorted(result.holdout.items(), key=lambda item: item[0] != metric):
         folds = f"{_number(cv['mean'])} ± {_number(cv['se'], 2)}" if name == metric else ""
-        interval = f"{_number(score.low)} to {_number(score.high)}"
-        table.add_row(name, _number(score.value), interval, _number(score.baseline), folds)
+        zeros = _number(score.baseline), _number(score.linear)
+        table.add_row(name, _number(score.value), _ends(score), *zeros, folds)
     out.print(table)
     seconds = result.seconds
     say(
         f"model {result.model_name} version {result.model_version} ({result.model_uri}); "
         f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search"
     )
-    say(f"MLflow   {result.mlflow_url}")
-    say(f"Prefect  {result.prefect_url}")
+    for page, where in (("report", result.report), ("MLflow", result.mlflow_url), ("Prefect", result.prefect_url)):
+        if where:
+            say(f"{page:<9}{where}")
     if page_hint:
         say(page_hint, "dim")
 
@@ -166,7 +168,7 @@ def runs(rows: Sequence[tuple[str, Result | None, str]]) -> None:
             result.metric,
             f"{_number(result.cv['mean'])} ± {_number(result.cv['se'], 2)}",
             _number(score.value),
-            f"{_number(score.low)} to {_number(score.high)}",
+            _ends(score),
             f"{result.seconds.total:.0f}",
             f"{result.model_name} {result.model_version}",
         )
@@ -191,9 +193,9 @@ def comparison(made: Comparison, page_hint: str) -> None:
         say(f"{failed.choice} failed: {failed.error}", "red")
     if made.best is not None:
         say(verdict(made), "bold")
-    if made.plot:
-        say(f"plot     {made.plot}")
-    say(f"MLflow   {made.mlflow_url}")
+    for page, where in (("plot", made.plot), ("report", made.report), ("MLflow", made.mlflow_url)):
+        if where:
+            say(f"{page:<9}{where}")
     if page_hint:
         say(page_hint, "dim")
 
@@ -282,6 +284,10 @@ def _with_ends(given: Interval | HoldoutScore, digits: int = 4) -> str:
     return f"{_number(given.value, digits)} ({_number(given.low, digits)} to {_number(given.high, digits)})"
 
 
+def _ends(score: HoldoutScore) -> str:
+    return "none" if score.low != score.low else f"{_number(score.low)} to {_number(score.high)}"
+
+
 def _with_error(result: TrialResult) -> str:
     values = [fold.value for fold in result.folds]
     error = f" ± {_number(stdev(values) / len(values) ** 0.5, 2)}" if len(values) > 1 else ""
@@ -294,5 +300,7 @@ def short(value: object) -> str:
 
 
 def _number(value: float, digits: int = 5) -> str:
-    """Enough digits to compare by, and never an exponent for what people write out."""
+    """Enough digits to compare by, and never an exponent for what people write out; none of what isn't defined."""
+    if value != value:
+        return "none"
     return f"{value:,.0f}" if 10_000 <= abs(value) < 1e12 else f"{value:.{digits}g}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -15,8 +16,10 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen
 from flows.base import base_of, takes, with_own_family
+from flows.config import Composed
 from flows.decide import Job, decide, job_of, settle
 from flows.experiment import experiment_of, identity
+from flows.guard import inspected
 from flows.plan import plan
 from flows.progress import Progress
 from flows.record import log_what_was_asked, tags_of, take_over
@@ -42,13 +45,21 @@ COMMAND_GIVEN: ContextVar[float] = ContextVar("COMMAND_GIVEN", default=0.0)
 def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | None]:
     """The run that the overrides ask for, with its table prepared and split, and the folder of its base.
 
-    is_told: whether what was found is said.
+    is_told: whether what was found is said, and leaks are looked for.
 
     Raises:
-        Refusal: for whatever the user can mend.
+        Refusal: for whatever the user can mend, and for a leak, see `inspected`.
+    """
+    return job_from(configs.compose(with_own_family(overrides)), is_told=is_told)
+
+
+def job_from(composed: Composed, *, is_told: bool = True) -> tuple[Job, Path | None]:
+    """The same of a configuration.
+
+    Raises:
+        Refusal: for whatever the user can mend, and for a leak, see `inspected`.
     """
     begun = COMMAND_GIVEN.get() or time.time()
-    composed = configs.compose(with_own_family(overrides))
     planned = plan(composed)
     config = composed.config
     base, new, salt = base_of(composed, planned), takes(planned), config.holdout.seed
@@ -59,15 +70,18 @@ def job_for(overrides: list[str], *, is_told: bool = True) -> tuple[Job, Path | 
     job = job_of(planned, decided, prepared, divided, begun)
     if is_told:
         narrate.say_what_was_found(job, base)
+        job = replace(job, inspected=inspected(job))
     return job, base
 
 
 @contextmanager
-def studying(job: Job, base: Path | None) -> Iterator[tuple[Study, Experiment]]:
-    """The study of the run, opened and locked, and what its workers are given."""
-    digest = digest_of(identity(job, base))
+def studying(
+    job: Job, base: Path | None, root: Path = DATA / "studies", prefix: str = ""
+) -> Iterator[tuple[Study, Experiment]]:
+    """The study of the run below `root`, opened and locked, and what its workers are given; `prefix`: of its name."""
+    digest = prefix + digest_of(identity(job, base))
     higher, anew = METRICS[job.decided.metric].is_higher_better, job.decided.composed.config.resume == "never"
-    with opened(DATA / "studies", digest, is_higher_better=higher, anew=anew) as study:
+    with opened(root, digest, is_higher_better=higher, anew=anew) as study:
         study.remember(FAMILIES, list(job.plan.space.families))
         yield study, experiment_of(job, study, digest, base)
 
@@ -85,9 +99,7 @@ def search(
 ) -> tuple[Tuned, tuple[float, float]]:
     """The search, and when it began and ended, as Unix times in seconds."""
     config, planned = job.decided.composed.config, job.plan
-    population = study.recall("population") or fitting_population(planned.n_trials)
-    if study.recall("population") is None and planned.n_trials > 1:  # a single trial settles nothing
-        study.remember("population", population)
+    population = population_of(study, planned.n_trials)
     n_known = sum(trial.state.is_finished() for trial in study.trials()[: planned.n_trials])
     if n_known:
         screen.say(
@@ -110,14 +122,22 @@ def search(
             planned.runner,
             Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
             n_workers=planned.n_workers,
-            told=_pruning(planned.ensemble, experiment, progress.told),
+            told=pruning(planned.ensemble, experiment, progress.told),
         )
         ended = time.time()
         progress.close()
     return tuned, (budget.begun, ended)
 
 
-def _pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> Told:
+def population_of(study: Study, n_trials: int) -> int:
+    """Of a genetic search: a study keeps the one that it began with."""
+    population: int = study.recall("population") or fitting_population(n_trials)
+    if study.recall("population") is None and n_trials > 1:  # a single trial settles nothing
+        study.remember("population", population)
+    return population
+
+
+def pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> Told:
     """`told`, and after it no model is kept of a trial that no ensemble would take."""
     if ensemble is None:
         return told

@@ -41,11 +41,13 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Budget:
-    """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end."""
+    """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
+    final_rounds: after which a final fit ends that an earlier run's time had ended there, or None."""
 
     begun: float
     seconds: float | None
     n_threads: int
+    final_rounds: int | None = None
 
     @property
     def end(self) -> float | None:

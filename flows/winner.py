@@ -11,19 +11,22 @@ from tasks.model import growth_of_rounds
 from tasks.racing import best_of
 from tasks.records import FoldScore, Footprint, TrialResult, Winner
 from tasks.refusal import Refusal
+from tasks.weigh import simplest_of
 from tasks.workspace import Experiment
 
 
 def winner_of(experiment: Experiment, ladder: Ladder, results: Sequence[TrialResult]) -> Winner:
-    """
+    """The best trial, or for select=simplest the cheapest that can't be told from it.
+
     Raises:
         Refusal: where every trial failed, with the reason of the first; where none holds the limits, with what the
             smallest comes to.
     """
-    best = best_of(ladder.top(results, experiment.n_folds), experiment.metric)
+    complete = ladder.top(results, experiment.n_folds)
+    best = best_of(complete, experiment.metric)
     if best is None:
         raise Refusal(_reason(experiment, results))
-    return _judged(experiment, best)
+    return _judged(experiment, simplest_of(experiment, complete) if experiment.takes_simplest else best)
 
 
 def confirmed(experiment: Experiment, winner: Winner, folds: Sequence[FoldScore]) -> Winner:

@@ -20,6 +20,10 @@ CHUNK_CELLS = 100_000  # weights held at once, 0.8 MB; 8 MB left the cache and t
 # are then sure to a fifth of the metric's standard error, which is small there, instead of to a twelfth.
 N_ROWS_DRAWN = 100_000_000
 MIN_RESAMPLES = 200
+# Rows of a class below which rows are drawn within classes. That takes the classes' shares for known, which they are
+# not: intervals of the accuracy held the truth in 78 % of 40 tables, of the log-loss in 85 %. Of 10 rows none is drawn
+# in one resample of 20,000.
+FEW_OF_A_CLASS = 10
 
 
 def resamples_for(n_rows: int, at_most: int) -> int:
@@ -34,6 +38,7 @@ def intervals(
     weight: Floats | None = None,
     *,
     groups: ArrayLike | None = None,
+    labels: Integers | None = None,
     n_resamples: int,
     seed: int,
 ) -> dict[str, tuple[float, float]]:
@@ -41,16 +46,17 @@ def intervals(
 
     Args:
         names: metrics of one problem.
-        y, prediction, weight: as in `metric.value`.
-        groups: (n,) of anything that sorts; rows of one group are drawn together. Without groups rows are drawn, for
-            classes within each class, so that a rare class is in every resample.
+        y, prediction, weight, labels: as in `metric.value`.
+        groups: (n,) of anything that sorts; rows of one group are drawn together. Without groups rows are drawn, and
+            where a class has few of them (`FEW_OF_A_CLASS`) within each class, so that it is in every resample.
         n_resamples: more of them steady the ends; time grows in proportion, memory doesn't.
 
     Resamples on which a metric isn't defined are left out for it. On few rows or groups (below about 30) the interval
     is too narrow: it misses the truth more than 1 in 20 times.
     """
-    statistics = {name: prepared(name, y, prediction) for name in names}
-    is_stratified = groups is None and all(METRICS[name].problems != REGRESSION for name in names)
+    statistics = {name: prepared(name, y, prediction, labels) for name in names}
+    is_classes = all(METRICS[name].problems != REGRESSION for name in names)
+    is_stratified = groups is None and is_classes and _least_of_a_class(y) < FEW_OF_A_CLASS
     values: dict[str, list[Floats]] = {name: [] for name in names}
     with one_thread():  # a product of 100,000 cells is shorter than waking BLAS's threads up
         for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed):
@@ -99,6 +105,10 @@ def _draws(
         yield drawn * (1.0 if weight is None else weight)
 
 
+def _least_of_a_class(y: Floats) -> int:
+    return int(np.unique(y, return_counts=True)[1].min(initial=len(y)))
+
+
 def middle(values: Floats) -> tuple[float, float]:
     """The ends of the middle 95 % of the values that are defined."""
     defined = values[~np.isnan(values)]
@@ -112,11 +122,11 @@ def _resamples(strata: list[Integers], n_resamples: int, n_chunk: int, seed: int
     for start in range(0, n_resamples, n_chunk):
         counts = np.empty((min(n_chunk, n_resamples - start), sum(map(len, strata))))
         for units in strata:
-            counts[:, units] = _drawn(generator, len(counts), len(units))
+            counts[:, units] = drawn(generator, len(counts), len(units))
         yield counts
 
 
-def _drawn(generator: np.random.Generator, n_resamples: int, n: int) -> Integers:
+def drawn(generator: np.random.Generator, n_resamples: int, n: int) -> Integers:
     """How often each of n is drawn in n draws with replacement: (n_resamples, n)."""
     draws = generator.integers(n, size=(n_resamples, n), dtype=np.int64)
     draws += np.arange(n_resamples, dtype=np.int64)[:, None] * n

@@ -69,7 +69,7 @@ class Comparison:
 
     best: the choice with the best score over the folds, None where all failed. indistinguishable: those whose
     difference to it may be the luck of the draw. plot: a PNG file, '' where all failed. run_id: of the MLflow run that
-    holds those of the choices.
+    holds those of the choices. report: an HTML file, '' where it could not be made.
     """
 
     problem: ProblemKind
@@ -82,6 +82,7 @@ class Comparison:
     plot: str
     run_id: str
     mlflow_url: str
+    report: str = ""
 
     @property
     def failed(self) -> tuple[Standing, ...]:

@@ -14,11 +14,15 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks import decision as decisions
 from tasks import parquet
-from tasks.metric import label_predictions
+from tasks.calibration import Curve
+from tasks.calibration._calibrated import curve_of
+from tasks.decision import Decision, labels_of
+from tasks.out_of_fold import by_fold
 from tasks.records import Examined, Member, Prepared, Problem
 from tasks.store import write_folder
-from tasks.study import digest_of, fold_file, read_fold
+from tasks.study import digest_of
 from tasks.workspace import Experiment, training_of
 
 Floats = npt.NDArray[np.float64]
@@ -28,14 +32,18 @@ OUT_OF_FOLD, WORST = "out_of_fold.parquet", "worst.csv"
 
 
 @task(name="examine", task_run_name="examine", cache_policy=NO_CACHE, persist_result=False)
-def examine(experiment: Experiment, prepared: Prepared, members: Sequence[Member]) -> Examined:
+def examine(
+    experiment: Experiment, prepared: Prepared, members: Sequence[Member], model: Path | None = None
+) -> Examined:
     """Every training row that the trials of `members` (the winner alone, or an ensemble) predicted out of fold, with
     its loss, from the worst on; and the hundred worst with their features and keys. No row's weight and no class's is
     in the losses, so that the worst rows are those that are predicted worst.
 
-    The predictions are read fold by fold, the features of the hundred rows alone.
+    The predictions are read fold by fold, the features of the hundred rows alone. model: the folder of the final model,
+    whose calibration and decision are then in the predictions too.
     """
-    found = _out_of_fold(experiment, members)
+    curve, decision = (None, None) if model is None else (curve_of(model), decisions.read(model))
+    found = _out_of_fold(experiment, members, curve, decision)
     order = found.rows[np.argsort(-found.loss[found.rows], kind="stable")]
     worst = order[:N_WORST]
     places = _places(Path(experiment.split), Path(prepared.folder), len(found.loss))
@@ -46,7 +54,8 @@ def examine(experiment: Experiment, prepared: Prepared, members: Sequence[Member
         shown.to_csv(folder / WORST, index=False)
 
     identity = [[member.proposal.family, member.proposal.hyperparameters, member.weight] for member in members]
-    name = digest_of({"members": identity, "n_rows": members[0].proposal.n_rows})
+    concluded = {} if curve is None and decision is None else {"model": str(model and model.name)}
+    name = digest_of({"members": identity, "n_rows": members[0].proposal.n_rows, **concluded})
     folder = write_folder(Path(experiment.folder) / "losses" / name, fill)
     total = float(found.loss[order].sum())
     share = float(found.loss[worst].sum()) / total if total else 0.0
@@ -56,13 +65,15 @@ def examine(experiment: Experiment, prepared: Prepared, members: Sequence[Member
 @dataclass(frozen=True)
 class _OutOfFold:
     """y and loss: (n_train,); prediction: (n_train,) or (n_train, n_classes) float32; n_folds: (n_train,) how many
-    folds validated a row, over which its prediction and loss are averaged; fold: (n_train,) the last of them."""
+    folds validated a row, over which its prediction and loss are averaged; fold: (n_train,) the last of them; decision:
+    by which a row gets its label."""
 
     y: Floats
     prediction: npt.NDArray[np.float32]
     loss: Floats
     n_folds: npt.NDArray[np.uint16]
     fold: npt.NDArray[np.uint16]
+    decision: Decision | None
 
     @property
     def rows(self) -> Rows:
@@ -70,25 +81,22 @@ class _OutOfFold:
         return np.flatnonzero(self.n_folds)
 
 
-def _out_of_fold(experiment: Experiment, members: Sequence[Member]) -> _OutOfFold:
+def _out_of_fold(
+    experiment: Experiment, members: Sequence[Member], curve: Curve | None, decision: Decision | None
+) -> _OutOfFold:
     training, k = training_of(experiment), len(experiment.problem.classes)
     n = len(training.y)
     total = np.zeros((n, k) if k else n, np.float32)
     loss, n_folds, last = np.zeros(n), np.zeros(n, np.uint16), np.zeros(n, np.uint16)
-    for fold in range(experiment.n_folds):
-        records = [read_fold(fold_file(Path(experiment.folder), member.proposal, fold)) for member in members]
-        if any(record is None for record in records):
-            continue  # a winner that was judged on some folds alone, or folds whose files were removed
-        rows = training.fold(fold, members[0].proposal.n_rows)[1]
-        weights = [member.weight for member in members]
-        prediction = sum(w * np.asarray(r.prediction, np.float64) for w, r in zip(weights, records, strict=True) if r)
-        loss[rows] += experiment.loss.per_sample(training.y[rows], np.asarray(prediction))
+    for fold, rows, predicted in by_fold(experiment, members):
+        prediction = predicted if curve is None else curve(predicted)
+        loss[rows] += experiment.loss.per_sample(training.y[rows], prediction)
         total[rows] += prediction
         n_folds[rows] += 1
         last[rows] = fold
     often = np.maximum(n_folds, 1)
     total /= often[:, None] if k else often
-    return _OutOfFold(training.y, total, loss / often, n_folds, last)
+    return _OutOfFold(training.y, total, loss / often, n_folds, last, decision)
 
 
 def _places(split: Path, prepared: Path, n_train: int) -> tuple[Rows, Rows]:
@@ -111,7 +119,7 @@ def _table(found: _OutOfFold, rows: Rows, places: tuple[Rows, Rows], problem: Pr
         return pd.DataFrame({**columns, "target": found.y[rows], "prediction": prediction})
     labels = np.array(problem.classes)
     columns |= {"target": labels[found.y[rows].astype(np.int64)]}
-    columns |= {"prediction": labels[label_predictions(prediction.astype(np.float64))]}
+    columns |= {"prediction": labels[labels_of(prediction.astype(np.float64), found.decision)]}
     return pd.DataFrame(
         {**columns, **{f"probability_{label}": prediction[:, code] for code, label in enumerate(problem.classes)}}
     )

@@ -21,17 +21,23 @@ N_CHECKED_ROWS = 20_000
 
 @task(name="finetune", task_run_name="finetune", cache_policy=NO_CACHE, persist_result=False)
 def finetune(
-    experiment: Experiment, prepared: Prepared, winner: Winner, n_threads: int, until: float | None
+    experiment: Experiment,
+    prepared: Prepared,
+    winner: Winner,
+    n_threads: int,
+    until: float | None,
+    most_rounds: int | None = None,
 ) -> Trained:
     """The winner's hyperparameters on all training rows, `winner.rounds` long where the family has rounds, or as long
-    as the time lasts; until: Unix time in seconds, or None.
+    as the time lasts; until: Unix time in seconds, or None. most_rounds: after which it ends where an earlier run's
+    time had ended it there, or None.
 
     A fit that is worse on its own training rows than the folds were on rows they had not seen has gone wrong (one on
     93,000 rows and 7 classes went from a log-loss of .275 to 9.3) and is not taken; the model of the fold with the
     median cost takes its place, or the base, to which the models of folds hold only what they add. The folder is named
     by what was fitted: the same fit has the same folder.
     """
-    proposal, watch = winner.proposal, Until(until)
+    proposal, watch = winner.proposal, Until(until, most_rounds)
     family = experiment.families[proposal.family]
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
     workspace = workspace_of(experiment, proposal.family)
@@ -41,8 +47,9 @@ def finetune(
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
     fault = _fault(experiment, fitted, winner)
-    if fault and experiment.base is not None and getattr(family, "adds_to_its_base", False):
-        fitted, rounds, changed, identity = models.load(Path(experiment.base)), None, {}, {"base": experiment.base}
+    is_base = bool(fault and experiment.base is not None and getattr(family, "adds_to_its_base", False))
+    if is_base:
+        fitted, rounds, changed, identity = models.load(Path(str(experiment.base))), None, {}, {"base": experiment.base}
         note = f"{fault}; the base takes its place, unchanged"
     elif fault:
         fold = sorted(winner.folds, key=lambda score: score.cost)[len(winner.folds) // 2]
@@ -57,7 +64,9 @@ def finetune(
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
     n_frozen = getattr(fitted, "n_frozen", 0)
     note = "; ".join(filter(None, (note, getattr(fitted, "note", ""))))
-    return Trained(str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen)
+    return Trained(
+        str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base
+    )
 
 
 def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:

@@ -38,6 +38,7 @@ class Metric:
     problems: frozenset[str]
     is_higher_better: bool
     statistic: Preparation
+    is_of_labels: bool = False  # of the class that a row is labelled with, whatever its probabilities are
 
     @property
     def sign(self) -> int:
@@ -209,10 +210,10 @@ METRICS = _Catalogue({
     for metric in (
         Metric("roc_auc", CLASSES, True, _one_versus_rest(_binary_roc_auc)),
         Metric("log_loss", CLASSES, False, _mean(_surprise)),
-        Metric("accuracy", CLASSES, True, _mean(lambda y, prediction: label_predictions(prediction) == y)),
-        Metric("balanced_accuracy", CLASSES, True, _then(_recall_of_classes, _mean_of_defined)),
-        Metric("f1", frozenset({"binary"}), True, _then(_f1_of_classes, lambda values: values[:, 1])),
-        Metric("f1_macro", CLASSES, True, _then(_f1_of_classes, _mean_of_defined)),
+        Metric("accuracy", CLASSES, True, _mean(lambda y, prediction: label_predictions(prediction) == y), True),
+        Metric("balanced_accuracy", CLASSES, True, _then(_recall_of_classes, _mean_of_defined), True),
+        Metric("f1", frozenset({"binary"}), True, _then(_f1_of_classes, lambda values: values[:, 1]), True),
+        Metric("f1_macro", CLASSES, True, _then(_f1_of_classes, _mean_of_defined), True),
         Metric("average_precision", CLASSES, True, _one_versus_rest(_binary_average_precision)),
         Metric("rmse", REGRESSION, False, _then(_mean(lambda y, prediction: np.square(y - prediction)), np.sqrt)),
         Metric("mae", REGRESSION, False, _mean(lambda y, prediction: np.abs(y - prediction))),
@@ -256,22 +257,27 @@ def better(name: str, a: float, b: float) -> bool:
     return METRICS[name].sign * (a - b) > 0
 
 
-def prepared(name: str, y: Floats, prediction: Floats) -> Statistic:
-    """The metric as a function of weights; NaN, without a warning, where it isn't defined."""
+def prepared(name: str, y: Floats, prediction: Floats, labels: Integers | None = None) -> Statistic:
+    """The metric as a function of weights; NaN, without a warning, where it isn't defined. labels: (n,) codes that the
+    rows are labelled with, where these are not the most probable classes."""
     n_axes = 1 if METRICS[name].problems == REGRESSION else 2
     if prediction.ndim != n_axes or len(prediction) != len(y):
         raise ValueError(f"{name} of {len(y)} rows needs {n_axes}-dimensional predictions, got {prediction.shape}")
     if not len(y) or not np.isfinite(prediction).all():
         return lambda weights: np.full(len(weights), np.nan)
+    if labels is not None and METRICS[name].is_of_labels:
+        prediction = np.eye(prediction.shape[1])[labels]
     with np.errstate(all="ignore"):
         return np.errstate(all="ignore")(METRICS[name].statistic(y, prediction))
 
 
-def value(name: str, y: Floats, prediction: Floats, weight: Floats | None = None) -> float:
+def value(
+    name: str, y: Floats, prediction: Floats, weight: Floats | None = None, labels: Integers | None = None
+) -> float:
     """The metric of the predictions, in its own unit; NaN where it isn't defined (roc_auc of one class, r2 of one row).
 
     y: (n,) float64; prediction: (n, k) probabilities or (n,) float64, of which one NaN or infinity makes the value NaN;
-    weight: (n,) float64, at least 0; None counts every row once.
+    weight: (n,) float64, at least 0; None counts every row once. labels: as in `prepared`.
 
     roc_auc and average_precision of more than two classes are one class against the rest, averaged over the classes
     that the sample has; scikit-learn has no value where a class is missing.
@@ -280,4 +286,4 @@ def value(name: str, y: Floats, prediction: Floats, weight: Floats | None = None
         ValueError: `prediction` has another shape.
     """
     weights = np.ones(len(y)) if weight is None else np.asarray(weight, dtype=np.float64)
-    return float(prepared(name, y, prediction)(weights[None, :])[0])
+    return float(prepared(name, y, prediction, labels)(weights[None, :])[0])

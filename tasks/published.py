@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ def published(
         Refusal: for columns, classes or targets that are not those of the training table.
     """
     found = labelled(test, schema, roles, problem, Asked(KEY, "in the training table"), spool, slices)
-    columns, more = role_columns(found.raw, found.roles, found.codes, row_hashes(found.raw, seed), seed)
+    timed = replace(found.roles, time=roles.time if roles.time in found.raw.names else None)
+    columns, more = role_columns(found.raw, timed, found.codes, row_hashes(found.raw, seed), seed)
     compared, hashes = train
     is_comparable = set(compared) <= set(found.raw.names)
     n_known = int(np.isin(row_hashes(found.raw.only(compared), seed), hashes).sum()) if is_comparable else 0

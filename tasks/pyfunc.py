@@ -19,8 +19,12 @@ class Served(PythonModel):
         self.predictor = Predictor.load(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """(n_rows, 1) `prediction`, and for classes a `probability_<class>` each."""
-        return self.predictor.predict(model_input)
+        """(n_rows, 1) `prediction`, and for classes a `probability_<class>` each; with `{"interval": 0.9}` `lower` and
+        `upper`, with `{"contributions": True}` what each column adds, see `Predictor`."""
+        asked = params or {}
+        return self.predictor.predict(
+            model_input, interval=asked.get("interval"), contributions=bool(asked.get("contributions"))
+        )
 
 
 set_model(Served())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
 
+from tasks.selected import Corrected, Nested
 from tasks.verdict import Verdict
 
 ProblemKind = Literal["binary", "multiclass", "regression"]
@@ -104,7 +105,7 @@ class Footprint:
 @dataclass(frozen=True)
 class FoldScore:
     """One fold of one trial: the metric in its own unit, the cost, the best round (None where there are none);
-    footprint: of the final model, as this fold has it, None where nothing limits it."""
+    footprint: of the final model, as this fold has it, None where nobody asks for it."""
 
     fold: int
     value: float
@@ -176,7 +177,7 @@ class Winner:
 class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
-    `n_frozen`: of the parameters."""
+    `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged."""
 
     folder: str
     family: str
@@ -186,6 +187,7 @@ class Trained:
     note: str = ""
     footprint: Footprint | None = None
     n_frozen: int = 0
+    is_base: bool = False
 
 
 @dataclass(frozen=True)
@@ -218,20 +220,54 @@ class Combined:
 
 @dataclass(frozen=True)
 class HoldoutScore:
-    """A metric on the holdout: its value, its 95 % bootstrap interval, and what a constant predictor gets."""
+    """A metric on the holdout: its value, its 95 % bootstrap interval, and what a constant predictor and a linear model
+    get. NaN for what can't be had: a metric that isn't defined there, an interval of few rows, a linear model of none
+    but text."""
 
     value: float
     low: float
     high: float
     baseline: float
+    linear: float = math.nan
+
+    @property
+    def interval(self) -> str:
+        """In words."""
+        return "none" if math.isnan(self.low) else f"{self.low:.5g} to {self.high:.5g}"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The judgement on the holdout; `predictions` is a Parquet file for the stages after it."""
+    """The judgement on the holdout; `predictions` is a Parquet file for the stages after it.
+
+    looks: how many models were scored against this very holdout so far, this one among them; looked: the MLflow runs
+    that did, the earliest first. corrected: the search's score less the luck of having been selected. nested: that of
+    nested cross-validation, where it was asked for.
+    """
 
     predictions: str
     scores: dict[str, HoldoutScore]
+    looks: int = 1
+    looked: tuple[str, ...] = ()
+    corrected: Corrected | None = None
+    nested: Nested | None = None
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """What follows from predictions out of fold: `trained` is the model with its calibration, decision and residuals.
+
+    curve: the calibration in words, '' where there is none. before, after: the log-loss out of fold, without and with a
+    calibration that was fitted on the other folds; NaN where none was asked for. threshold: that was given or tuned.
+    note: why what was asked for was not done.
+    """
+
+    trained: Trained
+    curve: str = ""
+    before: float = math.nan
+    after: float = math.nan
+    threshold: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -319,8 +355,9 @@ class Seconds:
 class Result:
     """What a run gives, the same in Python and, as one JSON object, with `output=json`. The keys are public.
 
-    split: the digest of the folds and the holdout. study: the folder of the search's trials. exports: also under
-    `export/` of the run's artifacts.
+    split: the digest of the folds and the holdout. study: the folder of the search's trials. looks, corrected, nested:
+    as in `Evaluation`. report: the HTML file of the run; '' where it could not be made.
+    exports: also under `export/` of the run's artifacts.
     """
 
     run_id: str
@@ -329,6 +366,9 @@ class Result:
     metric: str
     cv: dict[str, float]
     holdout: dict[str, HoldoutScore]
+    looks: int
+    corrected: Corrected | None
+    nested: Nested | None
     best: dict[str, Any]
     trials: TrialCounts
     split: str
@@ -341,6 +381,7 @@ class Result:
     mlflow_url: str
     prefect_url: str
     seconds: Seconds
+    report: str = ""
     exports: tuple[Exported, ...] = ()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.model import packages
-from tasks.predictor import Predictor
+from tasks.predictor import Predictor, read_example
 from tasks.records import Registered, Trained
 from tasks.registry import log_model, registered_of
-from tasks.schema import Schema
 from tasks.tracking import Tracker
 
 # What a server of the model imports; each pinned to the version that trained it.
@@ -52,23 +50,18 @@ def _pinned(package: str) -> str:
     return f"{package}=={version(package).partition('+')[0]}"
 
 
-def read_example(folder: Path, schema: Schema) -> pd.DataFrame:
-    """A few raw rows, in the types that a caller of the model sends."""
-    stored = json.loads((folder / "example.json").read_text())
-    example = pd.DataFrame(stored["data"], columns=stored["columns"], dtype=object)
-    types = {"double": "float64", "datetime": "datetime64[ns]"}
-    return example.astype({column.name: types[column.raw] for column in schema.columns if column.raw in types})
-
-
 def _signature(predictor: Predictor, example: pd.DataFrame) -> Any:
-    """Columns by name, of any type: the model reads raw cells itself. With `double` MLflow would refuse whole numbers
-    ("can not safely convert int64 to float64"), with `long` missing ones, and with either numbers that are text."""
+    """What may be asked for beside a prediction, and columns by name, of any type: the model reads raw cells itself.
+    With `double` MLflow would refuse whole numbers ("can not safely convert int64 to float64"), with `long` missing
+    ones, and with either numbers that are text."""
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec
     from mlflow.types import Schema as MlflowSchema
-    from mlflow.types.schema import AnyType
+    from mlflow.types.schema import AnyType, ParamSchema, ParamSpec
 
     anything = AnyType()  # type: ignore[no-untyped-call]  # of MLflow
     inputs = MlflowSchema([ColSpec(anything, column.name, required=False) for column in predictor.schema.columns])
     outputs = infer_signature(model_output=predictor.predict(example)).outputs
-    return ModelSignature(inputs=inputs, outputs=outputs)
+    params = [ParamSpec("contributions", "boolean", False)]  # MLflow's own order
+    params += [ParamSpec("interval", "double", None)] if predictor.residuals is not None else []
+    return ModelSignature(inputs=inputs, outputs=outputs, params=ParamSchema(params))

@@ -14,8 +14,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import parquet
-from tasks.folds import Splitter, draw, write_folds
-from tasks.quality import leak_notes, sampled
+from tasks.folds import Splitter, draw, read_folds, write_folds
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.store import write_folder
@@ -57,7 +56,7 @@ def _split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, 
     _check_sides(train_roles, held_roles, prepared)
     y = train_roles["target"].to_numpy(dtype=np.float64)
     classes = [str(label) for label in prepared.problem.classes] or None
-    groups, held_groups = _group_codes(train_roles, held_roles)
+    groups = _group_codes(train_roles)
     times = train_roles["time"].to_numpy() if "time" in train_roles else None
     drawn = draw(splitter, y, groups, times, classes=classes, name=folds)
     digest = _digest(prepared.digest, is_held, drawn)
@@ -71,8 +70,6 @@ def _split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, 
             np.save(folder / "is_held.npy", np.packbits(is_held))
 
     folder = write_folder(root / digest, fill)
-    looked_at = sampled(len(y))
-    leaks = leak_notes(parquet.take(folder / "train_features.parquet", looked_at), y[looked_at], prepared.problem)
     rare = _class_notes(y, held_roles["target"].to_numpy(), drawn, prepared.problem)
     few = _size_notes(len(held_roles), drawn, is_drawn=is_held is not None and _is_ranked(prepared))
     return Split(
@@ -82,18 +79,52 @@ def _split(prepared: Prepared, splitter: Splitter, folds: str, fraction: float, 
         len(held_roles),
         len(drawn),
         _growth(len(train_roles), drawn),
-        (*leaks, *_group_notes(groups, held_groups, drawn), *rare, *few),
+        (*rare, *few),
     )
 
 
-def _group_codes(train: pd.DataFrame, held: pd.DataFrame) -> tuple[Codes | None, Codes | None]:
-    """(n_train,) and (n_held,) numbers in the order of the groups' names, for the names of millions of rows would be as
-    many Python objects; None where there are no groups."""
-    if "group" not in train:
-        return None, None
-    both = pd.concat([train["group"], held["group"]]) if "group" in held else train["group"]
-    codes, _ = pd.factorize(both, sort=True)
-    return codes[: len(train)], codes[len(train) :] if "group" in held else None
+@task(name="outer-split", task_run_name="outer-split-{fold}", cache_policy=NO_CACHE, persist_result=False)
+def outer_split(
+    prepared: Prepared, whole: Split, splitter: Splitter, folds: str, fold: int, root: str = "data"
+) -> Split:
+    """What one fold trains on as a split of its own, with folds drawn among these rows, and what it validates in the
+    place of the holdout; of the sealed holdout nothing.
+
+    Raises:
+        Refusal: when the folds can't be drawn among fewer rows.
+    """
+    source = Path(whole.folder)
+    sides = read_folds(source)[fold]
+    roles = pd.read_parquet(source / "train_roles.parquet")
+    train_roles, held_roles = (roles.iloc[rows].reset_index(drop=True) for rows in sides)
+    y = train_roles["target"].to_numpy(dtype=np.float64)
+    classes = [str(label) for label in prepared.problem.classes] or None
+    times = train_roles["time"].to_numpy() if "time" in train_roles else None
+    try:
+        drawn = draw(splitter, y, _group_codes(train_roles), times, classes=classes, name=folds)
+    except Refusal as refusal:
+        where = f"evaluation=nested: among the {len(y):,} rows that fold {fold} trains on: "
+        raise Refusal(*(where + fault for fault in refusal.faults)) from None
+
+    def fill(folder: Path) -> None:
+        parquet.write_frame(folder / "train_roles.parquet", train_roles)
+        parquet.write_frame(folder / "holdout_labels.parquet", held_roles)
+        for side, rows in zip(("train", "holdout"), sides, strict=True):
+            parquet.write_frame(
+                folder / f"{side}_features.parquet", parquet.take(source / "train_features.parquet", rows)
+            )
+        write_folds(folder, drawn)
+
+    digest = _digest(f"{whole.digest} fold {fold}", None, drawn)
+    folder = write_folder(Path(root) / "splits" / digest, fill)
+    growth = _growth(len(y), drawn)
+    return Split(str(folder), digest, len(y), len(held_roles), len(drawn), growth, ())
+
+
+def _group_codes(train: pd.DataFrame) -> Codes | None:
+    """(n_train,) numbers in the order of the groups' names, for the names of millions of rows would be as many Python
+    objects; None where there are no groups."""
+    return pd.factorize(train["group"], sort=True)[0] if "group" in train else None
 
 
 def _divide_features(source: Path, folder: Path, is_held: npt.NDArray[np.bool_] | None) -> None:
@@ -200,19 +231,6 @@ def _size_notes(n_held: int, folds: list[Any], *, is_drawn: bool) -> list[str]:
         notes.append(f"the holdout has {n_held} rows only: trust its intervals, and the folds more than its scores")
     if all(len(valid) == 1 for _, valid in folds):
         notes.append("every fold validates on one row alone: leave-one-out")
-    return notes
-
-
-def _group_notes(groups: Codes | None, held: Codes | None, folds: list[Any]) -> list[str]:
-    """What to say where groups are known and another rule than theirs divides the rows."""
-    if groups is None or held is None:
-        return []
-    notes = []
-    n_both = len(np.intersect1d(groups, held))
-    if n_both:
-        notes.append(f"{n_both:,} groups stand on both sides of the holdout; its scores are for groups that are known")
-    if any(len(np.intersect1d(groups[valid], groups[train])) for train, valid in folds):
-        notes.append("groups stand on both sides of the folds; folds=grouped keeps them whole")
     return notes
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import fold_model, footprint
+from tasks import fold_model, footprint, weigh
 from tasks import metric as metrics
-from tasks.model import Curve, HasAdapters, OutOfTimeError, Validated, growth_of_rounds, validated
+from tasks.model import Curve, HasAdapters, OutOfTimeError, Validated, validated
 from tasks.racing import DOUBT, Race
-from tasks.records import FoldScore, Footprint, Proposal, TrialResult
+from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.store import write_folder
 from tasks.study import FoldRecord, adapters_folder, fold_file, read_fold, write_fold
 from tasks.workspace import Experiment, training_of, units, workspace_of
@@ -164,22 +164,11 @@ def _record(
     cost = experiment.loss.cost(y, done.prediction, weight)
     if not np.isfinite(value):
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
-    comes_to = _footprint(experiment, proposal, fold, done)
+    is_counted = experiment.limits or experiment.takes_simplest
+    comes_to = weigh.of_fold(experiment, proposal, fold, done) if is_counted else None
     score = FoldScore(fold, float(value), float(cost), done.rounds, seconds, comes_to)
     if experiment.keep_models and fold_model.are_bagged(training):
         fold_model.keep(experiment, proposal, fold, done.fitted)
     if isinstance(done.fitted, HasAdapters) and done.fitted.adapters is not None:
         write_folder(adapters_folder(Path(experiment.folder), proposal, fold), done.fitted.save_adapters)
     return FoldRecord(score, done.curve, done.prediction.astype(np.float32), done.costs)
-
-
-def _footprint(experiment: Experiment, proposal: Proposal, fold: int, done: Validated) -> Footprint | None:
-    """What the final model will come to, as this fold has it; None where nothing limits it."""
-    if not experiment.limits:
-        return None
-    training, family = training_of(experiment), experiment.families[proposal.family]
-    more_rows = len(training.y) / len(training.fold(fold, proposal.n_rows)[0])
-    longer = done.rounds and round(done.rounds * growth_of_rounds(family, experiment.growth))
-    hyperparameters, rounds = family.final(proposal.hyperparameters, longer)
-    workspace = workspace_of(experiment, proposal.family)
-    return family.footprint(workspace, done.fitted, hyperparameters, rounds, more_rows)

@@ -22,13 +22,15 @@ class Number:
 @dataclass(frozen=True)
 class Finding:
     """What one check found: `told` where it judges nothing. reason: why it failed, why it can't be measured and what
-    would change that, or what follows from it. numbers: by name. parts: numbers of parts of the rows, by part."""
+    would change that, or what follows from it. numbers: by name. parts: numbers of parts of the rows, by part.
+    is_suspected: told as what may be a leak."""
 
     check: str
     state: State
     reason: str
     numbers: Mapping[str, Number]
     parts: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
+    is_suspected: bool = False
 
 
 @dataclass(frozen=True)

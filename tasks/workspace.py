@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ from tasks.folds import read_folds
 from tasks.footprint import Limits
 from tasks.loss import Loss
 from tasks.model import Model, Training, TrainsTogether, reads_text, without_text
-from tasks.records import Problem, Proposal
+from tasks.records import Problem, Proposal, TrialResult
 
 
 @dataclass(frozen=True)
 class Experiment:
     """All that a worker needs to run any trial of a study; `folder` is the study's, `base` a model's or None.
     `keep_models`: the model of each fold is kept beside its predictions. `limits`: of the final model.
-    `text`: the features that are prose."""
+    `text`: the features that are prose. `takes_simplest`: of trials as good as the best the cheapest wins."""
 
     digest: str
     folder: str
@@ -42,6 +43,7 @@ class Experiment:
     limits: Limits = field(default_factory=Limits)
     class_weight: ClassWeight | None = None
     text: tuple[str, ...] = ()
+    takes_simplest: bool = False
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -85,6 +87,12 @@ def units(experiment: Experiment, proposal: Proposal) -> list[tuple[int, ...]]:
         if family.are_one(workspace, proposal.hyperparameters, folds, proposal.n_rows):
             return [folds]
     return [(fold,) for fold in folds]
+
+
+def rho(experiment: Experiment, result: TrialResult) -> float:
+    """Validation rows per training row of a fold, in the mean over those that a trial was judged on."""
+    sides = [training_of(experiment).fold(score.fold, result.proposal.n_rows) for score in result.folds]
+    return fmean(len(valid) / len(train) for train, valid in sides)
 
 
 def _read_training(experiment: Experiment) -> Training:

@@ -57,7 +57,7 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path, prefect_serv
 
 def made_before(command: str) -> list[str]:
     """The command that makes the base which this one goes on from."""
-    name = command.partition("base=models:/")[2].partition("@")[0]
+    name = command.partition("models:/")[2].partition("@")[0]
     return [one for one in COMMANDS if name and f"model_name={name}" in one.split()]
 
 

@@ -7,17 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks import decision as decisions
 from tasks import metric as metrics
 from tasks import model as models
 from tasks import parquet
 from tasks.bootstrap import middle, resampled, resamples_for
+from tasks.calibration import Curve
+from tasks.calibration._calibrated import curve_of
 from tasks.constant import constant
+from tasks.decision import Decision, labels_of
+from tasks.divided import Divided
 from tasks.metric import METRICS, Statistic
 from tasks.model import Fitted, Floats
 from tasks.records import Member, Problem
@@ -88,8 +93,39 @@ class Case:
         return Path(self.experiment.split)
 
     @cached_property
+    def divided(self) -> Divided:
+        """Both sides of the split, without the holdout's labels."""
+        return Divided(self.split, self.problem, self.experiment.seed, self.experiment.text)
+
+    @cached_property
     def fitted(self) -> Fitted:
         return models.load(self.trained)
+
+    @cached_property
+    def curve(self) -> Curve | None:
+        """By which the model's probabilities are calibrated; None where they are not."""
+        return curve_of(self.trained)
+
+    @cached_property
+    def decision(self) -> Decision | None:
+        """By which a row gets its class; None: the most probable one."""
+        return decisions.read(self.trained)
+
+    def labels(self, prediction: Floats) -> Rows | None:
+        """(n,) the class of each row by the model's own decision; None for a regression."""
+        return labels_of(prediction, self.decision) if self.problem.is_classification else None
+
+    def labels_of_base(self, prediction: Floats) -> Rows | None:
+        """(n,) the same by the base's own decision, where its classes are the problem's."""
+        if self.base is None or not self.problem.is_classification:
+            return None
+        decision = decisions.read(self.base)
+        is_fitting = decision is not None and len(decision.costs) == len(self.problem.classes)
+        return labels_of(prediction, decision if is_fitting else None)
+
+    def prepared(self, y: Floats, prediction: Floats) -> Statistic:
+        """The metric of predictions that the model's own decision labels."""
+        return metrics.prepared(self.metric, y, prediction, self.labels(prediction))
 
     @cached_property
     def base_model(self) -> Fitted | None:
@@ -139,7 +175,7 @@ class Case:
         """What a model that sees no feature of the training rows scores."""
         roles = pd.read_parquet(self.split / "train_roles.parquet")
         prediction = constant(roles, self.problem, self.experiment.loss, len(y))
-        return metrics.value(self.metric, y, prediction, weight)
+        return metrics.value(self.metric, y, prediction, weight, self.labels(prediction))
 
     def out_of_fold(self, n_rows: int) -> OutOfFold:
         """About so many of the training rows that some fold validated, evenly from the whole table."""
@@ -156,16 +192,31 @@ class Case:
         return OutOfFold(rows, [(np.searchsorted(rows, valid), one) for valid, one in found])
 
     def _out_of_fold(self, fold: int) -> Floats | None:
-        """What the members predicted together for a fold's validation rows; None where one has no file of it."""
+        """What the members predicted together for a fold's validation rows, calibrated as the model is; None where one
+        has no file of it."""
         files = [fold_file(Path(self.experiment.folder), member.proposal, fold) for member in self.members]
         stored = [read_fold(file) for file in files]
         known = [(one, member.weight) for one, member in zip(stored, self.members, strict=True) if one is not None]
         if len(known) < len(self.members):
             return None
         parts = [weight * np.asarray(one.prediction, dtype=np.float64) for one, weight in known]
-        return np.asarray(np.sum(parts, axis=0))
+        found = np.asarray(np.sum(parts, axis=0))
+        return found if self.curve is None else self.curve(found)
 
 
+@runtime_checkable
+class Inspection(Protocol):
+    """What a table and its split are looked at by before the search."""
+
+    name: ClassVar[str]
+
+    def inspect(self, divided: Divided) -> Finding | None:
+        """What it found: failed where a leak is certain, told and suspected where it may be one; None where nothing
+        was asked for."""
+        ...
+
+
+@runtime_checkable
 class Check(Protocol):
     """What a model is judged by. needs_base: whether there is nothing to it without a base."""
 

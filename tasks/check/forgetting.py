@@ -17,7 +17,7 @@ from tasks.bootstrap import resampled, resamples_for
 from tasks.check import Case, in_classes_of, lost, number
 from tasks.constant import constant
 from tasks.metric import METRICS, Floats, label_predictions, prepared
-from tasks.model import Fitted, HasWeights, Weights
+from tasks.model import Fitted, HasWeights, Weights, within
 from tasks.records import Problem
 from tasks.source_rows import Part, SourceRows, has_source_rows, source_rows
 from tasks.verdict import Finding, Number
@@ -125,8 +125,9 @@ def _beside(case: Case) -> dict[str, Number]:
     if case.base_on_holdout is not None:
         changes = changed(case.problem, case.base_on_holdout, case.on_holdout) / _unit(case.holdout.y, case.problem)
         numbers["churn_on_holdout"] = Number(float(np.mean(changes)))
-    if isinstance(case.fitted, HasWeights) and isinstance(case.base_model, HasWeights):
-        moved = distance(case.base_model.weights(), case.fitted.weights())
+    before, after = case.base_model and within(case.base_model), within(case.fitted)
+    if isinstance(before, HasWeights) and isinstance(after, HasWeights):
+        moved = distance(before.weights(), after.weights())
         numbers |= {} if moved is None else {"distance": Number(moved)}
     return numbers
 

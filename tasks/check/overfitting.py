@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.check import Case, OutOfFold, Rows, Sample, lost, number
-from tasks.metric import Floats, Statistic, prepared
+from tasks.metric import Floats, Statistic
 from tasks.verdict import Finding, Number, State
 from tasks.workspace import training_of
 
@@ -79,8 +79,8 @@ class Overfitting:
         """(2,) and (m, 2): the score of the final model, and the mean of the folds', on the same rows."""
         training = training_of(case.experiment)
         y, weight = training.y[found.rows], None if training.weight is None else training.weight[found.rows]
-        whole = prepared(case.metric, y, case.fitted.predict(training.take(found.rows)))
-        folds = [(rows, prepared(case.metric, y[rows], prediction)) for rows, prediction in found.folds]
+        whole = case.prepared(y, case.fitted.predict(training.take(found.rows)))
+        folds = [(rows, case.prepared(y[rows], prediction)) for rows, prediction in found.folds]
 
         def both(weights: Floats) -> Floats:
             return np.stack([whole(weights), _mean_of_folds(folds, weights)], axis=1)
@@ -88,7 +88,7 @@ class Overfitting:
         return Sample(y, weight).resampled(both, case, self.resamples)
 
     def _on_holdout(self, case: Case) -> tuple[Floats, Floats]:
-        statistic = prepared(case.metric, case.holdout.y, case.on_holdout)
+        statistic = case.prepared(case.holdout.y, case.on_holdout)
         return case.holdout.resampled(statistic, case, self.resamples, seed=1)
 
 

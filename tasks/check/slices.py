@@ -15,7 +15,7 @@ from pydantic import Field
 from scipy.special import stdtr
 
 from tasks.check import Case, Rows, number
-from tasks.metric import Floats, Statistic, label_predictions, prepared
+from tasks.metric import Floats, Statistic, prepared
 from tasks.verdict import Finding, Number, State
 
 MOST_NAMED = 10
@@ -78,11 +78,13 @@ class Slices:
 
     def _numbers(self, case: Case, judged: Sequence[Slice]) -> tuple[dict[str, dict[str, Number]], dict[str, Number]]:
         """Of each slice, and of each column that has two or more."""
-        models = [case.on_holdout] if case.base_on_holdout is None else [case.base_on_holdout, case.on_holdout]
-        of_slices = [_of_slice(case, one, prediction) for prediction in models for one in judged]
+        models = [_Labelled(case.on_holdout, case.labels(case.on_holdout))]
+        if case.base_on_holdout is not None:
+            models.insert(0, _Labelled(case.base_on_holdout, case.labels_of_base(case.base_on_holdout)))
+        of_slices = [_of_slice(case, one, model) for model in models for one in judged]
         columns = _columns(judged) if case.problem.is_classification else {}
         of_columns = [
-            _treated(case, own, prediction) for prediction in models for own in columns.values()
+            _treated(case, own, model) for model in models for own in columns.values()
         ]
 
         def statistic(weights: Floats) -> Floats:
@@ -123,8 +125,18 @@ def _slices(labels: pd.DataFrame) -> list[Slice]:
     return found
 
 
-def _of_slice(case: Case, one: Slice, prediction: Floats) -> Statistic:
-    statistic = prepared(case.metric, case.holdout.y[one.rows], prediction[one.rows])
+@dataclass(frozen=True)
+class _Labelled:
+    """What a model predicts for the holdout, (n,) or (n, n_classes), and (n,) the labels by its own decision, or
+    None."""
+
+    prediction: Floats
+    labels: Rows | None
+
+
+def _of_slice(case: Case, one: Slice, model: _Labelled) -> Statistic:
+    labels = None if model.labels is None else model.labels[one.rows]
+    statistic = prepared(case.metric, case.holdout.y[one.rows], model.prediction[one.rows], labels)
     return lambda weights: statistic(np.take(weights, one.rows, axis=1))
 
 
@@ -180,13 +192,13 @@ def _columns(judged: Sequence[Slice]) -> dict[str, list[Slice]]:
     return {column: own for column, own in found.items() if len(own) > 1}
 
 
-def _treated(case: Case, own: Sequence[Slice], prediction: Floats) -> Statistic:
+def _treated(case: Case, own: Sequence[Slice], model: _Labelled) -> Statistic:
     """(m, 2) how far apart the slices of a column are in the share of rows that get a class (demographic parity), and
     in the share of a class's rows that are found (equal opportunity, Hardt et al. 2016): of two classes the positive
     one, of more the class for which it is the most."""
     n, classes = len(case.holdout.y), range(len(case.problem.classes))
     wanted = [1] if case.problem.kind == "binary" else list(classes)
-    label, y = label_predictions(prediction), case.holdout.y
+    label, y = np.asarray(model.labels), case.holdout.y
     member = np.zeros((n, len(own)))
     for i, one in enumerate(own):
         member[one.rows, i] = 1.0

@@ -16,6 +16,9 @@ import pandas as pd
 
 from tasks import source_rows
 from tasks.loss import Loss
+from tasks.model._explained import Contributions as Contributions
+from tasks.model._explained import Explains as Explains
+from tasks.model._explained import explained as explained
 from tasks.model._training import Floats as Floats
 from tasks.model._training import Places as Places
 from tasks.model._training import Rows as Rows
@@ -25,7 +28,11 @@ from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
-BESIDE_A_MODEL = ("schema.json", "problem.json", "example.json", "origin.json", "base.json")
+BESIDE_A_MODEL = (
+    "schema.json", "problem.json", "example.json", "origin.json", "base.json", "decision.json", "interval.json",
+)  # fmt: skip
+FAMILY = "family.json"
+INNER = "inner"  # the folder of a model within a calibrated one
 
 
 class OutOfTimeError(Exception):
@@ -51,15 +58,18 @@ def unwatched(curve: Curve) -> None:
 
 @dataclass
 class Until:
-    """A watch that ends what grows at a time (Unix time in seconds; None: never), and counts its rounds."""
+    """A watch that ends what grows at a time (Unix time in seconds; None: never) or after so many rounds, and counts
+    these."""
 
     deadline: float | None
+    most_rounds: int | None = None
     n_rounds: int = 0
     is_over: bool = False
 
     def __call__(self, curve: Curve) -> None:
         self.n_rounds += 1
         self.is_over = self.deadline is not None and time.time() > self.deadline
+        self.is_over |= self.most_rounds is not None and self.n_rounds >= self.most_rounds
         if self.is_over:
             raise OutOfTimeError
 
@@ -250,7 +260,7 @@ def save(fitted: Fitted, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     fitted.save(folder)
     kind = type(fitted)
-    (folder / "family.json").write_text(json.dumps({"module": kind.__module__, "name": kind.__qualname__}))
+    (folder / FAMILY).write_text(json.dumps({"module": kind.__module__, "name": kind.__qualname__}))
 
 
 def megabytes(folder: Path) -> float:
@@ -260,6 +270,17 @@ def megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in files if path.relative_to(folder).parts[0] != source_rows.FOLDER) / 1e6
 
 
+def own_files(folder: Path) -> Path:
+    """Where a family's own files lie, by which it goes on from a base: those of a calibrated model within it."""
+    return own_files(folder / INNER) if (folder / INNER / FAMILY).exists() else folder
+
+
+def within(fitted: Fitted) -> Fitted:
+    """The model itself, without its calibration."""
+    inner: Fitted | None = getattr(fitted, INNER, None)
+    return fitted if inner is None else within(inner)
+
+
 def load(folder: Path) -> Fitted:
     """The model that `save` wrote.
 
@@ -267,7 +288,7 @@ def load(folder: Path) -> Fitted:
         Refusal: when the folder holds none.
     """
     try:
-        family = json.loads((folder / "family.json").read_text())
+        family = json.loads((folder / FAMILY).read_text())
         fitted: Fitted = importlib.import_module(family["module"]).__dict__[family["name"]].load(folder)
     except (OSError, KeyError, ValueError, ImportError) as error:
         raise Refusal(f"{folder} holds no model that can be read: {error}") from error

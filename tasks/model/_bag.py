@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tasks import model as models
-from tasks.model import Fitted, Floats
+from tasks.model import Contributions, Explains, Fitted, Floats
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,25 @@ class Bag:
         """The weighted mean of the shares that the models' own measures give."""
         found = [(share, fitted.importance()) for share, fitted in self.models]
         return {column: sum(share * of[column] for share, of in found) for column in found[0][1]}
+
+    def explain(self, X: pd.DataFrame) -> Contributions | None:
+        """The weighted mean of the models' own accounts where all have one of what they predict, as of numbers; a
+        mean of probabilities is none of scores."""
+        if self._are_classes(X):
+            return None
+        found = [(share, one.explain(X) if isinstance(one, Explains) else None) for share, one in self.models]
+        if any(one is None for _, one in found):
+            return None
+        parts = [(share, one) for share, one in found if one is not None]
+        columns = parts[0][1].columns
+        if any(one.columns != columns for _, one in parts):
+            return None
+        values = sum(share * one.values for share, one in parts)
+        bias = sum(share * one.bias for share, one in parts)
+        return Contributions(columns, np.asarray(values), np.asarray(bias), "prediction")
+
+    def _are_classes(self, X: pd.DataFrame) -> bool:
+        return self.models[0][1].predict(X.iloc[:1]).ndim == 2
 
     def save(self, folder: Path) -> None:
         """`members.json`, and each model in a folder `<member>/<model>` as `tasks.model.save` wrote it."""

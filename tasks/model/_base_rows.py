@@ -14,7 +14,7 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
-from tasks.model import Floats, Rows, Training
+from tasks.model import Floats, Rows, Training, own_files
 from tasks.model._device import one_thread
 from tasks.model._encode import relative
 from tasks.model._epochs import CHUNK
@@ -66,7 +66,7 @@ class BaseRows:
         Raises:
             Refusal: where rows of the source are wanted and the base keeps none.
         """
-        fitted, problem = Fitted.load(base), training.problem
+        fitted, problem = Fitted.load(own_files(base)), training.problem
         encoded = [fitted.inputs.encode(X) for X in training.batches()]
         numbers, levels = (np.concatenate(parts) for parts in zip(*encoded, strict=True))
         unit = Unit(len(problem.classes)) if problem.is_classification else fitted.unit

@@ -129,7 +129,7 @@ class Leaves:
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         assert base is not None
-        fitted = models.load(base)
+        fitted = models.load(models.own_files(base))
         assert isinstance(fitted, Base)
         scores, leaves = [], []
         for X in training.batches():

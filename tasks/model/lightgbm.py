@@ -17,7 +17,19 @@ from pydantic import Field
 
 from tasks import parquet
 from tasks.loss import Loss
-from tasks.model import Floats, Model, OutOfTimeError, Places, Training, Validated, Watch, unsupported, unwatched
+from tasks.model import (
+    Contributions,
+    Floats,
+    Model,
+    OutOfTimeError,
+    Places,
+    Training,
+    Validated,
+    Watch,
+    own_files,
+    unsupported,
+    unwatched,
+)
 from tasks.model._booster import Form
 from tasks.model._encode import Levels, relative
 from tasks.model._going_on import Knobs
@@ -149,6 +161,16 @@ class Fitted:
         per_class = values.reshape(len(X), -1, len(self.levels.columns) + 1)[:, :, :-1]
         return np.asarray(np.abs(per_class).mean(axis=1), dtype=np.float64)
 
+    def explain(self, X: pd.DataFrame) -> Contributions | None:
+        """SHAP values (Lundberg and Lee 2017), exact for trees, of the raw scores; LightGBM has none of linear
+        trees."""
+        try:
+            found = np.asarray(self.booster.predict(self.levels.encode(X), pred_contrib=True), dtype=np.float64)
+        except lgb.basic.LightGBMError:
+            return None
+        found = found.reshape(len(X), -1, len(self.levels.columns) + 1)
+        return Contributions(self.levels.columns, found[:, :, :-1], found[:, :, -1], "score")
+
     def save(self, folder: Path) -> None:
         self.booster.save_model(str(folder / "booster.txt"))
         kept = {**self.levels.as_json(), "n_frozen": self.n_frozen}
@@ -257,7 +279,7 @@ class LightGBM:
         lgb.register_logger(SILENT)  # what it says of a failing trial is in the exception too
         # feature_pre_filter would tie the bins to one min_data_in_leaf.
         quiet = {"verbose": -1, "num_threads": n_threads, "feature_pre_filter": False}
-        fitted = Fitted.load(base) if base else None
+        fitted = Fitted.load(own_files(base)) if base else None
         levels, data = _bin(training, fitted, {**quiet, **binning})
         _lean(data.construct())
         objective = Objective(training)

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, RobustScaler, StandardScaler
 
 from tasks.loss import Loss
-from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatched
+from tasks.model import Contributions, Floats, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model._calm import calm
 from tasks.model._encode import Levels
@@ -86,6 +86,20 @@ class Fitted:
         columns = self.encoder.levels.columns
         share = np.bincount(self.encoder.sources(), effect, len(columns)) / max(effect.sum(), 1e-300)
         return dict(zip(columns, share.tolist(), strict=True))
+
+    def explain(self, X: pd.DataFrame) -> Contributions | None:
+        """Coefficients times encoded cells, summed over what a column was encoded as: of the score before the link
+        function, exactly. A number counts from its mean in training, a level from none of the levels. None where the
+        training rows lacked a class."""
+        if self.n_classes and len(self.estimator.classes_) < self.n_classes:
+            return None
+        matrix, coefficients = self.encoder.encode(X), np.atleast_2d(self.estimator.coef_)
+        columns, sources = self.encoder.levels.columns, self.encoder.sources()
+        owner = sparse.csr_array((np.ones(len(sources)), (np.arange(len(sources)), sources)),
+                                 shape=(len(sources), len(columns)))
+        values = np.stack([np.asarray(_dense(_times(matrix, one) @ owner)) for one in coefficients], axis=1)
+        bias = np.broadcast_to(np.atleast_1d(self.estimator.intercept_), (len(X), len(coefficients)))
+        return Contributions(columns, values, bias, "score")
 
     @property
     def parts(self) -> dict[str, Any]:
@@ -197,6 +211,15 @@ def _numeric(fence: float) -> Pipeline:
 
 def _codes(levels: Levels, X: pd.DataFrame) -> Floats:
     return np.clip(levels.encode(X, UNSEEN), -LARGEST, LARGEST)
+
+
+def _times(matrix: Any, coefficients: Floats) -> Any:
+    """Each column by its coefficient."""
+    return matrix.multiply(coefficients).tocsr() if sparse.issparse(matrix) else matrix * coefficients
+
+
+def _dense(matrix: Any) -> Any:
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
 
 
 def _ridge_solver(matrix: Any) -> str:

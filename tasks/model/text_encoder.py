@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from tasks.loss import Loss
-from tasks.model import Floats, Training, Validated, Watch, _words, unsupported, unwatched
+from tasks.model import FAMILY, Floats, Training, Validated, Watch, _words, own_files, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model import load as load_model
 from tasks.model._going_on import Knobs
@@ -197,7 +197,7 @@ class TextEncoder:
         """
         if self.way == WORDS:
             return ""
-        folder = encoders.folder_of(self.encoder) if base is None else base
+        folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
         encoders.check(folder)
         return encoders.digest(folder)
 
@@ -240,8 +240,8 @@ class TextEncoder:
         """With what the unchanged encoder makes of all texts, which every way but `from_scratch` begins with."""
         if self.way == WORDS:
             return Workspace(training, None, self.min_rows, None)
-        folder = encoders.folder_of(self.encoder) if base is None else base
-        begin = _begin(folder) if base is not None and (base / "family.json").exists() else None
+        folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
+        begin = _begin(folder) if base is not None and (folder / FAMILY).exists() else None
         body = Body.load(folder)
         corpus = Corpus.of(training.X, training.text, body, encoders.digest(folder), training.computed)
         made = Workspace(training, corpus, self.min_rows, begin)

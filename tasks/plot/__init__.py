@@ -17,6 +17,7 @@ from tasks.plot import (
     learning_curve,
     more_labels,
     parallel_coordinates,
+    reliability,
     residuals,
     search_history,
     slices,
@@ -26,6 +27,8 @@ from tasks.plot.comparison import Compared
 
 __all__ = ["Compared", "Material", "draw_all", "draw_comparison"]
 
+VECTOR = "svg"  # the folder beside the pictures that holds them as SVG files, for pages
+
 # Each gives its figure, or None where the run has nothing to show of it.
 PICTURES: dict[str, Callable[[Material], Figure | None]] = {
     "fold_scheme": fold_scheme.draw,
@@ -34,6 +37,7 @@ PICTURES: dict[str, Callable[[Material], Figure | None]] = {
     "parallel_coordinates": parallel_coordinates.draw,
     "confusion_matrix": confusion_matrix.draw,
     "residuals": residuals.draw,
+    "reliability": reliability.draw,
     "learning_curve": learning_curve.draw,
     "feature_importance": feature_importance.draw,
     "more_labels": more_labels.draw,
@@ -42,7 +46,8 @@ PICTURES: dict[str, Callable[[Material], Figure | None]] = {
 
 
 def draw_all(folder: Path, material: Material) -> list[Path]:
-    """Draws every picture that says something of this run into `folder`, which is made; gives their paths.
+    """Draws every picture that says something of this run into `folder`, which is made; gives their paths. The same as
+    SVG files lie in its subfolder `svg`.
 
     The same material gives the same pictures. Matplotlib's settings are changed while it draws, and then put back.
     """
@@ -53,10 +58,14 @@ def draw_all(folder: Path, material: Material) -> list[Path]:
             figure = draw(material)
             if figure is not None:
                 paths.append(_canvas.write(figure, folder / f"{name}.png"))
+                _canvas.write_vector(figure, folder / VECTOR / f"{name}.svg")
     return paths
 
 
 def draw_comparison(path: Path, compared: Compared) -> Path:
     """Draws the picture of a comparison into a PNG file, in the same look; gives its path."""
     with _canvas.styled():
-        return _canvas.write(comparison.draw(compared), path)
+        figure = comparison.draw(compared)
+        _canvas.write(figure, path)
+        _canvas.write_vector(figure, path.parent / VECTOR / f"{path.stem}.svg")
+    return path

@@ -65,6 +65,8 @@ STYLE = {
     "legend.fontsize": 8.5,
     "legend.framealpha": 0.9,
     "savefig.facecolor": "white",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "finefold",
     "text.color": INK,
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -94,10 +96,21 @@ def figure(width: float, height: float, title: str, subtitle: str) -> Figure:
 
 def write(drawn: Figure, path: Path) -> Path:
     """The figure as a PNG file, whole or not at all."""
+    return _write(drawn, path, format="png")
+
+
+def write_vector(drawn: Figure, path: Path) -> Path:
+    """The figure, laid out as it was for its PNG file, as an SVG file of the same look: sharp at any size, its letters
+    set by whoever shows it."""
+    drawn.set_layout_engine("none")  # another layout would take as long again as the drawing
+    return _write(drawn, path, format="svg", metadata={"Date": None})
+
+
+def _write(drawn: Figure, path: Path, **how: Any) -> Path:
     with warnings.catch_warnings():
         # A letter that no installed font has is drawn as a box, which says as much as the warning would.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")
-        write_file(path, lambda target: drawn.savefig(target, format="png"))
+        write_file(path, lambda target: drawn.savefig(target, **how))
     return path
 
 

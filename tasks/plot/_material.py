@@ -20,6 +20,7 @@ class Material:
     split: the folder of the training rows, the folds and the holdout's features. results: in the order of their
     trials, of which the study may know more. metric and loss: the names of what was selected and trained on.
     predictions: the Parquet file of the holdout's targets and predictions. verdict: of the checks.
+    out_of_fold: the Parquet file of the training rows' targets and predictions out of fold, or None.
     """
 
     split: Path
@@ -33,6 +34,7 @@ class Material:
     predictions: Path
     seed: int
     verdict: Verdict | None = None
+    out_of_fold: Path | None = None
 
     def finding(self, check: str) -> Finding | None:
         """What a check found; None where it did not run."""

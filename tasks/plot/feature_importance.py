@@ -54,7 +54,7 @@ def draw(material: Material) -> Figure | None:
 
     Permutation and SHAP values are of at most 2,000 rows of the holdout, which count alike whatever their weights.
     """
-    fitted = models.load(Path(material.trained.folder))
+    fitted = models.load(models.own_files(Path(material.trained.folder)))
     own = fitted.importance()
     columns = sorted((name for name, share in own.items() if share > 0), key=lambda name: -own[name])[:MAX_FEATURES]
     if not columns:

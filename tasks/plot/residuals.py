@@ -13,6 +13,7 @@ from tasks.plot._canvas import BLUE, INK, ORANGE, figure, grid, number, printabl
 from tasks.plot._material import Material
 
 MAX_POINTS = 5_000
+MAX_DRAWN = 500  # points of an SVG file; of more it holds an image, which is a tenth as large
 MIN_ROWS_FOR_BANDS = 100
 N_BANDS = 15
 
@@ -57,9 +58,10 @@ def draw(material: Material) -> Figure | None:
 def _cloud(drawn: Figure, axes: Axes, x: Floats, y: Floats) -> None:
     grid(axes)
     if len(x) <= MAX_POINTS:
-        axes.scatter(x, y, s=12, color=BLUE, alpha=0.45 if len(x) < 1_000 else 0.22, linewidths=0)
+        alpha = 0.45 if len(x) < 1_000 else 0.22
+        axes.scatter(x, y, s=12, color=BLUE, alpha=alpha, linewidths=0, rasterized=len(x) > MAX_DRAWN)
         return
-    hexagons = axes.hexbin(x, y, gridsize=55, bins="log", cmap="Blues", mincnt=1, linewidths=0)
+    hexagons = axes.hexbin(x, y, gridsize=55, bins="log", cmap="Blues", mincnt=1, linewidths=0, rasterized=True)
     drawn.colorbar(hexagons, ax=axes, label="rows", shrink=0.7).outline.set_visible(False)
 
 

@@ -69,7 +69,7 @@ def draw(material: Material) -> Figure | None:
     axes.set_xlabel("trial")
     axes.set_ylabel(f"{material.metric} (validation)")
     grid(axes, "y")
-    drawn.legend(loc="outside lower center", ncols=6, frameon=False)
+    drawn.legend(loc="outside lower center", ncols=3, frameon=False)
     return drawn
 
 

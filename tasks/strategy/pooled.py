@@ -12,7 +12,19 @@ import pandas as pd
 
 from tasks import model as models
 from tasks.loss import Loss
-from tasks.model import Fitted, Floats, Model, Training, TrainsTogether, Validated, Watch, WatchAll, unwatched
+from tasks.model import (
+    Contributions,
+    Explains,
+    Fitted,
+    Floats,
+    Model,
+    Training,
+    TrainsTogether,
+    Validated,
+    Watch,
+    WatchAll,
+    unwatched,
+)
 from tasks.model._kept import Kept
 from tasks.records import Footprint, Problem
 from tasks.source_rows import SourceRows, source_rows
@@ -75,6 +87,17 @@ class Domain:
         found = {name: share for name, share in self.fitted.importance().items() if name != DOMAIN}
         total = sum(found.values()) or 1.0
         return {name: share / total for name, share in found.items()}
+
+    def explain(self, X: pd.DataFrame) -> Contributions | None:
+        """The family's own account, where it has one; what the domain adds goes into the bias."""
+        told = X.assign(**{DOMAIN: TARGET})
+        found = self.fitted.explain(told) if isinstance(self.fitted, Explains) else None
+        if found is None:
+            return None
+        of_domain = np.array([name == DOMAIN for name in found.columns])
+        bias = found.bias + found.values[:, :, of_domain].sum(axis=2)
+        columns = tuple(name for name in found.columns if name != DOMAIN)
+        return Contributions(columns, found.values[:, :, ~of_domain], bias, found.scale)
 
     def save(self, folder: Path) -> None:
         models.save(self.fitted, folder / "pooled")

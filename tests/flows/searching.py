@@ -51,6 +51,7 @@ class Searching:
         racing: float | None = 2.5,
         ladder: Ladder = WHOLE,
         limits: Limits = NONE,
+        takes_simplest: bool = False,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *self.overrides]))
         families: dict[str, Any] = {
@@ -62,7 +63,7 @@ class Searching:
         def searching() -> Tuned:
             with opened(self.studies, name, is_higher_better=False) as study:
                 here = replace(self.experiment, digest=name, folder=str(study.folder), families=families)
-                here = replace(here, limits=limits)
+                here = replace(here, limits=limits, takes_simplest=takes_simplest)
                 return tune(
                     here, study, settle(planned.search, POPULATION), planned.space, planned.runner,
                     Rules(n_trials, 4, Budget(time.time(), seconds, workers), ladder, racing),

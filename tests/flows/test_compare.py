@@ -27,6 +27,7 @@ FAST = ["folds.n_splits=3", "model.lightgbm.rounds=20", "model.lightgbm.portfoli
 SEARCHES = ["search=random,genetic", "search.trials=3", *FAST]
 PUBLIC_KEYS = {
     "problem", "metric", "split", "n_folds", "best", "indistinguishable", "choices", "plot", "run_id", "mlflow_url",
+    "report",
 }  # fmt: skip
 
 
@@ -92,6 +93,16 @@ def test_the_table_the_picture_and_the_numbers_are_in_that_run(
     assert cv is not None
     assert parent.data.metrics["search:random/cv_roc_auc"] == pytest.approx(cv.value)
     assert "| search=genetic |" in parent.data.tags["mlflow.note.content"]
+
+
+def test_the_report_has_the_table_the_picture_and_the_command(
+    searches: Comparison, client: mlflow.MlflowClient
+) -> None:
+    told = Path(searches.report).read_text()
+    assert told == Path(client.download_artifacts(searches.run_id, "report/report.html")).read_text()
+    assert all(f'<th scope="row" class="l">{one.choice}</th>' in told for one in searches.choices)
+    assert told.count("data:image/svg+xml") == 1
+    assert f"finefold compare {' '.join(SEARCHES[:-1])}" in told
 
 
 def test_the_same_again_reuses_every_trial_in_a_run_of_its_own(searches: Comparison) -> None:

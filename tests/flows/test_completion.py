@@ -23,6 +23,9 @@ def test_a_command_completes() -> None:
 
 def test_a_key_completes() -> None:
     assert "search.trials=" in complete(["finefold run search.t"], COMMANDS)
+    assert complete(["finefold reproduce models:/x@champion source"], COMMANDS) == [
+        "source.path=", "source.url=", "source_data=",
+    ]  # fmt: skip
 
 
 def test_a_key_of_a_chosen_source_completes() -> None:

@@ -114,6 +114,13 @@ def test_the_parent_run_holds_a_run_for_each_rung_and_the_chosen_one(
     assert "| recalibrate |" in parent.data.tags["mlflow.note.content"]
 
 
+def test_the_report_of_the_chosen_rung_has_the_ladder(climbed: FineTuned) -> None:
+    told = Path(climbed.result.report).read_text()
+    assert '<section id="ladder">' in told
+    assert all(f'<th scope="row" class="l">{rung.strategy}</th>' in told for rung in climbed.climb.reached)
+    assert "could not be made" not in told
+
+
 def test_the_holdout_is_opened_for_the_chosen_rung_alone(climbed: FineTuned, client: mlflow.MlflowClient) -> None:
     below = client.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{climbed.climb.run_id}'")
     judged = [run.info.run_id for run in below if any("holdout" in name for name in run.data.metrics)]

@@ -13,6 +13,7 @@ import pytest
 from flows.pipeline import run
 from flows.pretrain import pretrain
 from tasks.records import Result
+from tasks.refusal import Refusal
 from tasks.verdict import Finding
 
 SMALL = ["search.trials=1", "folds.n_splits=3", "model.lightgbm.rounds=60", "source.target=y", "model_name=guarded"]
@@ -63,7 +64,8 @@ def test_the_verdict_is_in_mlflow_as_numbers_tags_and_a_file(forgetful: Result, 
     assert (logged.tags["finefold.gate"], logged.tags["finefold.check.forgetting"]) == ("failed", "failed")
     file = json.loads(Path(client.download_artifacts(forgetful.run_id, "checks.json")).read_text())
     assert (file["gate"], file["base"]["licence"]) == ("failed", "CC0-1.0")
-    assert [one["check"] for one in file["findings"]][:2] == ["overfitting", "forgetting"]
+    asked = [one["check"] for one in file["findings"]]
+    assert asked[:5] == ["target_leak", "duplicates", "overfitting", "adversarial", "forgetting"]
 
 
 def test_the_unchanged_base_passes_and_is_a_challenger(
@@ -99,7 +101,9 @@ def test_without_a_base_a_run_is_judged_by_what_needs_none_and_without_checks_by
     place: Path, client: mlflow.MlflowClient
 ) -> None:
     alone = run(SMALL, frame=table(3.0, 0))
-    assert [(one.check, one.state) for one in alone.checks.findings] == [("overfitting", "passed")]
+    judged = ("target_leak", "duplicates", "overfitting", "adversarial")
+    found = [(one.check, one.state) for one in alone.checks.findings]
+    assert found == [*((check, "passed") for check in judged), ("calibration", "told")]
     unjudged = run([*SMALL, "check=[]"], frame=table(3.0, 0))
     assert (unjudged.checks.gate, unjudged.checks.findings) == ("none", ())
     assert "challenger" in client.get_model_version("guarded", str(unjudged.model_version)).aliases
@@ -121,3 +125,28 @@ def test_slices_by_a_dropped_column_are_judged_and_begin_no_new_study(base: str,
     assert logged["check.more_labels.estimate_of_the_next_doubling"] >= 0
     plots = {Path(file.path).name for file in client.list_artifacts(made.run_id, "plots")}
     assert {"slices.png", "more_labels.png"} <= plots
+
+
+def test_a_copy_of_the_target_stops_the_run_before_its_search_and_on_request_only_the_gate(
+    place: Path, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaking = table(3.0, 7).assign(booked=lambda rows: 2 * rows["y"] + 1)
+    n_runs = len(client.search_runs([client.get_experiment_by_name("finefold").experiment_id]))
+    with pytest.raises(Refusal) as stopped:
+        run(SMALL, frame=leaking)
+    assert stopped.value.faults[0].startswith("target_leak: booked is the target itself")
+    assert "stop_on_leak=never goes on" in stopped.value.faults[1]
+    assert len(client.search_runs([client.get_experiment_by_name("finefold").experiment_id])) == n_runs
+    made = run([*SMALL, "stop_on_leak=never", "check=[target_leak]"], frame=leaking)
+    assert made.checks.gate == "failed"
+    assert "booked is the target itself" in capsys.readouterr().out
+
+
+def test_a_suspicion_is_told_and_stops_a_run_on_request(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    near = table(3.0, 8).assign(near=lambda rows: (rows["y"] + rows["a"] / 50).round(3))
+    with pytest.raises(Refusal) as stopped:
+        run([*SMALL, "stop_on_leak=suspected", "check=[target_leak]"], frame=near)
+    assert "near alone nearly gives the target away" in stopped.value.faults[0]
+    made = run([*SMALL, "check=[target_leak]"], frame=near)
+    assert (made.checks.gate, finding(made, "target_leak").is_suspected) == ("none", True)
+    assert "target_leak: near alone nearly gives the target away" in capsys.readouterr().out

@@ -30,8 +30,10 @@ SMALL = ["search.trials=4", "folds.n_splits=3", "model.lightgbm.rounds=40"]
 MIXED = ["source.target=y", "model_name=mixed", "model=[lightgbm,linear,forest]",
          "model.forest.hyperparameters.n_estimators=20", "search.trials=6", *SMALL[1:]]  # fmt: skip
 PUBLIC_KEYS = {
-    "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "best", "trials", "split", "study", "ensemble",
+    "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "looks", "corrected", "nested", "best", "trials",
+    "split", "study", "ensemble",
     "model_uri", "model_name", "model_version", "checks", "mlflow_url", "prefect_url", "seconds",
+    "report",
 }  # fmt: skip
 
 
@@ -91,6 +93,20 @@ def test_mlflow_tells_what_was_asked_and_what_came_out(result: Result, client: m
     assert config["config"]["loss"]["_target_"] == "tasks.loss.cross_entropy.CrossEntropy"
 
 
+def test_the_report_and_the_model_card_are_in_mlflow_and_the_result_says_where(
+    result: Result, client: mlflow.MlflowClient
+) -> None:
+    told = Path(result.report).read_text()
+    card = client.download_artifacts(result.run_id, "report/model_card.md")
+    assert told == Path(client.download_artifacts(result.run_id, "report/report.html")).read_text()
+    score = result.holdout["roc_auc"]
+    assert f"{score.value:.3f}" in told
+    assert f"{score.value:.3f}" in Path(card).read_text()
+    assert told.count("data:image/svg+xml") >= 5
+    assert "could not be made" not in told
+    assert f"finefold run {' '.join(SMALL)}" in told
+
+
 def test_prefect_has_a_task_run_per_stage_and_for_every_trial(result: Result) -> None:
     with get_client(sync_client=True) as prefect:
         mine = FlowRunFilter.model_validate({"id": {"any_": [result.flow_run_id]}})
@@ -100,7 +116,10 @@ def test_prefect_has_a_task_run_per_stage_and_for_every_trial(result: Result) ->
     trials = [name for name in names if name.startswith("trial")]
     spans = [[int(part) for part in name.split("-")[1:]] for name in trials]
     assert sorted(n for span in spans for n in range(span[0], span[-1] + 1)) == [0, 1, 2, 3]
-    assert {artifact.key for artifact in artifacts} >= {"search-progress", "best-trials", "mlflow-run"}
+    assert {artifact.key for artifact in artifacts} >= {"search-progress", "best-trials", "mlflow-run", "report"}
+    (card,) = [artifact.data for artifact in artifacts if artifact.key == "report"]
+    assert f"/runs/{result.run_id}/artifacts/report/report.html" in str(card)
+    assert "# breast" in str(card)
 
 
 def test_the_same_again_is_a_new_run_that_reuses_every_fold(

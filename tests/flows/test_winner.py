@@ -9,6 +9,7 @@ from on_iris import SEARCHES
 from searching import LADDER, SHORT, Searching, StopError, outcome, stop_at
 
 from flows.tune import Tuned
+from tasks.comparison import difference_to
 from tasks.footprint import Limits, promised
 from tasks.refusal import Refusal
 from tasks.trial import run_trial
@@ -109,3 +110,26 @@ def test_without_time_to_confirm_the_winner_stays_on_the_evidence_that_it_has(on
     tuned = on_iris.run("random", "unconfirmed", seconds=1e-9, ladder=SHORT)
     assert tuned.winner.proposal == tuned.results[0].proposal
     assert tuned.winner.proposal.n_rows == 20
+
+
+def test_select_simplest_takes_the_cheapest_that_is_as_good_on_any_number_of_workers(on_iris: Searching) -> None:
+    one, four = (
+        on_iris.run("random", f"simplest-{n}", n_trials=16, workers=n, racing=None, takes_simplest=True) for n in (1, 4)
+    )
+    assert (one.winner.proposal, one.winner.mean) == (four.winner.proposal, four.winner.mean)
+    by_number = {r.proposal.number: r for r in one.results if r.is_complete(3)}
+    best, taken = min(by_number.values(), key=lambda r: r.score), by_number[one.winner.proposal.number]
+    found = difference_to(best, taken, 0.5)
+    assert found is not None
+    assert found.holds_zero
+    costs = {r.proposal.number: p.milliseconds for r in by_number.values() if (p := promised(r.folds)) is not None}
+    assert costs[taken.proposal.number] < costs[best.proposal.number]
+
+
+def test_a_search_that_had_not_counted_what_its_models_cost_has_the_same_simplest(on_iris: Searching) -> None:
+    counted = on_iris.run("random", "simplest-1", n_trials=16, racing=None, takes_simplest=True)
+    on_iris.run("random", "simplest-late", n_trials=16, racing=None)
+    late = on_iris.run("random", "simplest-late", n_trials=16, racing=None, takes_simplest=True)
+    assert late.counts.reused == 16
+    assert late.winner.proposal == counted.winner.proposal
+    assert [fold.value for fold in late.winner.folds] == [fold.value for fold in counted.winner.folds]

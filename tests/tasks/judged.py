@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from flows.build import build
+from flows.config import compose
 from tasks import model as models
 from tasks.check import Case
 from tasks.folds import write_folds
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
-from tasks.model import Floats
+from tasks.model import Floats, Model
 from tasks.records import FoldScore, Member, Problem, Proposal
 from tasks.study import FoldRecord, fold_file, write_fold
 from tasks.workspace import Experiment
@@ -55,6 +57,12 @@ class Net(Sums):
 
     def weights(self) -> dict[str, Floats]:
         return {"weight": np.array([3.0, 4.0 + self.offset]), f"of {self.offset:g} alone": np.ones(9)}
+
+
+def linear() -> Model:
+    """The family that stands beside every score, with its own defaults."""
+    made: Model = build(compose(["model=linear"]).config.model["linear"], "model.linear")
+    return made
 
 
 def case(

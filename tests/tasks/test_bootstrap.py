@@ -32,14 +32,22 @@ def test_one_row_or_one_group_has_no_interval() -> None:
 def test_the_interval_is_that_of_a_bootstrap_by_hand(problem: str, name: str) -> None:
     y, prediction = sample(problem, 300, has_ties=True)
     generator = np.random.default_rng(5)
-    strata = [np.arange(len(y))] if problem == "regression" else [np.flatnonzero(y == code) for code in np.unique(y)]
     values = []
     for _ in range(600):
-        rows = np.concatenate([generator.choice(stratum, len(stratum)) for stratum in strata])
+        rows = generator.choice(len(y), len(y))
         values.append(metric.value(name, y[rows], prediction[rows]))
     low, high = interval(name, y, prediction, n_resamples=2000, seed=0)
     np.testing.assert_allclose([low, high], np.percentile(values, [2.5, 97.5]), atol=0.35 * float(np.std(values)))
     assert low < metric.value(name, y, prediction) < high
+
+
+def test_a_rare_class_is_in_every_resample() -> None:
+    """Then the share of the class is taken for known: the accuracy of a constant label has no doubt."""
+    certain = np.tile([0.9, 0.1], (200, 1))
+    rare, common = (interval("accuracy", (np.arange(200) < n).astype(float), certain, seed=0) for n in (9, 10))
+    assert rare == (191 / 200, 191 / 200)
+    low, high = common
+    assert high - low == pytest.approx(2 * 1.96 * math.sqrt(0.05 * 0.95 / 200), rel=0.2)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_central_limit_theorem() -> None:

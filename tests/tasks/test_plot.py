@@ -8,11 +8,13 @@ from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from judged import linear
 from matplotlib.image import imread
 from optuna.samplers import RandomSampler
 
@@ -85,7 +87,7 @@ def finished(
         fitted = family.fit(workspace, best.proposal.hyperparameters, winner.rounds, 0)
         models.save(fitted, folder / "model")
         trained = Trained(str(folder / "model"), "lightgbm", fitted.n_parameters, winner.rounds)
-        evaluate.fn(split, trained, problem, loss, metric, 0)
+        evaluate.fn(split, trained, problem, loss, metric, 0, lambda *_: ("run",), linear())
         yield Material(
             split=folder / "split",
             problem=problem,
@@ -118,6 +120,7 @@ def _write_split(
     k = len(problem.classes)
     target = pd.qcut(signal, k, labels=False).astype(float) if k else signal
     table = pd.DataFrame({"target": target}) if roles is None else roles.assign(target=target)
+    table["hash"] = np.arange(n_rows, dtype=np.uint64)
     n_train = n_rows * 3 // 4
     fold = np.arange(n_train) % N_FOLDS
     folder.mkdir()
@@ -131,6 +134,16 @@ def _write_split(
 
 def _names(paths: Sequence[Path]) -> set[str]:
     return {path.stem for path in paths}
+
+
+def _assert_same_as_vectors(paths: Sequence[Path]) -> None:
+    """Each beside a small SVG file whose letters are text."""
+    vectors = {path.stem: path for path in (paths[0].parent / "svg").iterdir()}
+    assert set(vectors) == _names(paths)
+    for path in vectors.values():
+        assert path.stat().st_size < 200_000, path
+        assert "<text" in path.read_text(), path
+        assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def _assert_readable(paths: Sequence[Path]) -> None:
@@ -147,7 +160,8 @@ def _assert_readable(paths: Sequence[Path]) -> None:
 def test_every_picture_of_a_classification_is_a_png_with_something_on_it(tmp_path: Path) -> None:
     with finished(tmp_path, 9) as material:
         paths = draw_all(tmp_path / "plots", material)
-    assert _names(paths) == OF_ANY_RUN | OF_A_SEARCH | {"confusion_matrix"}
+    assert _names(paths) == OF_ANY_RUN | OF_A_SEARCH | {"confusion_matrix", "reliability"}
+    _assert_same_as_vectors(paths)
     _assert_readable(paths)
 
 
@@ -158,12 +172,13 @@ def test_a_regression_has_residuals_of_few_rows_and_of_many(tmp_path: Path, n_ro
     assert "residuals" in _names(paths)
     assert "confusion_matrix" not in _names(paths)
     _assert_readable(paths)
+    _assert_same_as_vectors(paths)
 
 
 def test_a_single_trial_draws_nothing_of_a_search(tmp_path: Path) -> None:
     with finished(tmp_path, 1) as material:
         paths = draw_all(tmp_path / "plots", material)
-    assert _names(paths) == OF_ANY_RUN | {"confusion_matrix"}
+    assert _names(paths) == OF_ANY_RUN | {"confusion_matrix", "reliability"}
 
 
 def test_two_trials_draw_no_importance_of_hyperparameters(tmp_path: Path) -> None:

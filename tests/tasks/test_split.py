@@ -16,7 +16,7 @@ from tasks.folds import read_folds
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.row_hash import row_hashes
-from tasks.split import split
+from tasks.split import outer_split, split
 
 N = 400
 RNG = np.random.default_rng(0)
@@ -67,13 +67,6 @@ def test_with_time_the_last_rows_are_held_out_and_rows_of_one_moment_stay_togeth
     times = RNG.integers(0, 50, N).astype(float)
     _, train, held = divided(table(tmp_path / "p", time=times), KFold(2))
     assert train["time"].max() < held["time"].min()
-
-
-def test_groups_that_time_divides_are_said(tmp_path: Path) -> None:
-    roles = {"group": [str(n % 7) for n in range(N)], "time": np.arange(N, dtype=float)}
-    made, _, _ = divided(table(tmp_path / "p", **roles), KFold(2))
-    assert made.notes[0].startswith("7 groups stand on both sides of the holdout")
-    assert made.notes[1].startswith("groups stand on both sides of the folds")
 
 
 def test_a_rare_class_is_said_of_holdout_and_folds(tmp_path: Path) -> None:
@@ -163,12 +156,43 @@ def test_a_published_split_is_held_out_as_it_is(tmp_path: Path) -> None:
         frame.to_parquet(tmp_path / "p" / f"test_{name}.parquet", index=False)
     made, train, held = divided(prepared, KFold(2))
     assert (made.n_train, made.n_holdout, len(train), len(held)) == (N, 30, N, 30)
-    assert made.notes[0].startswith("9 groups stand on both sides of the holdout")
     assert len(pd.read_parquet(Path(made.folder) / "holdout_features.parquet")) == 30
 
 
-def test_a_column_that_gives_the_target_away_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("roles", [{}, {"group": np.repeat(np.arange(80), 5).astype(str)}])
+def test_an_outer_fold_is_a_split_of_its_own_without_the_sealed_rows(tmp_path: Path, roles: Any) -> None:
+    prepared, splitter = table(tmp_path / "p", **roles), GroupKFold(3) if roles else KFold(3)
+    whole, train, held = divided(prepared, splitter)
+    root = str(tmp_path / "p" / "data")
+    inner = [outer_split.fn(prepared, whole, splitter, "some", fold, root) for fold in range(3)]
+    assert len({whole.digest, *(one.digest for one in inner)}) == 4
+    sides = [
+        tuple(pd.read_parquet(Path(one.folder) / name) for name in ("train_roles.parquet", "holdout_labels.parquet"))
+        for one in inner
+    ]
+    assert sorted(pd.concat([valid for _, valid in sides])["hash"]) == sorted(train["hash"])
+    for one, (left, valid) in zip(inner, sides, strict=True):
+        assert (one.n_train, one.n_holdout) == (len(left), len(valid))
+        assert not set(left["hash"]) & set(valid["hash"])
+        assert not (set(left["hash"]) | set(valid["hash"])) & set(held["hash"])
+        features = pd.read_parquet(Path(one.folder) / "holdout_features.parquet")
+        if not roles:
+            assert row_hashes(features, 0).tolist() == valid["hash"].tolist()
+        folds = read_folds(Path(one.folder))
+        assert sorted(np.concatenate([rows for _, rows in folds])) == list(range(one.n_train))
+
+
+def test_folds_that_cannot_be_drawn_within_a_fold_are_refused_with_the_key(tmp_path: Path) -> None:
     prepared = table(tmp_path / "p")
-    FEATURES.assign(leak=np.arange(N) % 2 * 2.0).to_parquet(tmp_path / "p" / "features.parquet", index=False)
-    made, _, _ = divided(prepared, KFold(2))
-    assert made.notes[0].startswith("leak alone nearly gives the target away (1.000 rank agreement)")
+    roles = pd.read_parquet(tmp_path / "p" / "roles.parquet")
+    roles.assign(target=(np.arange(N) < 4).astype(int)).to_parquet(tmp_path / "p" / "roles.parquet", index=False)
+    splitter = StratifiedKFold(3, shuffle=True, random_state=0)
+    whole, train, _ = divided(prepared, splitter, 0.02)
+    root = str(tmp_path / "p" / "data")
+    assert train["target"].sum() >= 3
+
+    def every() -> list[Split]:
+        return [outer_split.fn(prepared, whole, splitter, "some", fold, root) for fold in range(3)]
+
+    with pytest.raises(Refusal, match=r"evaluation=nested: among the 2\d\d rows that fold \d trains on: folds\.n_spl"):
+        every()

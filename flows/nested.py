@@ -1,0 +1,100 @@
+"""Nested cross-validation: the whole search again within each fold, scored on rows that nothing was chosen by.
+
+Each outer fold is a split of its own, so that inner searches are ordinary ones with studies of their own: killed, they
+go on, and the same command finds them done. What a fold validates takes the holdout's place; the sealed one stays shut.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pandas as pd
+from optuna.trial import FrozenTrial
+
+from flows import screen
+from flows.build import build
+from flows.decide import Job, job_of, settle
+from flows.final import final
+from flows.searching import population_of, pruning, studying
+from flows.tune import Budget, Rules, Tuned, tune
+from tasks import metric as metrics
+from tasks import model as models
+from tasks import parquet
+from tasks.comparison import interval
+from tasks.records import Split, TrialResult
+from tasks.selected import Nested
+from tasks.split import outer_split
+from tasks.study import Study
+from tasks.workspace import Experiment
+
+
+def outer_jobs(job: Job) -> list[Job]:
+    """The run within each fold, where evaluation=nested asks for it; what that will cost is said.
+
+    Raises:
+        Refusal: when folds can't be drawn within a fold.
+    """
+    if job.decided.composed.config.evaluation != "nested":
+        return []
+    folds = job.decided.composed.choices["folds"]
+    splits = [
+        outer_split(job.prepared, job.split, job.decided.splitter, folds, fold) for fold in range(job.split.n_folds)
+    ]
+    made = [job_of(job.plan, job.decided, job.prepared, divided, job.begun) for divided in splits]
+    n, seconds = job.plan.n_trials, job.decided.composed.config.search.seconds
+    n_inner = sum(n * one.split.n_folds for one in made)
+    bound = "" if seconds is None else f", each within search.seconds={seconds:g}"
+    screen.say(
+        f"evaluation=nested: after this search {len(made)} more of {n} trials{bound}, up to {n_inner:,} fold fits "
+        f"beside the {n * job.split.n_folds:,} of the search itself",
+        "yellow",
+    )
+    return made
+
+
+def nested(job: Job, outer: Sequence[Job], base: Path | None) -> Nested:
+    """The search, and the final fit of what it finds, within each fold."""
+    metric, values, n_fits = job.decided.metric, [], 0
+    for number, one in enumerate(outer, start=1):
+        screen.say(f"nested search {number} of {len(outer)}: {one.split.n_train:,} rows", "bold")
+        with studying(one, base) as (study, experiment):
+            budget = Budget(time.time(), job.decided.composed.config.search.seconds, job.plan.n_workers)
+            ended = final(one, experiment, _searched(one, experiment, study, budget), budget)
+        n_fits += sum(len(result.folds) for result in ended.tuned.results)
+        values.append(_score(one.split, Path(ended.trained.folder), metric))
+        screen.say(f"{metric} {values[-1]:.5g} on {one.split.n_holdout:,} rows that nothing was chosen by")
+    defined = [value for value in values if not math.isnan(value)]
+    rho = fmean(one.split.n_holdout / one.split.n_train for one in outer)
+    found = interval(defined or [math.nan], rho)
+    return Nested(metric, found.value, found.low, found.high, tuple(values), n_fits)
+
+
+def _searched(job: Job, experiment: Experiment, study: Study, budget: Budget) -> Tuned:
+    config, planned = job.decided.composed.config, job.plan
+    return tune(
+        experiment,
+        study,
+        settle(planned.search, population_of(study, planned.n_trials)),
+        planned.space,
+        build(config.runner, "runner", config.allow_packages),
+        Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
+        n_workers=planned.n_workers,
+        told=pruning(planned.ensemble, experiment, _unheard),
+    )
+
+
+def _unheard(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+    """Trials of an inner search are in its study, and not told one by one."""
+
+
+def _score(divided: Split, model: Path, metric: str) -> float:
+    folder, fitted = Path(divided.folder), models.load(model)
+    roles = pd.read_parquet(folder / "holdout_labels.parquet")
+    prediction = np.concatenate([fitted.predict(X) for X in parquet.frames(folder / "holdout_features.parquet")])
+    weight = roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None
+    return metrics.value(metric, roles["target"].to_numpy(dtype=np.float64), prediction, weight)

@@ -1,0 +1,52 @@
+"""Predictions out of fold are found by row, whichever folds validated it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from judged import CLASSES, NUMBER, PROPOSAL, Sums, case
+
+from tasks.folds import write_folds
+from tasks.out_of_fold import by_fold, pooled
+from tasks.records import FoldScore, Member, Proposal
+from tasks.study import FoldRecord, fold_file, write_fold
+
+N = 40
+TABLE = pd.DataFrame({"x": np.linspace(0.1, 0.9, N), "y": np.arange(N) % 2.0, "weight": np.arange(N) + 1.0})
+
+
+def test_members_are_summed_by_their_weights(tmp_path: Path) -> None:
+    it = case(tmp_path, CLASSES, "f1", TABLE, TABLE, Sums(is_classes=True), out_of_fold=list(TABLE["x"]))
+    other = Proposal(1, "sums", {"x": 2})
+    for fold, rows, _ in by_fold(it.experiment, it.members):
+        write_fold(fold_file(Path(it.experiment.folder), other, fold),
+                   FoldRecord(FoldScore(fold, 0.0, 0.0, None, 0.0), (), np.full((len(rows), 2), 0.5, np.float32)))
+    found = pooled(it.experiment, (Member(PROPOSAL, 0.25), Member(other, 0.75)))
+    np.testing.assert_allclose(found.prediction[:, 1], 0.25 * TABLE["x"] + 0.375, atol=1e-6)
+    assert found.weight is not None
+    assert found.weight.tolist() == TABLE["weight"].tolist()
+    assert sorted(np.concatenate(found.parts)) == list(range(N))
+    assert [len(part) for part in found.parts] == [N // 2, N // 2]
+
+
+def test_rows_that_no_fold_validated_are_left_out_and_one_fold_is_parted_by_chance(tmp_path: Path) -> None:
+    it = case(tmp_path, NUMBER, "rmse", TABLE, TABLE, Sums(), out_of_fold=list(TABLE["x"]))
+    fold_file(Path(it.experiment.folder), PROPOSAL, 0).unlink()
+    found = pooled(it.experiment, it.members)
+    assert found.rows.tolist() == list(range(N // 2, N))
+    assert sorted(np.concatenate(found.parts)) == list(range(N // 2))
+    assert len(found.parts) == 5
+
+
+def test_of_a_row_that_was_validated_twice_the_last_prediction_counts(tmp_path: Path) -> None:
+    it = case(tmp_path, NUMBER, "rmse", TABLE, TABLE, Sums(), out_of_fold=list(TABLE["x"]))
+    every = np.arange(N)
+    write_folds(Path(it.experiment.split), [(every[:5], every), (every[5:], every)])
+    for fold in range(2):
+        write_fold(fold_file(Path(it.experiment.folder), PROPOSAL, fold),
+                   FoldRecord(FoldScore(fold, 0.0, 0.0, None, 0.0), (), np.full(N, float(fold), np.float32)))
+    found = pooled(replace(it.experiment, digest="anew"), it.members)
+    assert found.prediction.tolist() == [1.0] * N
