@@ -25,13 +25,15 @@ Operand = str | float | int | np.floating[Any] | npt.NDArray[Any]
 class Graph:
     """features: the names of the tensors (n,) by feature: numbers float64, levels text. thresholds: values at which
     trees of the graph split a feature. told: what a caller is told of inputs that a family adds, by name.
-    companions: files that a caller needs beside the graph, by name."""
+    companions: files that a caller needs beside the graph, by name. is_fine: whether trees are to lose less than
+    float32 does, for what comes after them may be steep."""
 
     def __init__(self) -> None:
         self.features: dict[str, str] = {}
         self.thresholds: dict[str, set[float]] = defaultdict(set)
         self.told: dict[str, dict[str, Any]] = {}
         self.companions: dict[str, str] = {}
+        self.is_fine = False
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
         self.nodes: list[Any] = []

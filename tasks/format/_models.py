@@ -104,8 +104,13 @@ def _ended(graph: Graph, prediction: str, folder: Path, problem: dict[str, Any])
 
 
 def _decided(graph: Graph, prediction: str, folder: Path) -> str:
-    """(n,) int64 the class with the least expected cost (decision.json), or the most probable; of equals the first."""
+    """(n,) int64 the class with the least expected cost (decision.json), or the most probable; of equals the first. Of
+    two classes the second where its probability is above the threshold."""
     if not (folder / "decision.json").exists():
         return graph("ArgMax", prediction, axis=1, keepdims=0)
-    costs = np.array(json.loads((folder / "decision.json").read_text())["costs"], dtype=np.float64)
+    kept = json.loads((folder / "decision.json").read_text())
+    if kept.get("threshold") is not None:
+        positive = graph("Squeeze", graph("Gather", prediction, np.array([1]), axis=1), np.array([1]))
+        return graph.cast(graph("Greater", positive, float(kept["threshold"])), np.int64)
+    costs = np.array(kept["costs"], dtype=np.float64)
     return graph("ArgMin", graph("MatMul", prediction, costs), axis=1, keepdims=0)

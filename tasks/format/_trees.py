@@ -51,6 +51,7 @@ def evaluated(graph: Graph, matrix: str, trees: Trees, *, is_centred: bool = Tru
 
     The operator gives float32. So each tree's middle is taken out of its leaves and added in float64 afterwards: what
     is lost is lost of what trees tell apart, not of a level such as 2e5. is_centred: whether that is done.
+    Where the graph is to be fine, leaves have two values, see `_split`: 1e-11 is lost then, in place of 1e-8.
     """
     k = trees.n_targets
     leaf_tree, leaf_node, target, value = (np.array(column) for column in zip(*trees.leaves, strict=True))
@@ -59,15 +60,33 @@ def evaluated(graph: Graph, matrix: str, trees: Trees, *, is_centred: bool = Tru
     middle = is_centred * np.bincount(place, value, trees.n_trees * k) / np.maximum(n_leaves, 1)
     order = np.lexsort([[node[1] for node in trees.nodes], [node[0] for node in trees.nodes]])
     tree, number, feature, threshold, kind, true, false, missing = zip(*(trees.nodes[i] for i in order), strict=True)
+    weight, n_targets = value - middle[place], k * (1 + graph.is_fine)
+    if graph.is_fine:
+        weight = np.concatenate(_split(weight, place, target, k))
+        leaf_tree, leaf_node, target = np.tile(leaf_tree, 2), np.tile(leaf_node, 2), np.append(target, target + k)
     made = graph(
-        "TreeEnsembleRegressor", matrix, domain="ai.onnx.ml", n_targets=k, aggregate_function="SUM",
+        "TreeEnsembleRegressor", matrix, domain="ai.onnx.ml", n_targets=n_targets, aggregate_function="SUM",
         post_transform="NONE", nodes_treeids=tree, nodes_nodeids=number, nodes_featureids=feature, nodes_modes=kind,
         nodes_truenodeids=true, nodes_falsenodeids=false, nodes_missing_value_tracks_true=[int(one) for one in missing],
         nodes_values_as_tensor=_tensor(threshold), target_treeids=leaf_tree.tolist(),
         target_nodeids=leaf_node.tolist(), target_ids=target.tolist(),
-        target_weights_as_tensor=_tensor(value - middle[place]),
+        target_weights_as_tensor=_tensor(weight),
     )
-    return graph("Add", graph.cast(made, np.float64), middle.reshape(-1, k).sum(axis=0))
+    total = graph.cast(made, np.float64)
+    if graph.is_fine:
+        total = graph("Add", *(graph("Gather", total, np.arange(k) + part, axis=1) for part in (0, k)))
+    return graph("Add", total, middle.reshape(-1, k).sum(axis=0))
+
+
+def _split(weight: Floats, place: Any, target: Any, k: int) -> tuple[Floats, Floats]:
+    """Values of leaves as multiples of a power of two so large that float32 holds any sum of them, and what is left.
+    place: of each leaf's tree and target; target: 0..k-1."""
+    largest = np.zeros((place.max() // k + 1) * k)
+    np.maximum.at(largest, place, np.abs(weight))
+    bound = largest.reshape(-1, k).sum(axis=0)[target]
+    unit = 2.0 ** np.ceil(np.log2(np.maximum(bound, 1e-300) / 2**23))
+    coarse = np.round(weight / unit) * unit
+    return coarse, weight - coarse
 
 
 def of_lightgbm(dump: Mapping[str, Any], value_of: ValueOf, n_targets: int, n_trees: int | None = None) -> Trees:

@@ -52,6 +52,7 @@ def calibrated(graph: Graph, folder: Path, inner: Inner) -> str:
         Refusal: for another kind of calibration.
     """
     kept = json.loads((folder / "calibration.json").read_text())
+    graph.is_fine |= kept["kind"] == "isotonic"  # between two points it may rise by .1 over 1e-6
     prediction = inner(graph, folder / "inner")
     if kept["kind"] == "temperature":
         logarithms = graph("Div", graph("Log", graph("Max", prediction, LEAST)), float(kept["temperature"]))
@@ -67,7 +68,5 @@ def _isotonic(graph: Graph, prediction: str, kept: dict[str, Any]) -> str:
     if len(curves) == 1:
         positive = numbers.piecewise(graph, graph("Gather", prediction, np.array([1]), axis=1), curves)
         return graph.beside([graph("Sub", 1.0, positive), positive])
-    values = numbers.piecewise(graph, prediction, curves)
-    total = graph("ReduceSum", values, np.array([1]), keepdims=1)
-    share = graph("Div", values, graph("Max", total, LEAST))
-    return graph("Where", graph("Greater", total, 0.0), share, 1.0 / len(curves))
+    values = numbers.piecewise(graph, prediction, curves)  # above 0
+    return graph("Div", values, graph("ReduceSum", values, np.array([1]), keepdims=1))

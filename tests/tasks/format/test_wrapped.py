@@ -106,6 +106,33 @@ def test_isotonic_curves_are_in_the_graph(case: Case, base: Path, tmp_path: Path
     np.testing.assert_allclose(answers(folder, tmp_path, raw)["probabilities"], wanted, atol=1e-7)
 
 
+def test_a_steep_isotonic_curve_finds_trees_that_lose_next_to_nothing(
+    case: Case, base: Path, tmp_path: Path
+) -> None:
+    if case.kind != "binary":
+        pytest.skip("of two classes alone")
+    raw = table(50, 2)
+    p = Predictor.load(base).fitted.predict(SCHEMA.apply(raw))[:, 1]
+    x, y = np.array([p[7] - 1e-8, p[7] + 1e-8]), np.array([0.2, 0.8])
+    kept = {"kind": "isotonic", "x": [x.tolist()], "y": [y.tolist()]}
+    folder = calibrated(case, base, tmp_path / "m", kept)
+    found = answers(folder, tmp_path, raw)["probabilities"][7, 1]
+    assert abs(found - np.interp(p[7], x, y)) < 1e-2  # float32 would be off by .1 and more
+
+
+def test_a_threshold_decides_the_label(case: Case, base: Path, tmp_path: Path) -> None:
+    if case.kind != "binary":
+        pytest.skip("of two classes alone")
+    raw = table(50, 2)
+    shutil.copytree(base, tmp_path / "m")
+    kept = {"costs": [[0.0, 0.3], [0.7, 0.0]], "threshold": 0.3}
+    (tmp_path / "m" / "decision.json").write_text(json.dumps(kept))
+    p = Predictor.load(base).fitted.predict(SCHEMA.apply(raw))[:, 1]
+    found = answers(tmp_path / "m", tmp_path, raw)["label"]
+    assert (found == np.where(p > 0.3, "yes", "no")).all()
+    assert (found != np.where(p > 0.5, "yes", "no")).any()
+
+
 def test_costs_decide_the_label_and_ties_go_to_the_first(case: Case, base: Path, tmp_path: Path) -> None:
     if not case.problem.is_classification:
         pytest.skip("of classes alone")
