@@ -64,7 +64,7 @@ class Decided:
         return {
             "decided": number(value[0], found[:, 0]),
             "by_default": number(value[1], found[:, 1]),
-            "better": number(sign * (value[0] - value[1]), sign * (found[:, 0] - found[:, 1])),
+            "better": number(sign * (value[0] - value[1]) + 0.0, sign * (found[:, 0] - found[:, 1]) + 0.0),  # no -0
         }
 
 
