@@ -171,8 +171,8 @@ def pipeline(overrides: list[str]) -> Result:
             say_gate(verdict, registered)
             ruling = promoted(job, experiment, trained, evaluation, tracker, registered, folder, tags)
         path = reported(
-            tracker, job, base, study, ended, evaluation, examined, verdict, registered, conclusion=conclusion,
-            exports=exported, promotion=ruling,
+            tracker, job, base, study, replace(ended, trained=trained), evaluation, examined, verdict, registered,
+            conclusion=conclusion, exports=exported, promotion=ruling,
         )  # fmt: skip
     result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, ruling, searched)
     return replace(result, report=path, exports=exported)

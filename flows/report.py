@@ -112,7 +112,9 @@ def _link(tracker: Tracker, made: Reported) -> None:
 def _setting(tracker: Tracker, job: Job, study: Study) -> Setting:
     composed = job.decided.composed
     return Setting(
-        commands=(" ".join(["finefold run", *map(shlex.quote, composed.overrides)]),),
+        commands=(
+            " ".join(["finefold run", *map(shlex.quote, composed.overrides)]), f"finefold reproduce {tracker.run_id}"
+        ),
         overrides=composed.overrides,
         choices=composed.choices,
         config=composed.recorded,

@@ -151,12 +151,10 @@ def test_a_published_split_needs_no_column_that_only_training_uses(tmp_path: Pat
     assert not any("are in the training table too" in note for note in made.notes)
 
 
-def test_times_of_a_published_split_are_kept_where_it_has_them(tmp_path: Path) -> None:
+def test_times_of_a_published_split_are_kept(tmp_path: Path) -> None:
     made = prepared(TABLE, tmp_path / "a", test=TABLE.head(5), time="day")
     roles = {name: pd.read_parquet(Path(made.folder) / f"{name}.parquet") for name in ("roles", "test_roles")}
     assert roles["test_roles"]["time"].tolist() == roles["roles"]["time"].head(5).tolist()
-    without = prepared(TABLE, tmp_path / "b", test=TABLE.head(5).drop(columns="day"), time="day", drop=("id",))
-    assert "time" not in pd.read_parquet(Path(without.folder) / "test_roles.parquet")
 
 
 def test_rows_of_a_published_split_without_a_target_are_left_out_when_asked(tmp_path: Path) -> None:
