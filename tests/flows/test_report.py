@@ -7,8 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from flows.report import MORE, beside, told
-from tasks.page import Section, Text
+from flows.report import MORE, beside, ladder, told
+from tasks.climb import Climb, Rung
+from tasks.comparison import Interval
+from tasks.page import Section, Table, Text
 from tasks.report import Reported
 from tasks.tracking import Tracker
 
@@ -39,3 +41,20 @@ def test_a_section_beside_is_of_the_reports_within_the_block_alone() -> None:
     with beside(section):
         assert MORE.get() == (section,)
     assert MORE.get() == ()
+
+
+def test_the_ladder_has_a_line_for_every_rung_that_was_reached_and_why_others_were_not() -> None:
+    score, folds = Interval(0.8, 0.7, 0.9), {0: 0.8}
+    rungs = (
+        Rung("as_is", score=score, folds=folds, seconds=0.5),
+        Rung("full", score=score, folds=folds, difference=Interval(0.01, -0.02, 0.03), seconds=9.0),
+        Rung("lora", "strategy=lora: <b>not</b> of this family"),
+    )
+    made = Climb("binary", "roc_auc", "x", 1, "models:/x/1", rungs, "full", "as_is", "", None, "", "run", "http://x")
+    section = ladder(made)
+    table, points = section.blocks
+    assert isinstance(table, Table)
+    assert [row[0] for row in table.rows] == ["as_is", "full"]
+    assert table.strong == {0}
+    assert {len(row) for row in table.rows} == {len(table.head)} == {len(table.align)}
+    assert points.items[1:] == ["lora: <b>not</b> of this family"]  # type: ignore[union-attr]
