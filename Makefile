@@ -1,5 +1,5 @@
 # make run: the main job on a real table that scikit-learn ships. make test: the core suite. make test-all: with all
-# extras, so that nothing is skipped for want of a package.
+# extras and the slow tests, so that nothing is skipped.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -14,7 +14,7 @@ run: $(VENV)/installed
 	$(BIN)/finefold run
 
 test: $(VENV)/installed-test
-	$(SUITE)
+	$(SUITE) -m "not slow"
 
 test-all: $(VENV)/installed-all
 	$(SUITE)
