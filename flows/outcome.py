@@ -72,7 +72,9 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
         "hyperparameters": {"model": winner.proposal.family, **plain(winner.proposal.hyperparameters)},
         "folds": {f"fold {fold.fold}": fold.value for fold in winner.folds},
         "ensemble": None if ended.combined is None else plain(described(ended.combined)),
-        "final": {"rounds": trained.rounds, **plain(trained.changed), "note": trained.note},
+        "final": {
+            "rounds": trained.rounds, **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,
+        },
         "holdout": {name: score.value for name, score in evaluation.scores.items()},
         "predictions": digest(read_predictions(evaluation)),
     }

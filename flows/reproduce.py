@@ -181,8 +181,8 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
 
 def _final_rounds(known: Recorded) -> int | None:
     """After how many rounds the run's time had ended its final fit; None where it hadn't."""
-    made = known.outcome["final"]
-    return made["rounds"] if made["note"].startswith("search.seconds ended the final fit") else None
+    rounds: int | None = known.outcome["final"].get("cut_at")
+    return rounds
 
 
 def _compared(

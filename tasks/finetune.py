@@ -44,6 +44,7 @@ def finetune(
     fitted: Fitted = family.fit(workspace, hyperparameters, planned, experiment.seed, watch, n_threads)
     rounds = planned and min(watch.n_rounds, planned)
     note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
+    cut_at = None if rounds == planned else rounds
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
     fault = _fault(experiment, fitted, winner)
@@ -65,8 +66,9 @@ def finetune(
     n_frozen = getattr(fitted, "n_frozen", 0)
     note = "; ".join(filter(None, (note, getattr(fitted, "note", ""))))
     return Trained(
-        str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base
-    )
+        str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base,
+        cut_at=cut_at,
+    )  # fmt: skip
 
 
 def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:

@@ -178,7 +178,8 @@ class Winner:
 class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
-    `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged."""
+    `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged; `cut_at`: the round at
+    which search.seconds ended the fit, whatever came of it."""
 
     folder: str
     family: str
@@ -189,6 +190,7 @@ class Trained:
     footprint: Footprint | None = None
     n_frozen: int = 0
     is_base: bool = False
+    cut_at: int | None = None
 
 
 @dataclass(frozen=True)
