@@ -24,9 +24,9 @@ class Duel:
 
     y: (n,). weight: (n,) or None. groups: (n,), drawn together, or None. champion, challenger, and constant, which sees
     no feature: (n,) or (n, n_classes) each. labels: (n,) codes of the classes that champion and challenger name by
-    their own decisions, or None: the most probable ones. slices: (n, n_columns) as text, or None. costs: of the champion and
-    of the challenger, measured in turn on one machine, or None; slowest: the most milliseconds that the challenger took
-    then.
+    their own decisions, or None: the most probable ones. slices: (n, n_columns) as text, or None. costs: of the
+    champion and of the challenger, measured in turn on one machine, or None; slowest: the most milliseconds that the
+    challenger took then.
     """
 
     problem: Problem
