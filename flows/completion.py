@@ -12,6 +12,7 @@ ONLY_KEYS = {
         "base", "holdout.path", "output", "runner", "runner.address", "runner.workers", "source.path", "source.url",
         "source_data", "tracking.experiment", "tracking.uri",
     ),
+    "rollback": ("model_name", "output", "tracking.uri"),
 }  # fmt: skip
 SCRIPTS = {
     "bash": """_finefold() {

@@ -9,13 +9,14 @@ from pathlib import Path
 from flows import config as configs
 from flows import screen
 from flows.build import resolve
+from flows.completion import ONLY_KEYS
 from flows.overrides import key_of
 from tasks import aliases, registry, tracking
 from tasks.aliases import MovedError
 from tasks.refusal import Refusal
 
 LOCAL = Path("mlruns") / "mlflow.db"
-KEYS = ("model_name", "tracking.uri", "output")  # all that it looks at
+KEYS = ONLY_KEYS["rollback"]
 
 
 @dataclass(frozen=True)

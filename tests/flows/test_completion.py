@@ -54,6 +54,10 @@ ASKED = {
 }
 
 
+def test_a_command_with_keys_of_its_own_completes_these_alone() -> None:
+    assert complete(["finefold rollback "], COMMANDS) == ["model_name=", "output=", "tracking.uri="]
+
+
 @pytest.mark.parametrize("shell", ASKED)
 def test_a_shell_completes_a_choice(shell: str) -> None:
     if not shutil.which(shell):
