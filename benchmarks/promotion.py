@@ -1,10 +1,12 @@
 """`python -m benchmarks.promotion pairs=500`: how often the gate promotes a challenger that is no better than the
 champion, and how often one that is.
 
-Predictions of pairs of models for synthetic rows of two classes go through the very rule of `promotion=gate`. A row has
-a true chance of class 1; both models know it with an error of their own on the scale of log-odds, and one that they
-share. Equally good: errors of one size. Better: the champion's is so much larger that it has two points of accuracy
-less, for pairs of models that disagree on few rows, and on many. As cheap as the champion, unless it says so.
+Predictions of pairs of models for synthetic rows of two classes go through the very rule of `promotion=gate`. A row
+has a true chance of class 1; both models know it with an error of their own on the scale of log-odds, and one that
+they share. Equally good: errors of one size; of those that lean each towards another class, the champion's log-odds
+are higher by as much as the challenger's are lower. Better: the champion's error is so much larger that it has two
+points of accuracy less, for pairs of models that disagree on few rows, and on many. As cheap as the champion, unless
+it says so.
 """
 
 from __future__ import annotations
@@ -34,11 +36,13 @@ SAME, CHEAPER = Footprint(1.0, 1.0), Footprint(0.5, 0.5)
 
 @dataclass(frozen=True)
 class Pair:
-    """Standard deviations of the errors: what both have in common, and each one's own."""
+    """Standard deviations of the errors: what both have in common, and each one's own. lean: of the champion towards
+    class 1, and of the challenger towards class 0, in log-odds."""
 
     shared: float
     champion: float
     challenger: float
+    lean: float = 0.0
 
     def drawn(self, n: int, seed: int) -> tuple[Floats, Floats, Floats]:
         """y, (n,), and both predictions, (n, 2)."""
@@ -46,8 +50,8 @@ class Pair:
         truth, common, *own = random.normal(size=(4, n))
         y = (random.random(n) < expit(SIGNAL * truth)).astype(np.float64)
         both = [
-            expit(SIGNAL * truth + self.shared * common + size * error)
-            for size, error in zip((self.champion, self.challenger), own, strict=True)
+            expit(SIGNAL * truth + self.shared * common + size * error + lean)
+            for size, error, lean in zip((self.champion, self.challenger), own, (self.lean, -self.lean), strict=True)
         ]
         champion, challenger = (np.column_stack([1 - p, p]) for p in both)
         return y, champion, challenger
@@ -89,6 +93,8 @@ def cases() -> Iterator[tuple[str, Pair, int, str, Footprint]]:
     for n in (100, 500, 2_000):
         for metric in METRICS:
             yield "equally good", Pair(0.8, 0.5, 0.5), n, metric, SAME
+    for metric in METRICS:
+        yield "equally good, each leaning to another class", Pair(0.8, 0.2, 0.2, lean=0.3), 500, metric, SAME
     for shared, own in ((0.8, 0.2), (0.2, 1.0)):
         better = Pair(shared, worse_by(shared, own, 2.0), own)
         for metric in METRICS:

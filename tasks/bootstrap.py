@@ -55,8 +55,7 @@ def intervals(
     is too narrow: it misses the truth more than 1 in 20 times.
     """
     statistics = {name: prepared(name, y, prediction, labels) for name in names}
-    is_classes = all(METRICS[name].problems != REGRESSION for name in names)
-    is_stratified = groups is None and is_classes and _least_of_a_class(y) < FEW_OF_A_CLASS
+    is_stratified = _is_stratified(y, groups, are_classes=all(METRICS[name].problems != REGRESSION for name in names))
     values: dict[str, list[Floats]] = {name: [] for name in names}
     with one_thread():  # a product of 100,000 cells is shorter than waking BLAS's threads up
         for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed):
@@ -71,14 +70,14 @@ def resampled(
     weight: Floats | None = None,
     *,
     groups: ArrayLike | None = None,
-    is_stratified: bool,
+    are_classes: bool,
     n_resamples: int,
     seed: int,
 ) -> tuple[Floats, Floats]:
     """Numbers that are functions of the rows' weights, (k,), and the same on each resample, (n_resamples, k).
 
     statistic: gives (m, k) or (m,), which is k = 1. What it gives of one resample is paired: of the same rows. Other
-    arguments as in `intervals`; is_stratified: rows are drawn within each class.
+    arguments as in `intervals`; are_classes: y are codes of classes, of which one may have few rows.
     """
 
     def of(weights: Floats) -> Floats:
@@ -87,7 +86,7 @@ def resampled(
     alone = np.ones(len(y)) if weight is None else weight
     with one_thread(), np.errstate(all="ignore"):
         value = of(alone[None, :].astype(np.float64))[0]
-        is_stratified = is_stratified and groups is None
+        is_stratified = _is_stratified(y, groups, are_classes=are_classes)
         found = [of(weights) for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed)]
     return value, np.concatenate(found) if found else np.empty((0, len(value)))
 
@@ -105,8 +104,10 @@ def _draws(
         yield drawn * (1.0 if weight is None else weight)
 
 
-def _least_of_a_class(y: Floats) -> int:
-    return int(np.unique(y, return_counts=True)[1].min(initial=len(y)))
+def _is_stratified(y: Floats, groups: ArrayLike | None, *, are_classes: bool) -> bool:
+    """Whether rows are drawn within each class. Only where one has few: how many rows each has is luck too, and two
+    models that lean towards different classes differ by it."""
+    return groups is None and are_classes and np.unique(y, return_counts=True)[1].min(initial=len(y)) < FEW_OF_A_CLASS
 
 
 def middle(values: Floats) -> tuple[float, float]:

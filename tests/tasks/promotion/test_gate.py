@@ -63,6 +63,19 @@ def test_a_better_challenger_is_promoted_and_a_worse_one_is_not() -> None:
     assert "roc_auc better by -" in worse.reason
 
 
+def test_of_equally_good_models_that_lean_towards_different_classes_few_are_promoted() -> None:
+    """How many rows of each class there are is luck, and tells for one of the two."""
+    n_promoted = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        truth = random.normal(size=400)
+        y = (random.random(400) < expit(truth)).astype(np.float64)
+        before, after = (columns(expit(truth + lean)) for lean in (0.15, -0.15))
+        made = Duel(CLASSES, "log_loss", y, before, after, columns(np.full(400, 0.5)), costs=SAME)
+        n_promoted += ruled(made, gate("promotion.resamples=200")).promotes
+    assert n_promoted <= 4
+
+
 def test_an_error_measure_is_better_where_it_is_less() -> None:
     random = np.random.default_rng(0)
     y, error = random.normal(size=(2, 500))
