@@ -60,7 +60,7 @@ def all_kinds(root: Path, n_trials: int) -> list[Kind]:
         Kind("lightgbm, bayesian, binary", ("run", trials)),
         Kind("lightgbm, genetic, multiclass", ("run", trials, "source.name=wine", "search=genetic")),
         Kind("linear, random, regression", ("run", trials, "source.name=diabetes", "model=linear", "search=random")),
-        Kind("forest, grid", ("run", "search.trials=3", "source.name=iris", "model=forest", "search=grid")),
+        Kind("forest, grid", ("run", "search.trials=12", "source.name=iris", "model=forest", "search=grid")),
         Kind("mlp, adam", ("run", "search.trials=3", "source.name=wine", "model=mlp", "optimizer=adam"), needs="torch"),
         Kind("two families, an ensemble", ("run", trials, "model=[lightgbm,linear]", "ensemble=greedy")),
         Kind("folds in time", ("run", trials, *sold, "source.time=day")),
