@@ -22,7 +22,7 @@ def exported_of(job: Job, trained: Trained, tracker: Tracker) -> tuple[Exported,
         return ()
     made = export(job.plan.formats, trained, job.split, job.decided.composed.config.export.rows)
     for one in made:
-        tracker.artifacts(Path(one.folder), f"export/{one.format}")
+        tracker.folder(Path(one.folder), f"export/{one.format}")
         for parity in one.parity:
             screen.say(described(parity), "" if parity.is_within else "bold red")
             key = f"export.{parity.name.replace(' ', '.')}"

@@ -20,6 +20,7 @@ from prefect.runtime import flow_run
 from flows import screen
 from flows.decide import Job
 from flows.final import Final
+from flows.overrides import key_of
 from flows.record import origin_of, versions_of
 from flows.screen import climb_cells, climb_headings, climb_verdict, passed_by
 from tasks import provenance, tracking
@@ -113,7 +114,10 @@ def _setting(tracker: Tracker, job: Job, study: Study) -> Setting:
     composed = job.decided.composed
     return Setting(
         commands=(
-            " ".join(["finefold run", *map(shlex.quote, composed.overrides)]), f"finefold reproduce {tracker.run_id}"
+            " ".join(["finefold run", *map(shlex.quote, composed.overrides)]),
+            " ".join(["finefold reproduce", tracker.run_id, *(
+                shlex.quote(text) for text in composed.overrides if key_of(text) == "tracking.uri"
+            )]),
         ),
         overrides=composed.overrides,
         choices=composed.choices,

@@ -23,6 +23,7 @@ from tasks.metric import Floats
 from tasks.model import Fitted
 from tasks.peak import peak_memory
 from tasks.records import Proposal, Trained
+from tasks.refusal import Refusal
 from tasks.source_rows import has_source_rows
 from tasks.strategy.as_is import AsIs
 from tasks.study import fold_file, read_fold
@@ -55,6 +56,8 @@ def look(overrides: list[str], strategy: str, n_folds: int | None = None) -> Loo
         (result,) = run_trials.with_options(task_run_name="first-look")(experiment, [Entry(first)], _budget(job).end)
         if result.error is not None:
             return result.error.strip().splitlines()[-1]
+        if result.was_cut:
+            return f"search.seconds={job.decided.composed.config.search.seconds:g} leaves no time for its first trial"
         fold = result.folds[0].fold
         record = read_fold(fold_file(study.folder, first, fold))
         assert record is not None
@@ -72,6 +75,8 @@ def rung(overrides: list[str], strategy: str) -> Rung:
             budget = _budget(job)
             tuned, _ = search(job, experiment, study, tracking_, budget)
             narrate.say_what_won(job, tuned)
+            if len(tuned.winner.folds) < job.split.n_folds:
+                raise Refusal(f"search.seconds={budget.seconds:g} leaves no time to judge it on all folds")
             begun = time.time()
             trained = final(job, experiment, tuned, budget).trained
             folds = sum(fold.seconds for result in tuned.results for fold in result.folds)

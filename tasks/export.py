@@ -43,7 +43,7 @@ def _exported(name: str, form: Format, folder: Path, holdout: Path, most: int) -
     schema = Schema.from_json((folder / "schema.json").read_text(encoding="utf-8"))
     rows = parity.rows_of(holdout, schema, made.thresholds, most)
     inputs, truth = parity.fed(rows.raw, schema, made.schema, place), parity.expected(folder, rows.raw)
-    _example.write_rows(place, parity.cells(rows.raw.iloc[len(rows.names) :], schema), N_EXAMPLES)
+    _example.write_rows(place, parity.cells(rows.raw.iloc[len(rows.names) :].head(N_EXAMPLES), schema), N_EXAMPLES)
     found = tuple(parity.compare(form, one, made, rows, truth, inputs, seconds) for one in made.variants)
     (place / "parity.json").write_text(json.dumps(without_nan([asdict(one) for one in found]), indent=1))
     return Exported(name, str(place), found)

@@ -87,7 +87,8 @@ def compare(
     named = {one["holds"]: one["name"] for one in made.schema["outputs"]}
     answers = _answers(form, variant, inputs)
     name = named["prediction" if truth.labels is None else "probabilities"]
-    unit = 1.0 if truth.labels is not None else _spread(truth.values)
+    # Hard rows are far from all that the model has seen, and so is what it predicts for them.
+    unit = 1.0 if truth.labels is not None else _spread(truth.values[len(rows.names) :])
     batch, single = _far(answers[f"batch_{name}"], truth.values, unit), np.zeros(0)
     if f"single_{name}" in answers:
         single = _far(answers[f"single_{name}"], truth.values[:N_SINGLE], unit)
@@ -111,8 +112,8 @@ def compare(
 
 def fed(raw: pd.DataFrame, schema: Schema, told: Mapping[str, Any], place: Path) -> dict[str, npt.NDArray[Any]]:
     """The rows as an export takes them. told: its schema; place: its folder, where a tokenizer may be."""
-    given = cells(raw, schema)
-    return {name: given[name] for name in given if name not in schema.text} | _tokens(raw, told, place)
+    given = {one.name: _given(one, raw[one.name]) for one in schema.columns if one.name not in schema.text}
+    return given | _tokens(raw, told, place)
 
 
 def cells(raw: pd.DataFrame, schema: Schema) -> dict[str, npt.NDArray[Any]]:
@@ -200,10 +201,12 @@ def _edges(values: pd.Series[float], thresholds: Sequence[float]) -> list[float]
 
 
 def _lead(folder: Path, values: Floats) -> Floats:
-    """(n,) by how much the label's class is ahead: in probability, or in expected cost where costs decide."""
+    """(n,) by how much the label's class is ahead: in probability, or in expected cost, of the largest one, where costs
+    decide."""
     decision = folder / "decision.json"
     if decision.exists():
-        values = -values @ np.array(json.loads(decision.read_text())["costs"], dtype=np.float64)
+        costs = np.array(json.loads(decision.read_text())["costs"], dtype=np.float64)
+        values = -values @ (costs / (np.abs(costs).max() or 1.0))
     two = np.sort(values, axis=1)[:, -2:]
     return np.asarray(two[:, 1] - two[:, 0])
 

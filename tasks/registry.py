@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.aliases import CHALLENGER, CHAMPION
 from tasks.records import Registered
 from tasks.refusal import Refusal, did_you_mean
-from tasks.tracking import Tracker, connect
+from tasks.tracking import Tracker, connect, said_by
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -69,7 +69,7 @@ def _register(tracker: Tracker, info: Any, name: str, tags: Mapping[str, str]) -
             name, info.model_uri, tracker.run_id, tags=dict(tags), model_id=info.model_id
         )
     except MlflowException as error:
-        raise Refusal(f"model_name={name} can't be registered: {str(error).splitlines()[0]}") from error
+        raise Refusal(f"model_name={name} can't be registered: {said_by(error)}") from error
     return int(version.version)
 
 
@@ -144,6 +144,6 @@ def download(named: str, tracking_uri: str | None, into: Path | None = None) -> 
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=None if into is None else str(into)))
     except (MlflowException, OSError, ValueError) as error:
         raise Refusal(
-            f"base={named} isn't there: {str(error).splitlines()[0]}; name a registered model, as "
+            f"base={named} isn't there: {said_by(error)}; name a registered model, as "
             "models:/NAME@champion or models:/NAME/3, the model of a run, as runs:/ID/model, or a folder."
         ) from error

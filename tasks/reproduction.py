@@ -101,6 +101,8 @@ def why(found: Sequence[Difference], because: Sequence[Difference]) -> list[str]
         said.append("another machine: " + ", ".join(
             f"{one.what.partition('.')[2]} {one.recorded} then, {one.now} now" for one in machine
         ))  # fmt: skip
+    if threads := [one for one in because if one.what == "threads"]:
+        said.append(f"{threads[0].recorded} threads then, {threads[0].now} now")
     if found and not said:
         said.append("nothing that was recorded differs: the code changed under the same version, or an operation of "
                     "this machine isn't deterministic")  # fmt: skip

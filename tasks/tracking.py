@@ -111,6 +111,10 @@ class Tracker:
             if file.is_file() and (not only or file.name in only):
                 self.client.log_artifact(self.run_id, str(file), path)
 
+    def folder(self, folder: Path, path: str) -> None:
+        """Logs a whole folder, with those within it, under a path of the run's artifacts."""
+        self.client.log_artifacts(self.run_id, str(folder), path)
+
     def dataset(self, name: str, digest: str, source: str, profile: Mapping[str, Any]) -> None:
         """Logs which data the run used: name, digest, where from, and its size."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -130,7 +134,12 @@ class Tracker:
 
 def without_password(uri: str) -> str:
     """The address as it may be shown."""
-    return re.sub(r"://[^/@]*@", "://", uri)
+    return re.sub(r"://[^/\s]*@", "://", uri)
+
+
+def said_by(error: Exception) -> str:
+    """The first line of what MLflow says, without the password of the address that it repeats."""
+    return without_password(str(error).splitlines()[0])
 
 
 def quieten() -> None:
@@ -180,7 +189,7 @@ def refusing(uri: str | None) -> Iterator[None]:
     except MlflowException as error:
         where = "mlruns/" if uri is None else f"tracking.uri={without_password(uri)}"
         raise Refusal(
-            f"{where} failed: {str(error).splitlines()[0]} "
+            f"{where} failed: {said_by(error)} "
             "Nothing is lost: mend it, and the same command goes on from here."
         ) from error
 
@@ -203,7 +212,7 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     try:
         client.search_experiments(max_results=1)  # the first use makes the tables
     except (MlflowException, OSError) as error:
-        raise Refusal(f"tracking.uri={without_password(uri)} can't be used: {str(error).splitlines()[0]}") from error
+        raise Refusal(f"tracking.uri={without_password(uri)} can't be used: {said_by(error)}") from error
     return client, uri
 
 
@@ -326,7 +335,7 @@ def experiment_of(client: MlflowClient, uri: str, name: str, root: Path) -> str:
         found = client.get_experiment_by_name(name)  # another run may have made it meanwhile
         if found is not None:
             return str(found.experiment_id)
-        raise Refusal(f"tracking.experiment={name} can't be made: {str(error).splitlines()[0]}") from error
+        raise Refusal(f"tracking.experiment={name} can't be made: {said_by(error)}") from error
 
 
 def _check_reachable(uri: str) -> None:

@@ -31,8 +31,8 @@ class TargetLeak:
     target is. A model may rightly need but one column, so nothing less than a copy is certain.
 
     rows: training rows looked at. agreement: the area under the ROC curve (either way round) for two classes, the rank
-    correlation for numbers, the share of rows whose class follows from the column for more; of columns of levels, with
-    each level's mean target in place of the level.
+    correlation for numbers, for more the share of rows, of those outside the largest class, whose class follows from
+    the column; of columns of levels, with each level's mean target in place of the level.
     """
 
     name: ClassVar[str] = "target_leak"
@@ -180,14 +180,18 @@ def _binned(numbers: Floats) -> Floats:
 def _agreement(x: Floats, y: Floats, problem: Problem) -> float:
     known = ~np.isnan(x)
     x, y = x[known], y[known]
-    if len(x) < 20 or len(np.unique(y)) < 2 or len(np.unique(x)) < 2:
+    if len(x) < LEAST_ROWS or len(np.unique(y)) < 2 or len(np.unique(x)) < 2:
         return 0.0
     if problem.kind == "binary":
         positive = y == 1
         n_1, n_0 = positive.sum(), (~positive).sum()
+        if min(n_1, n_0) < LEAST_OF_A_CLASS:
+            return 0.0
         area = (rankdata(x)[positive].sum() - n_1 * (n_1 + 1) / 2) / (n_1 * n_0)
         return float(max(area, 1 - area))
     if problem.kind == "regression":
         return float(abs(np.corrcoef(rankdata(x), rankdata(y))[0, 1]))
     table = pd.crosstab(x, y)
-    return float(table.max(axis=1).sum() / len(x)) if len(table) <= len(x) / 20 else 0.0
+    largest = float(table.sum().max() / len(x))  # which no column is needed for
+    told = float(table.max(axis=1).sum() / len(x))
+    return (told - largest) / (1 - largest) if len(table) <= len(x) / 20 else 0.0

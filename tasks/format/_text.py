@@ -47,7 +47,7 @@ def text_encoder(graph: Graph, fitted: Fitted) -> str:
     head, body = fitted.head, fitted.body
     weight = head.weight / head.scale[:, None]
     constant = head.bias - head.center @ weight
-    outputs = graph.repeated(np.asarray(constant, dtype=np.float64))
+    outputs: Any = np.asarray(constant, dtype=np.float64)[None]  # for every row alike
     traced = _exported(body)
     for place, column in enumerate(fitted.text):
         ids, mask = _inputs(graph, fitted, column)
