@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -47,7 +46,11 @@ def evaluated(
 
 def on_holdout(job: Job, trained: Trained, tracker: Tracker) -> Evaluation:
     """The model by the sealed holdout, whose look at it the tracker's run notes."""
-    decided = job.decided
+    decided, target = job.decided, job.prepared.problem.target
+
+    def look(labels: Path, model: str) -> tuple[str, ...]:
+        return looks.note(tracker, looks.holdout_digest(labels, target, decided.composed.config.holdout.seed), model)
+
     return evaluate(
         job.split,
         trained,
@@ -55,7 +58,7 @@ def on_holdout(job: Job, trained: Trained, tracker: Tracker) -> Evaluation:
         decided.loss,
         decided.metric,
         decided.composed.config.seed,
-        functools.partial(looks.note, tracker),
+        look,
         _linear(job),
         job.prepared.text,
     )
@@ -84,8 +87,7 @@ def _say(made: Evaluation, job: Job, *, is_ensemble: bool) -> None:
         others = ", ".join(dict.fromkeys(made.looked))
         screen.say(
             f"look {made.looks} at this holdout: {made.looks} models were scored by its {job.split.n_holdout:,} rows "
-            f"(runs {others}), and the best of so many scores is flattered; holdout.seed={_another_seed(job)} seals "
-            "others, which the models so far were trained on",
+            f"(runs {others}), and the best of so many scores is flattered; {_another_holdout(job)}",
             "yellow",
         )
     if all(math.isnan(score.low) for score in made.scores.values()):
@@ -99,8 +101,13 @@ def _say(made: Evaluation, job: Job, *, is_ensemble: bool) -> None:
         screen.say(f"not defined on this holdout: {', '.join(missing)}", "yellow")
 
 
-def _another_seed(job: Job) -> int:
-    return job.decided.composed.config.holdout.seed + 1
+def _another_holdout(job: Job) -> str:
+    if job.decided.composed.config.holdout.path is not None:
+        return "another file in holdout.path would be looked at for the first time"
+    if job.prepared.has_time:
+        return "rows that come later would be looked at for the first time"
+    seed = job.decided.composed.config.holdout.seed + 1
+    return f"holdout.seed={seed} seals others, which the models so far were trained on"
 
 
 def _log(tracker: Tracker, made: Evaluation) -> None:

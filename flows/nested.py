@@ -22,10 +22,13 @@ from flows.decide import Job, job_of, settle
 from flows.final import final
 from flows.searching import population_of, pruning, studying
 from flows.tune import Budget, Rules, Tuned, tune
+from tasks import decision as decisions
 from tasks import metric as metrics
 from tasks import model as models
 from tasks import parquet
 from tasks.comparison import interval
+from tasks.conclude import conclude
+from tasks.decision import labels_of
 from tasks.records import Split, TrialResult
 from tasks.selected import Nested
 from tasks.split import outer_split
@@ -58,15 +61,17 @@ def outer_jobs(job: Job) -> list[Job]:
 
 
 def nested(job: Job, outer: Sequence[Job], base: Path | None) -> Nested:
-    """The search, and the final fit of what it finds, within each fold."""
+    """The search, the final fit of what it finds, and its calibration and decision, within each fold."""
     metric, values, n_fits = job.decided.metric, [], 0
     for number, one in enumerate(outer, start=1):
         screen.say(f"nested search {number} of {len(outer)}: {one.split.n_train:,} rows", "bold")
         with studying(one, base) as (study, experiment):
             budget = Budget(time.time(), job.decided.composed.config.search.seconds, job.plan.n_workers)
             ended = final(one, experiment, _searched(one, experiment, study, budget), budget)
+            made = conclude(experiment, ended.trained, ended.members, job.plan.asked)
         n_fits += sum(len(result.folds) for result in ended.tuned.results)
-        values.append(_score(one.split, Path(ended.trained.folder), metric))
+        is_labelled = job.prepared.problem.is_classification
+        values.append(_score(one.split, Path(made.trained.folder), metric, is_labelled=is_labelled))
         screen.say(f"{metric} {values[-1]:.5g} on {one.split.n_holdout:,} rows that nothing was chosen by")
     defined = [value for value in values if not math.isnan(value)]
     rho = fmean(one.split.n_holdout / one.split.n_train for one in outer)
@@ -92,9 +97,10 @@ def _unheard(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> Non
     """Trials of an inner search are in its study, and not told one by one."""
 
 
-def _score(divided: Split, model: Path, metric: str) -> float:
+def _score(divided: Split, model: Path, metric: str, *, is_labelled: bool) -> float:
     folder, fitted = Path(divided.folder), models.load(model)
     roles = pd.read_parquet(folder / "holdout_labels.parquet")
     prediction = np.concatenate([fitted.predict(X) for X in parquet.frames(folder / "holdout_features.parquet")])
     weight = roles["weight"].to_numpy(dtype=np.float64) if "weight" in roles else None
-    return metrics.value(metric, roles["target"].to_numpy(dtype=np.float64), prediction, weight)
+    labels = labels_of(prediction, decisions.read(model)) if is_labelled else None
+    return metrics.value(metric, roles["target"].to_numpy(dtype=np.float64), prediction, weight, labels)

@@ -38,6 +38,8 @@ PATIENCE_SECONDS = 120.0  # for another process to end its move
 # A move takes five to eight requests, far below a second; MLflow repeats a request that fails for some 15 s.
 STALE_SECONDS = 40.0
 POLL_SECONDS = 0.1
+MOST_LETTERS = 5_000  # of a version's description in MLflow's tables; SQLite takes more, others refuse
+AND_MORE = "\n\nAll of it is in promotion.json of the version's run."
 
 
 class MovedError(Exception):
@@ -122,8 +124,9 @@ def roll_back(client: MlflowClient, uri: str, name: str) -> RolledBack:
             return RolledBack(now.champion, None, said)
         if now.previous is None or now.champion is None:
             raise Refusal(_nothing(client, name, now))
-        _make(client, name, Move("rollback", now.champion, now.previous, now.previous, None))
+        # Before the move: however it is interrupted, its own run, resumed, must not promote this version again.
         client.set_model_version_tag(name, str(now.champion), ROLLED_BACK_TAG, str(now.previous))
+        _make(client, name, Move("rollback", now.champion, now.previous, now.previous, None))
         return RolledBack(now.previous, now.champion, said)
 
 
@@ -287,9 +290,11 @@ class _Waiting:
 
 
 def describe(client: MlflowClient, name: str, number: int, tags: Mapping[str, str], text: str) -> None:
-    """Tags of a version, and its description in Markdown."""
+    """Tags of a version, and its description in Markdown, of which a database may hold `MOST_LETTERS` alone."""
     for key, value in tags.items():
         client.set_model_version_tag(name, str(number), key, value)
+    if len(text) > MOST_LETTERS:
+        text = f"{text[: MOST_LETTERS - len(AND_MORE)].rpartition(chr(10))[0]}{AND_MORE}"
     client.update_model_version(name, str(number), description=text)
 
 

@@ -28,8 +28,9 @@ N_RESAMPLES = 1_000  # fewer on large holdouts
 # the truth in 90 % of samples, of 20 in 93 %.
 FEWEST_UNITS = 20
 
-# Given the digests of the holdout and of the model, notes the look and gives the MLflow runs of all looks so far.
-Look = Callable[[str, str], tuple[str, ...]]
+# Given the file of the sealed labels and the digest of the model, notes the look and gives the MLflow runs of all looks
+# so far.
+Look = Callable[[Path, str], tuple[str, ...]]
 
 
 @task(name="evaluate", task_run_name="evaluate", cache_policy=NO_CACHE, persist_result=False)
@@ -56,7 +57,7 @@ def evaluate(
     reference = fitted_linear(folder, problem, loss, linear, text)
     of_linear = None if reference is None else _predicted(reference, folder)
     sealed = folder / "holdout_labels.parquet"
-    looked = look(looks.holdout_digest(sealed, problem.target), looks.model_digest(prediction, Path(trained.folder)))
+    looked = look(sealed, looks.model_digest(prediction, Path(trained.folder)))
     roles = pd.read_parquet(sealed)
     baseline = constant(pd.read_parquet(folder / "train_roles.parquet"), problem, loss, len(roles))
     decision = decisions.read(Path(trained.folder))

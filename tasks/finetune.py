@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import fold_model, predictor
+from tasks import decision, fold_model, predictor
 from tasks import model as models
 from tasks.model import Fitted, Until
 from tasks.records import Prepared, Trained, Winner
@@ -60,6 +61,9 @@ def finetune(
 
     def fill(folder: Path) -> None:
         predictor.save(fitted, Path(prepared.folder), folder)
+        rule = Path(str(experiment.base)) / decision.FILE
+        if is_base and rule.exists():  # it labels as it did, unless this run asks for another rule
+            shutil.copyfile(rule, folder / decision.FILE)
         (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)

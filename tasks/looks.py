@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from tasks.row_hash import unsalted
 from tasks.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 HOLDOUT_TAG, LOOK_TAG = "finefold.holdout", "finefold.look."  # the latter with the model's digest behind it
 
 
-def holdout_digest(labels: Path, target: str) -> str:
-    """Of the held rows, whatever their order and the folds of the others; no label is read.
+def holdout_digest(labels: Path, target: str, seed: int) -> str:
+    """Of the held rows, whatever their order, their salt and the folds of the others; no label is read.
 
-    labels: a file with the rows' stable hashes in the column `hash`.
+    labels: a file with the rows' stable hashes in the column `hash`, salted by the seed, and their `time` where they
+    have one: rows of one group or key share a hash.
     """
-    hashes = np.sort(pq.read_table(labels, columns=["hash"])["hash"].to_numpy())
-    return _digest(hashes.tobytes(), target.encode())
+    known = [name for name in ("hash", "time") if name in pq.read_schema(labels).names]
+    rows = pq.read_table(labels, columns=known).to_pandas()
+    rows["hash"] = unsalted(rows["hash"].to_numpy(), seed)
+    ordered = rows.sort_values(known)
+    return _digest(b"".join(ordered[name].to_numpy().tobytes() for name in known), target.encode())
 
 
 def model_digest(prediction: npt.NDArray[np.float64], folder: Path) -> str:

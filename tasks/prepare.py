@@ -181,7 +181,7 @@ def _write(
     problem: Problem,
     example: pd.DataFrame,
     report: dict[str, Any],
-    identity: Identity,
+    identity: Identity | None,
     root: Path,
 ) -> tuple[Path, str]:
     digest = hashlib.sha256(schema.to_json().encode())
@@ -203,7 +203,8 @@ def _write(
         (folder / "schema.json").write_text(schema.to_json())
         (folder / "problem.json").write_text(json.dumps(asdict(problem)))
         (folder / "quality.json").write_text(json.dumps(report, indent=1))
-        identity.write(folder)
+        if identity is not None:
+            identity.write(folder)
 
     name = digest.hexdigest()[:16]
     return write_folder(root / name, fill), name

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.aliases import CHALLENGER, CHAMPION
+from tasks.aliases import CHALLENGER, CHAMPION, ROLLED_BACK_TAG
 from tasks.records import Registered
 from tasks.refusal import Refusal, did_you_mean
 from tasks.tracking import Tracker, connect, said_by
@@ -77,7 +77,7 @@ def registered_of(tracker: Tracker, name: str, tags: Mapping[str, str]) -> Regis
     """The version with these tags that this very run registered before it was interrupted, or None."""
     found = tracker.client.search_model_versions(f"name='{name}' and run_id='{tracker.run_id}'")
     same = [version for version in found if tags.items() <= version.tags.items()]
-    return _with_alias(tracker, name, int(same[0].version), tags) if same else None
+    return _with_alias(tracker, name, int(same[0].version), same[0].tags) if same else None
 
 
 def check_name(name: str) -> None:
@@ -108,8 +108,10 @@ def possible_name(name: str) -> str:
 
 def _with_alias(tracker: Tracker, name: str, number: int, tags: Mapping[str, str]) -> Registered:
     """The newest version that passed its checks is the challenger, until it is the champion."""
-    is_champion = tracker.client.get_registered_model(name).aliases.get(CHAMPION) == str(number)
-    if tags.get(GATE_TAG) != "failed" and not is_champion:
+    known = tracker.client.get_registered_model(name).aliases
+    is_newest = int(known.get(CHALLENGER, 0)) <= number  # a run that goes on may have been overtaken
+    is_out = tags.get(GATE_TAG) == "failed" or ROLLED_BACK_TAG in tags
+    if is_newest and not is_out and known.get(CHAMPION) != str(number):
         tracker.client.set_registered_model_alias(name, CHALLENGER, str(number))
     return Registered(f"models:/{name}/{number}", name, number)
 

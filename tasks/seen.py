@@ -37,7 +37,10 @@ class Identity:
     columns: tuple[str, ...]
 
     @classmethod
-    def of(cls, roles: Roles, content: Iterable[str]) -> Identity:
+    def of(cls, roles: Roles, content: Iterable[str]) -> Identity | None:
+        """None where rows of one group or key stand on both sides, earlier and later: then features alone tell."""
+        if roles.time and (roles.group or roles.key):
+            return None
         if roles.group:
             return cls("group", (roles.group,))
         return cls("key", tuple(sorted(roles.key))) if roles.key else cls("content", tuple(sorted(content)))
@@ -47,7 +50,7 @@ class Identity:
 
     @classmethod
     def read(cls, prepared: Path) -> Identity | None:
-        """Of a prepared table; None for one that an earlier version prepared."""
+        """Of a prepared table; None where it has none."""
         if not (prepared / IDENTITY).exists():
             return None
         by, columns = json.loads((prepared / IDENTITY).read_text(encoding="utf-8"))

@@ -30,7 +30,7 @@ def best(values: Floats, sign: int) -> Integers:
 
 def simplest(values: Floats, ranks: Integers, sign: int, rho: float) -> Integers:
     """(...,) the place of the cheapest setting that can't be told from the best. ranks: (C,) 0 for the cheapest."""
-    return np.asarray(np.argmin(np.where(tied(values, sign, rho), ranks, len(ranks)), axis=-1))
+    return np.asarray(np.argmin(np.where(tied(values, sign, rho), ranks, np.max(ranks) + 1), axis=-1))
 
 
 def tied(values: Floats, sign: int, rho: float) -> npt.NDArray[np.bool_]:

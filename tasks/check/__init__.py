@@ -140,6 +140,16 @@ class Case:
         return Sample(roles["target"].to_numpy(dtype=np.float64), _weight(roles), groups)
 
     @cached_property
+    def training_groups(self) -> Rows | None:
+        """(n_train,) numbers of the groups of the training rows; None where there are none."""
+        roles = pd.read_parquet(self.split / "train_roles.parquet")
+        return pd.factorize(roles["group"], sort=True)[0] if "group" in roles else None
+
+    def on_training(self, rows: Rows, y: Floats, weight: Floats | None) -> Sample:
+        """Some training rows, by their places, as they are judged on."""
+        return Sample(y, weight, None if self.training_groups is None else self.training_groups[rows])
+
+    @cached_property
     def on_holdout(self) -> Floats:
         """What the model predicts for the holdout: (n_holdout,) or (n_holdout, n_classes)."""
         table = pd.read_parquet(self.predictions)

@@ -50,7 +50,7 @@ class Calibration:
             parts["holdout before"] = self._numbers(case, held, _uncalibrated(case))
         found = pooled(case.experiment, case.members)
         if len(found.rows):
-            seen = Sample(found.y, found.weight)
+            seen = case.on_training(found.rows, found.y, found.weight)
             parts["out of fold before" if case.curve else "out of fold"] = self._numbers(
                 case, seen, found.prediction
             )

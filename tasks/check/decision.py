@@ -37,7 +37,7 @@ class Decided:
             labels = decision.labels(prediction)
             if decision.tuned_for is not None:
                 labels = cross_tuned(decision.tuned_for, found.y, prediction, found.weight, found.parts)
-            samples.append(("out of fold", Sample(found.y, found.weight), prediction, labels))
+            samples.append(("out of fold", case.on_training(found.rows, found.y, found.weight), prediction, labels))
         parts: dict[str, dict[str, Number]] = {}
         for where, sample, prediction, labels in samples:
             parts |= self._parts(case, decision, where, sample, prediction, labels)

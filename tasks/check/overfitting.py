@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from tasks.check import Case, OutOfFold, Rows, Sample, lost, number
+from tasks.check import Case, OutOfFold, Rows, lost, number
 from tasks.metric import Floats, Statistic
 from tasks.verdict import Finding, Number, State
 from tasks.workspace import training_of
@@ -85,7 +85,7 @@ class Overfitting:
         def both(weights: Floats) -> Floats:
             return np.stack([whole(weights), _mean_of_folds(folds, weights)], axis=1)
 
-        return Sample(y, weight).resampled(both, case, self.resamples)
+        return case.on_training(found.rows, y, weight).resampled(both, case, self.resamples)
 
     def _on_holdout(self, case: Case) -> tuple[Floats, Floats]:
         statistic = case.prepared(case.holdout.y, case.on_holdout)

@@ -91,7 +91,7 @@ class Slices:
         for i, one in enumerate(judged):
             at = [i + model * n for model in range(k)]
             parts[one.name] = {"rows": Number(len(one.rows)), **_pair(case.sign, value[at], found[:, at])}
-        _add_p_values(parts, found[:, : k * n], case.sign, judged)
+        _add_p_values(parts, found[:, : k * n], case.sign, judged, case.holdout.groups)
         treated: dict[str, Number] = {}
         for i, column in enumerate(columns):
             for j, what in enumerate(("parity", "opportunity")):
@@ -159,24 +159,32 @@ def _differences(name: str, value: Floats, found: Floats) -> dict[str, Number]:
 
 
 def _add_p_values(
-    parts: dict[str, dict[str, Number]], found: Floats, sign: int, judged: Sequence[Slice]
+    parts: dict[str, dict[str, Number]], found: Floats, sign: int, judged: Sequence[Slice], groups: Rows | None
 ) -> None:
     if found.shape[1] < 2 * len(judged):
         return
     worse = sign * (found[:, : len(judged)] - found[:, len(judged) :])
-    p = [one_sided(parts[one.name]["worse"].value, worse[:, i], len(one.rows)) for i, one in enumerate(judged)]
+    p = [
+        one_sided(parts[one.name]["worse"].value, worse[:, i], n_units(one.rows, groups))
+        for i, one in enumerate(judged)
+    ]
     for one, adjusted in zip(judged, holm(p), strict=True):
         parts[one.name]["p"] = Number(adjusted)
 
 
-def one_sided(value: float, resamples: Floats, n_rows: int) -> float:
+def n_units(rows: Rows, groups: Rows | None) -> int:
+    """Of what is drawn by the bootstrap: groups where there are any, else rows."""
+    return len(rows) if groups is None else len(np.unique(groups[rows]))
+
+
+def one_sided(value: float, resamples: Floats, n_units: int) -> float:
     """How probable a value so large would be were the truth 0: Student's t with the resamples' standard deviation as
     the error, for counting resamples could give no p below one in their number. 1 where nothing is defined."""
     defined = resamples[~np.isnan(resamples)]
     error = float(np.std(defined, ddof=1)) if len(defined) > 1 else 0.0
     if not error > 0:
         return 0.0 if value > 0 and len(defined) > 1 else 1.0
-    return float(stdtr(n_rows - 1, -value / error)) if value == value else 1.0
+    return float(stdtr(n_units - 1, -value / error)) if value == value else 1.0
 
 
 def holm(p: Sequence[float]) -> list[float]:

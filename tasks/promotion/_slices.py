@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.bootstrap import middle
-from tasks.check.slices import Slice, holm, is_judged, listed, one_sided, slices_of
+from tasks.check.slices import Slice, holm, is_judged, listed, n_units, one_sided, slices_of
 from tasks.metric import Statistic
 from tasks.promotion import Duel
 from tasks.verdict import Finding, Number
@@ -40,7 +40,7 @@ def _parts(duel: Duel, large: Sequence[Slice], n_resamples: int) -> dict[str, di
     n = len(large)
     worse, resamples = duel.sign * (value[:n] - value[n:]), duel.sign * (found[:, :n] - found[:, n:])
     defined = [i for i in range(n) if np.isfinite(worse[i])]
-    p = holm([one_sided(float(worse[i]), resamples[:, i], _n_units(duel, large[i])) for i in defined])
+    p = holm([one_sided(float(worse[i]), resamples[:, i], n_units(large[i].rows, duel.groups)) for i in defined])
     return {
         large[i].name: {
             "rows": Number(len(large[i].rows)),
@@ -60,7 +60,3 @@ def _of(duel: Duel, one: Slice) -> tuple[Statistic, Statistic]:
         lambda weights: champion(np.take(weights, one.rows, axis=1)),
         lambda weights: challenger(np.take(weights, one.rows, axis=1)),
     )
-
-
-def _n_units(duel: Duel, one: Slice) -> int:
-    return len(one.rows) if duel.groups is None else len(np.unique(duel.groups[one.rows]))

@@ -64,6 +64,15 @@ def test_a_promotion_keeps_the_previous_champion_and_a_rollback_undoes_it_once(
     assert aliases.standing(client, "undone").champion == 1
 
 
+def test_a_description_is_no_longer_than_any_database_takes(store: tuple[MlflowClient, str, Path]) -> None:
+    client, _, _ = store
+    versions(client, "told", 1)
+    aliases.describe(client, "told", 1, {}, "a line of evidence\n" * 1_000)
+    told = client.get_model_version("told", "1").description
+    assert 4_900 < len(told) <= 5_000
+    assert told.endswith("a line of evidence\n\nAll of it is in promotion.json of the version's run.")
+
+
 def test_a_champion_that_was_moved_meanwhile_is_not_replaced(store: tuple[MlflowClient, str, Path]) -> None:
     client, uri, _ = store
     versions(client, "moved", 3)

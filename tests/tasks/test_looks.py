@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tasks import looks, tracking
+from tasks.row_hash import row_hashes
 from tasks.tracking import Tracker
 
 Store = tuple[mlflow.MlflowClient, str, Path]
@@ -48,9 +49,20 @@ def test_a_holdout_is_told_by_its_rows_and_the_target_whatever_their_order(tmp_p
     rows.to_parquet(tmp_path / "a")
     rows.iloc[::-1].to_parquet(tmp_path / "b")
     rows.iloc[:2].to_parquet(tmp_path / "c")
-    a, b, c = (looks.holdout_digest(tmp_path / name, "y") for name in "abc")
+    a, b, c = (looks.holdout_digest(tmp_path / name, "y", 0) for name in "abc")
     assert a == b != c
-    assert looks.holdout_digest(tmp_path / "a", "z") != a
+    assert looks.holdout_digest(tmp_path / "a", "z", 0) != a
+
+
+def test_the_same_rows_are_the_same_holdout_by_any_salt_and_later_rows_of_the_same_groups_another(
+    tmp_path: Path,
+) -> None:
+    frame, days = pd.DataFrame({"shop": ["a", "b", "c"]}), pd.date_range("2026-01-01", periods=3)
+    for name, seed, times in (("first", 0, days), ("salted", 7, days), ("later", 0, days + pd.Timedelta(days=30))):
+        pd.DataFrame({"hash": row_hashes(frame, seed), "time": times}).to_parquet(tmp_path / name)
+    first = looks.holdout_digest(tmp_path / "first", "y", 0)
+    assert looks.holdout_digest(tmp_path / "salted", "y", 7) == first
+    assert looks.holdout_digest(tmp_path / "later", "y", 0) != first
 
 
 def test_a_model_is_told_by_what_it_predicts_and_by_its_rule_of_decision(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,9 @@ def sides(
     split.mkdir()
     hashes = row_hashes(raw[["id"]] if roles.key else raw, seed)
     is_held = hashes < np.uint64(2**64 // 5)
-    Identity.of(roles, raw.columns).write(prepared)
+    identity = Identity.of(roles, raw.columns)
+    assert identity is not None
+    identity.write(prepared)
     for side, part in (("train", ~is_held), ("holdout", is_held)):
         raw.loc[part, ["a", "b"]].to_parquet(split / f"{side}_features.parquet", index=False)
         known = pd.DataFrame({"hash": hashes[part], "target": 0.0})
@@ -108,6 +110,11 @@ def test_where_rows_are_told_apart_differently_their_features_are_looked_at(tmp_
         ("published", sides(tmp_path / "published", table(1_000), KEYED, seed=1, is_published=True)),
     ):
         assert np.array_equal(now.today.seen_by(seen.read(model)), ~then.is_held[now.is_held]), name
+
+
+def test_where_a_group_stands_on_both_sides_in_time_its_hash_tells_no_rows_apart() -> None:
+    assert Identity.of(replace(NO_ROLES, group="shop", time="day"), ["shop", "day"]) is None
+    assert Identity.of(replace(NO_ROLES, time="day"), ["a", "day"]) == Identity("content", ("a", "day"))
 
 
 def test_without_the_features_it_can_not_be_told(tmp_path: Path) -> None:

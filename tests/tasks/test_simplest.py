@@ -30,6 +30,7 @@ def test_the_cheapest_of_the_tied_is_taken_and_of_none_the_best() -> None:
     assert simplest(values, np.array([0, 1, 2]), 1, 0.5) == 1
     assert simplest(values, np.array([0, 2, 1]), 1, 0.5) == 2
     assert simplest(values[:2], np.array([0, 1]), 1, 0.5) == 1
+    assert simplest(values, np.array([0, 900, 500]), 1, 0.5) == 2  # ranks among more settings than these
 
 
 def test_resamples_are_told_apart() -> None:

@@ -73,6 +73,25 @@ def test_a_deleted_experiment_is_refused_by_name(store: tuple[mlflow.MlflowClien
         tracking.begin(client, uri, "gone", "e", "name", {}, 1.7e9, root, trials=1)
 
 
+def test_no_password_is_shown_that_mlflow_repeats() -> None:
+    uri = "http://user:S3cr@t@127.0.0.1:9"
+    with pytest.raises(Refusal) as refused, tracking.refusing(uri):
+        raise mlflow.exceptions.MlflowException(f"API request to {uri}/api/2.0 failed")
+    assert "S3cr" not in str(refused.value)
+    assert "t@" not in str(refused.value)
+    assert "API request to http://127.0.0.1:9/api/2.0 failed" in str(refused.value)
+
+
+def test_a_whole_folder_is_logged(store: tuple[mlflow.MlflowClient, str, Path], tmp_path: Path) -> None:
+    tracker = begin(store, "whole")
+    (tmp_path / "model" / "variables").mkdir(parents=True)
+    (tmp_path / "model" / "variables" / "data").write_text("x")
+    tracker.folder(tmp_path, "export/some")
+    assert [file.path for file in store[0].list_artifacts(tracker.run_id, "export/some/model/variables")] == [
+        "export/some/model/variables/data"
+    ]
+
+
 def test_what_fails_on_the_way_becomes_a_refusal() -> None:
     with pytest.raises(Refusal, match="mlruns/ failed: no space"), tracking.refusing(None):
         raise mlflow.exceptions.MlflowException("no space\nTraceback")

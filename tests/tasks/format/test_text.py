@@ -45,18 +45,33 @@ def table(n: int = 60) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model(tmp_path_factory.mktemp("text"), SCHEMA)
+
+
+def model(place: Path, schema: Schema) -> Path:
     """With a head of random weights."""
-    random, place = np.random.default_rng(1), tmp_path_factory.mktemp("text")
-    text = SCHEMA.text
-    X = SCHEMA.apply(table()).drop(columns=list(text))
+    random, text = np.random.default_rng(1), schema.text
+    X = schema.apply(table()).drop(columns=list(text))
     inputs = Inputs.learn(X, "standard", 2)
     width = len(text) * WIDTH + inputs.n_numbers + inputs.n_flags + inputs.n_levels
     head = Head(random.normal(size=width), random.uniform(0.5, 2, width), random.normal(size=(width, 2)) / 9,
                 random.normal(size=2))  # fmt: skip
     body = Body.load(tiny_encoder(place / "encoder"))
     models.save(Fitted(body, head, inputs, Unit(2), text, 8, 0), place / "model")
-    beside(place / "model", SCHEMA, BINARY)
+    beside(place / "model", schema, BINARY)
     return place / "model"
+
+
+def test_a_table_of_one_column_of_text_is_a_graph_too(tmp_path: Path) -> None:
+    schema = Schema((Column("said", "text", "string"),))
+    made = written(model(tmp_path, schema))
+    (tmp_path / "model.onnx").write_bytes(made.model.SerializeToString())
+    for name, content in made.companions.items():
+        (tmp_path / name).write_text(content)
+    raw = table()[["said"]]
+    fed = parity.fed(raw, schema, made.schema, tmp_path)
+    wanted = parity.expected(tmp_path / "model", raw).values
+    np.testing.assert_allclose(load(str(tmp_path / "model.onnx"))(fed)["probabilities"], wanted, atol=1e-6)
 
 
 def test_a_graph_predicts_what_the_encoder_does_whatever_is_beside_a_row(folder: Path, tmp_path: Path) -> None:
