@@ -36,7 +36,7 @@ def evaluated(
 ) -> Evaluation:
     """The final model, `trained`, by the sealed holdout; the search's score without the luck of selection; and where
     `outer` has runs, nested cross-validation."""
-    corrected = _corrected(job, experiment, ended.tuned)
+    corrected = corrected_score(job, experiment, ended.tuned)
     found = nested(job, outer, base) if outer else None
     made = replace(on_holdout(job, trained, tracker), corrected=corrected, nested=found)
     _say(made, job, is_ensemble=ended.combined is not None and ended.combined.trained is not None)
@@ -64,7 +64,8 @@ def on_holdout(job: Job, trained: Trained, tracker: Tracker) -> Evaluation:
     )
 
 
-def _corrected(job: Job, experiment: Experiment, tuned: Tuned) -> Corrected | None:
+def corrected_score(job: Job, experiment: Experiment, tuned: Tuned) -> Corrected | None:
+    """The search's score without the luck of selection."""
     complete = job.ladder.top(tuned.results, job.split.n_folds)
     costs = ranks(experiment, complete) if experiment.takes_simplest else None
     return correct(experiment, complete, tuned.winner, costs, len(tuned.results))

@@ -75,6 +75,7 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
         "final": {
             "rounds": trained.rounds, **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,
         },
+        "corrected": None if evaluation.corrected is None else evaluation.corrected.value,
         "holdout": {name: score.value for name, score in evaluation.scores.items()},
         "predictions": digest(read_predictions(evaluation)),
     }

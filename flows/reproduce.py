@@ -23,7 +23,7 @@ from flows.completion import ONLY_KEYS
 from flows.conclude import concluded
 from flows.config import Composed
 from flows.decide import Job
-from flows.evaluation import on_holdout
+from flows.evaluation import corrected_score, on_holdout
 from flows.final import Final, final
 from flows.outcome import circumstances, outcome, plain, read_predictions
 from flows.overrides import key_of
@@ -174,7 +174,8 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 narrate.say_what_won(job, tuned)
                 ended, tracker = final(job, experiment, tuned, budget), tracking_.result()
                 trained = concluded(job, experiment, ended.trained, ended.members).trained
-                yield tracker.run_id, ended, on_holdout(job, trained, tracker)
+                corrected = corrected_score(job, experiment, ended.tuned)
+                yield tracker.run_id, ended, replace(on_holdout(job, trained, tracker), corrected=corrected)
         finally:
             remove_folder(root / "study")
 
@@ -194,6 +195,8 @@ def _compared(
         notes.append(how_far_apart(known.predictions, read_predictions(evaluation)))
     if len(known.outcome["folds"]) < len(now["folds"]):
         notes.append("search.seconds had left no time to judge the winner on all folds; now it was judged on all")
+    if known.config.get("evaluation") == "nested":
+        notes.append("nested cross-validation, as dear as the run itself, was not repeated")
     return Reproduction(
         known.run_id, not found, n_results(known.outcome), found, because, tuple(notes), reproduced, 0.0
     )

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 # What must come out again, of an outcome; the rest of it tells under which circumstances it came out.
-RESULTS = ("trials", "winner", "hyperparameters", "folds", "ensemble", "final", "holdout", "predictions")
+RESULTS = ("trials", "winner", "hyperparameters", "folds", "ensemble", "final", "corrected", "holdout",
+           "predictions")  # fmt: skip
 CAUSES = ("identity", "versions", "threads", "machine")
 DATA, SPLIT = "data", "split"
 ABSENT = "nothing"

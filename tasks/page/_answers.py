@@ -9,7 +9,6 @@ from tasks.page._blocks import Answer, Section, Tone
 from tasks.page._number import decimals_of, fixed, interval, plural
 from tasks.page._values import Values
 from tasks.page.checks import said
-from tasks.page.scores import linear_of
 
 MOST_NAMED = 3
 
@@ -35,7 +34,7 @@ def _is_better(values: Values) -> Answer:
     """By the interval of the model's own score: the worse end beside what a constant and a linear model get."""
     score, sign = values.score, values.sign
     decimals = decimals_of(score.low, score.high)
-    others = {"a constant prediction": score.baseline, "a linear model": linear_of(score)}
+    others = {"a constant prediction": score.baseline, "a linear model": score.linear}
     others = {name: value for name, value in others.items() if math.isfinite(value)}
     worst = min((sign * end for end in (score.low, score.high, score.value) if math.isfinite(end)), default=math.nan)
     behind = [name for name, value in others.items() if not sign * score.value > sign * value]

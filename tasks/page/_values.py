@@ -13,8 +13,10 @@ from tasks.metric import METRICS
 from tasks.page._blocks import Picture, Section
 from tasks.records import (
     Combined,
+    Concluded,
     Evaluation,
     Examined,
+    Exported,
     HoldoutScore,
     Prepared,
     Registered,
@@ -24,6 +26,7 @@ from tasks.records import (
     TrialResult,
     Winner,
 )
+from tasks.ruling import Ruling
 from tasks.verdict import Finding, Verdict
 
 MOST_OF_A_VECTOR = 200_000  # bytes
@@ -91,9 +94,9 @@ class Values:
     plots: Path
     searched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     base: Mapping[str, Any] | None = None
-    conclusion: Any = None
-    exports: Sequence[Any] = ()
-    promotion: Any = None
+    conclusion: Concluded | None = None
+    exports: Sequence[Exported] = ()
+    promotion: Ruling | None = None
     more: Sequence[Section] = field(default=())
 
     @property

@@ -29,7 +29,7 @@ def section(values: Values) -> Section | None:
     blocks += pictures
     if costs := (values.of_model("decision.json") or {}).get("costs"):
         blocks.append(_costs(values, costs))
-    note = str(getattr(values.conclusion, "note", ""))
+    note = "" if values.conclusion is None else values.conclusion.note
     return Section("calibration", "Calibration and decision", blocks, [Remark(note, "warn")] if note else [])
 
 
@@ -44,9 +44,8 @@ def _calibrated(values: Values) -> list[tuple[str, str]]:
     }
     kind = str(made.get("kind"))
     found = [("calibrated by", how.get(kind, kind))]
-    before, after = (float(getattr(values.conclusion, name, math.nan)) for name in ("before", "after"))
-    if math.isfinite(before) and math.isfinite(after):
-        found.append(("log_loss out of fold", f"{number(before)} without, {number(after)} with it"))
+    if (drawn := values.conclusion) is not None and math.isfinite(drawn.before) and math.isfinite(drawn.after):
+        found.append(("log_loss out of fold", f"{number(drawn.before)} without, {number(drawn.after)} with it"))
     return found
 
 

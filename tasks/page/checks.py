@@ -79,7 +79,7 @@ def _remarks(findings: Sequence[Finding]) -> list[Remark]:
 
 
 def _tone(one: Finding) -> Tone:
-    return "warn" if getattr(one, "is_suspected", False) else "" if one.state == "passed" else TONES[one.state]
+    return "warn" if one.is_suspected else "" if one.state == "passed" else TONES[one.state]
 
 
 def _told(one: Finding) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tasks.page._blocks import Block, Facts, Points, Remark, Section, Table, Text
 from tasks.page._values import Values
 from tasks.page.checks import TONES, evidence, said
+from tasks.ruling import Ruling
 
 STATES = {
     "first": "first version: it is the champion",
@@ -29,14 +30,14 @@ def section(values: Values) -> Section | None:
     blocks += [Text(ruling.reason)] if ruling.reason else []
     if ruling.findings:
         blocks.append(Table("The conditions", *evidence(ruling.findings), "lllrr"))
-        blocks += [Points(reasons)] if (reasons := _reasons(values)) else []
+        blocks += [Points(reasons)] if (reasons := _reasons(ruling)) else []
     remarks = [] if ruling.promotes else [Remark(f"Not promoted: {ruling.reason}", "warn")]
     return Section("promotion", "Promotion", blocks, remarks, in_card=2)
 
 
-def _reasons(values: Values) -> list[str]:
+def _reasons(ruling: Ruling) -> list[str]:
     return [
         f"{said(one.check)}: {one.reason}"
-        for one in values.promotion.findings
+        for one in ruling.findings
         if one.reason and TONES[one.state]
     ]

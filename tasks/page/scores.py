@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from tasks.metric import METRICS
 from tasks.page._blocks import Block, Content, Facts, Remark, Section, Span, Table, Text
 from tasks.page._number import decimals_of, fixed, interval, number, plural
 from tasks.page._values import Values
 from tasks.records import HoldoutScore
+from tasks.selected import Corrected, Nested
 
 FEW_ROWS = 100
 
@@ -19,14 +19,9 @@ def section(values: Values) -> Section:
     return Section("scores", "Scores", [_table(values), *_search_scores(values)], _remarks(values), in_card=2)
 
 
-def linear_of(score: HoldoutScore) -> float:
-    """What a linear model gets; NaN where none was judged."""
-    return float(getattr(score, "linear", math.nan))
-
-
 def _table(values: Values) -> Table:
     scores = {values.metric: values.score, **values.evaluation.scores}
-    has_linear = any(math.isfinite(linear_of(score)) for score in scores.values())
+    has_linear = any(math.isfinite(score.linear) for score in scores.values())
     head = ["metric", "better", "holdout", "95 % interval", "", *(["linear model"] if has_linear else []), "constant"]
     rows = [_row(name, score, has_linear) for name, score in scores.items()]
     return Table(
@@ -38,7 +33,7 @@ def _table(values: Values) -> Table:
 
 
 def _row(name: str, score: HoldoutScore, has_linear: bool) -> list[Content]:
-    decimals, linear = decimals_of(score.low, score.high), linear_of(score)
+    decimals, linear = decimals_of(score.low, score.high), score.linear
     others = [fixed(linear, decimals)] if has_linear else []
     return [
         name, "higher" if METRICS[name].is_higher_better else "lower", fixed(score.value, decimals),
@@ -72,13 +67,12 @@ def _search_scores(values: Values) -> list[Block]:
     found.append((f"{values.metric} over {over}, mean ± standard error", f"{mean} ± {error}"))
     if (combined := values.combined) is not None and combined.trained is not None:
         found.append(("of the ensemble", f"{number(combined.mean)} ± {number(combined.standard_error, 2)}"))
-    corrected: Any = getattr(values.evaluation, "corrected", None)
-    nested: Any = getattr(values.evaluation, "nested", None)
+    corrected, nested = values.evaluation.corrected, values.evaluation.nested
     if corrected is not None:
         found.append(("corrected for having been selected", _with_ends(corrected)))
     if nested is not None:
         found.append(("by nested cross-validation", _with_ends(nested)))
-    notes = [note for one in (corrected, nested) for note in getattr(one, "notes", ())]
+    notes = [] if corrected is None else list(corrected.notes)
     if winner.rounds is not None and corrected is None and nested is None:
         notes.append(
             "The folds' scores stopped early on their own validation rows, which flatters them a little; the holdout's "
@@ -87,14 +81,14 @@ def _search_scores(values: Values) -> list[Block]:
     return [Facts(found), *(Text(note) for note in notes)]
 
 
-def _with_ends(given: Any) -> str:
+def _with_ends(given: Corrected | Nested) -> str:
     decimals = decimals_of(given.low, given.high)
     ends = interval(given.low, given.high, decimals)
     return fixed(given.value, decimals) + (f" (95 % interval {ends})" if ends else "")
 
 
 def _remarks(values: Values) -> list[Remark]:
-    looks, n_rows = int(getattr(values.evaluation, "looks", 1)), values.split.n_holdout
+    looks, n_rows = values.evaluation.looks, values.split.n_holdout
     lucky = (
         f"This holdout has judged {looks} models by now, this one among them. The best score of several is a little "
         "lucky; a final claim needs rows that none of them was judged by."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,12 +12,15 @@ from matplotlib.figure import Figure
 from tasks.page import Section, Setting, Text, Values
 from tasks.records import (
     Combined,
+    Concluded,
     Evaluation,
     Examined,
+    Exported,
     FoldScore,
     Footprint,
     HoldoutScore,
     Member,
+    Parity,
     Prepared,
     Problem,
     Proposal,
@@ -28,7 +31,9 @@ from tasks.records import (
     TrialResult,
     Winner,
 )
+from tasks.ruling import Ruling
 from tasks.schema import Column, Schema
+from tasks.selected import Corrected
 from tasks.verdict import Finding, Number, Verdict
 
 PICTURES = ("fold_scheme", "search_history", "hyperparameter_importance", "parallel_coordinates", "learning_curve",
@@ -38,65 +43,13 @@ CLASSES = Problem("binary", "left", ("no", "yes"))
 NAMES = ("age", "<script>alert(1)</script>", "a|b `c` *d*")
 
 
-@dataclass(frozen=True)
-class LinearScore(HoldoutScore):
-    """With what a linear model gets."""
-
-    linear: float = 0.79
-
-
-@dataclass(frozen=True)
-class Corrected:
-    value: float = 0.83
-    low: float = 0.80
-    high: float = 0.86
-    notes: tuple[str, ...] = ("It does not know that rows repeat.",)
-
-
-@dataclass(frozen=True)
-class Looked(Evaluation):
-    """Of a holdout that has judged before."""
-
-    looks: int = 3
-    corrected: Corrected = Corrected()
-
-
-@dataclass(frozen=True)
-class Conclusion:
-    before: float = 0.43
-    after: float = 0.41
-    note: str = "threshold=f1 was not tuned"
-
-
-@dataclass(frozen=True)
-class Parity:
-    name: str = "int8"
-    n_rows: int = 200
-    n_hard: int = 61
-    largest: float = 3.1e-7
-    of_999: float = 1.2e-7
-    flips: int = 0
-    is_within: bool = True
-    megabytes: float = 0.71
-    rows_per_second: float = 61_234.0
-    model_rows_per_second: float = 4_321.0
-
-
-@dataclass(frozen=True)
-class Exported:
-    format: str = "onnx"
-    parity: tuple[Parity, ...] = (Parity(),)
-
-
-@dataclass(frozen=True)
-class Ruling:
-    state: str = "kept"
-    reason: str = "not better than the champion by more than chance"
-    champion: int = 4
-    findings: tuple[Finding, ...] = (NOT_BETTER,)
-    rows: int = 180
-    left_out: int = 12
-    promotes: bool = False
+PARITY = Parity(
+    name="int8", n_rows=200, n_holdout=900, n_hard=61, n_single=8, largest=3.1e-7, of_999=1.2e-7, flips=0, ties=0,
+    worst="a row of the holdout", most_difference=1e-5, most_flips=0.0, is_within=True, megabytes=0.71, seconds=0.2,
+    rows_per_second=61_234.0, model_rows_per_second=4_321.0,
+)  # fmt: skip
+CORRECTED = Corrected("roc_auc", 0.83, 0.80, 0.86, 0.85, 9, 1_000, ("It does not know that rows repeat.",))
+RULING = Ruling("kept", "not better than the champion by more than chance", 4, (NOT_BETTER,), rows=180, left_out=12)
 
 
 def values(root: Path, problem: Problem = CLASSES, n_trials: int = 30) -> Values:
@@ -108,7 +61,10 @@ def values(root: Path, problem: Problem = CLASSES, n_trials: int = 30) -> Values
     results[1] = replace(results[1], folds=(), error="Traceback\nValueError: a leaf of <0 rows")
     results[2] = replace(results[2], folds=folds[:1], estimate=0.8123)
     winner = Winner(results[0].proposal, 0.85, 0.0058, folds, 150)
-    scores = {"roc_auc": LinearScore(0.8512, 0.8123, 0.8901, 0.5), "log_loss": LinearScore(0.41, 0.36, 0.47, 0.69, 0.5)}
+    scores = {
+        "roc_auc": HoldoutScore(0.8512, 0.8123, 0.8901, 0.5, 0.79),
+        "log_loss": HoldoutScore(0.41, 0.36, 0.47, 0.69, 0.5),
+    }
     trained = Trained(str(root / "model"), "lightgbm", 4_650, 150, {"learning_rate": 0.03}, "", Footprint(0.5, 9.0))
     return Values(
         setting=Setting(
@@ -150,12 +106,12 @@ def full(root: Path) -> Values:
     return replace(
         made,
         combined=Combined(members, 0.86, 0.005, 0.87, 9, None, made.trained),
-        evaluation=Looked(made.evaluation.predictions, made.evaluation.scores),
+        evaluation=replace(made.evaluation, looks=3, corrected=CORRECTED),
         verdict=Verdict.of(findings),
         base={"origin": "a shop", "licence": None, "sha256": "ab" * 8, "lineage": ["models:/broad/1"]},
-        conclusion=Conclusion(),
-        exports=(Exported(),),
-        promotion=Ruling(),
+        conclusion=Concluded(made.trained, "temperature 1.3", 0.43, 0.41, note="threshold=f1 was not tuned"),
+        exports=(Exported("onnx", str(root), (PARITY,)),),
+        promotion=RULING,
         more=(Section("ladder", "The ladder", [Text("chosen: full")]),),
     )
 

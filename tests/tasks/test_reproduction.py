@@ -13,7 +13,8 @@ OUTCOME: dict[str, Any] = {
     "identity": {"data": "d1", "split": "s1", "seed": 0, "versions": {"numpy": "2.1"}}, "versions": {"numpy": "2.1"},
     "threads": 2, "machine": {"processor": "one"}, "place": "/somewhere",
     "trials": 3, "winner": 1, "hyperparameters": {"model": "linear", "penalty": 0.1}, "folds": {"fold 0": 0.5},
-    "ensemble": None, "final": {"rounds": None, "note": ""}, "holdout": {"mae": 1.0}, "predictions": "p1",
+    "ensemble": None, "final": {"rounds": None, "note": ""}, "corrected": 0.4, "holdout": {"mae": 1.0},
+    "predictions": "p1",
 }  # fmt: skip
 
 
@@ -24,7 +25,7 @@ def changed(**values: Any) -> dict[str, Any]:
 def test_the_same_outcome_has_no_differences() -> None:
     assert of_results(OUTCOME, changed(place="/elsewhere")) == ()
     assert causes(OUTCOME, OUTCOME) == ()
-    assert n_results(OUTCOME) == 10
+    assert n_results(OUTCOME) == 11
 
 
 def test_a_difference_names_its_place_and_both_values() -> None:

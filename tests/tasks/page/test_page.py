@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from paged import NAMES, PICTURES, LinearScore, full, values
+from paged import NAMES, PICTURES, full, values
 
 from tasks.page import SECTIONS, Page, Table, Values, card_of, html_of, page_of
-from tasks.records import FoldScore, Problem, Proposal, TrialResult
+from tasks.records import FoldScore, HoldoutScore, Problem, Proposal, TrialResult
+from tasks.ruling import Ruling
 from tasks.verdict import Finding, Number, Verdict
 
 OF_ANY_RUN = ["scores", "failures", "features", "model", "data", "folds", "search", "learning", "reproduce"]
@@ -162,7 +163,7 @@ def test_a_model_is_better_than_a_baseline_only_where_its_whole_interval_is(tmp_
     made = values(tmp_path)
 
     def scored(value: float, low: float, high: float, linear: float) -> Values:
-        score = LinearScore(value, low, high, 0.5, linear)
+        score = HoldoutScore(value, low, high, 0.5, linear)
         return replace(made, evaluation=replace(made.evaluation, scores={"roc_auc": score}))
 
     assert answer(scored(0.85, 0.81, 0.89, 0.79), 1) == ("good", "Yes")
@@ -177,7 +178,7 @@ def test_a_model_is_better_than_a_baseline_only_where_its_whole_interval_is(tmp_
 def test_of_a_metric_that_is_better_below_the_worse_end_is_the_upper_one(tmp_path: Path) -> None:
     made = replace(values(tmp_path, Problem("regression", "price", ())), metric="rmse")
     for high, tone in ((45_900.0, "good"), (47_000.0, "warn")):
-        score = LinearScore(45_131.2, 44_300.0, high, 80_000.0, 46_000.0)
+        score = HoldoutScore(45_131.2, 44_300.0, high, 80_000.0, 46_000.0)
         scored = replace(made, evaluation=replace(made.evaluation, scores={"rmse": score}))
         assert answer(scored, 1)[0] == tone
     assert page_of(scored).answers[0].answer == "rmse 45,131"
@@ -189,7 +190,7 @@ def test_a_failed_check_a_ruling_or_nothing_decides_whether_it_may_be_used(tmp_p
     assert answer(made, 2) == ("warn", "Nothing judged it")
     assert answer(replace(made, verdict=passed), 2) == ("good", "The checks passed")
     assert answer(replace(made, verdict=passed, promotion=whole.promotion), 2) == ("warn", "The champion stays")
-    first = replace(whole.promotion, state="first", promotes=True)
+    first = Ruling("first", "there was no champion")
     assert answer(replace(made, verdict=passed, promotion=first), 2) == ("good", "Yes, the champion")
     assert answer(whole, 2) == ("bad", "Not as it is")
 
