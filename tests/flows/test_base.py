@@ -167,6 +167,7 @@ def test_a_base_is_found_by_name_version_and_run(broad: Result) -> None:
     assert known.source["rows"] == 300
 
 
+@pytest.mark.slow
 def test_a_run_of_some_of_the_classes_predicts_all_of_the_bases(broad: Result, client: mlflow.MlflowClient) -> None:
     some = table(120, 1, shift=0.9)
     some = some[some["y"] != "a"]
@@ -180,6 +181,7 @@ def test_a_run_of_some_of_the_classes_predicts_all_of_the_bases(broad: Result, c
         assert tags["finefold.base.strategy"] == strategy
 
 
+@pytest.mark.slow
 def test_rows_that_the_base_was_trained_on_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known = pretrain([*QUICK, "model_name=seen"], frame=table(300, 0))
     seen = pd.read_parquet(Path("data/splits") / known.split / "train_features.parquet").head(60)

@@ -101,6 +101,7 @@ def test_json_is_the_last_line_of_standard_output(
     assert ended.err == ""
 
 
+@pytest.mark.slow
 def test_a_multirun_ends_with_one_line_per_combination(
     prefect_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +111,7 @@ def test_a_multirun_ends_with_one_line_per_combination(
     assert [line.split()[0] for line in ended.out.splitlines()[-2:]] == ["seed=0", "seed=1"]
 
 
+@pytest.mark.slow
 def test_plain_lines_where_standard_output_is_no_terminal(prefect_server: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flows.cli", "run", "search=none", *SMALL]
     root = str(Path(__file__).parent.parent.parent)

@@ -105,6 +105,7 @@ def test_the_report_has_the_table_the_picture_and_the_command(
     assert f"finefold compare {' '.join(SEARCHES[:-1])}" in told
 
 
+@pytest.mark.slow
 def test_the_same_again_reuses_every_trial_in_a_run_of_its_own(searches: Comparison) -> None:
     again = compare(SEARCHES)
     assert [one.trials.reused for one in again.choices if one.trials] == [3, 3]
@@ -126,6 +127,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Compared]:
     return seen
 
 
+@pytest.mark.slow
 def test_families_are_compared_and_a_key_of_one_is_no_fault_of_the_other(
     place: Path, drawn: list[Compared], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,11 +145,13 @@ def test_families_are_compared_and_a_key_of_one_is_no_fault_of_the_other(
     assert [course.is_flat for course in shown.courses] == [False, True]
 
 
+@pytest.mark.slow
 def test_costs_of_unlike_losses_are_in_no_one_picture(place: Path, drawn: list[Compared]) -> None:
     compare(["loss=focal", "loss.gamma=1,2", "search=none", *FAST])
     assert (drawn[0].score, drawn[0].is_higher_better) == ("roc_auc", True)
 
 
+@pytest.mark.slow
 def test_a_choice_that_fails_is_told_and_loses_none_of_the_others(
     place: Path, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,6 +190,7 @@ def test_choices_that_do_not_fit_the_problem_are_refused_all_at_once_before_any_
     assert len(client.search_runs(["1"])) == before
 
 
+@pytest.mark.slow
 def test_a_comparison_that_was_interrupted_goes_on(
     place: Path, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_contributions_are_served_on_request_by_the_user_s_columns(served: mlflo
     assert np.corrcoef(raw, told["probability_yes"])[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_a_calibrated_base_is_gone_on_from_by_its_inner_model_and_predicts_whole(made: Result) -> None:
     new = table(5, 200)
     on = [*FEW, f"base={made.model_uri}", "model_name=on"]

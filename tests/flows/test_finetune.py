@@ -19,6 +19,8 @@ from flows.pipeline import run
 from tasks.records import Result
 from tasks.refusal import Refusal
 
+pytestmark = pytest.mark.slow  # a climb is a search for each of its rungs
+
 SMALL = ["folds=kfold", "folds.n_splits=3", "search.trials=3", "model.lightgbm.rounds=20", "source.target=y",
          "model.lightgbm.portfolio=[]", "model.lightgbm.start.min_data_in_leaf=5", "model.lightgbm.leaves.trees=20"]
 CLIMBED = ["as_is", "recalibrate", "from_scratch", "feature_extraction", "full"]

@@ -97,6 +97,7 @@ def test_what_failed_is_told_on_the_screen(base: str, capsys: pytest.CaptureFixt
     assert "check.forgetting.most_lost=0.1" in shown
 
 
+@pytest.mark.slow
 def test_without_a_base_a_run_is_judged_by_what_needs_none_and_without_checks_by_nothing(
     place: Path, client: mlflow.MlflowClient
 ) -> None:
@@ -109,6 +110,7 @@ def test_without_a_base_a_run_is_judged_by_what_needs_none_and_without_checks_by
     assert "challenger" in client.get_model_version("guarded", str(unjudged.model_version)).aliases
 
 
+@pytest.mark.slow
 def test_slices_by_a_dropped_column_are_judged_and_begin_no_new_study(base: str, client: mlflow.MlflowClient) -> None:
     frame = table(3.1, 4, 600)
     frame["sex"] = np.where(np.arange(len(frame)) % 2, "f", "m")

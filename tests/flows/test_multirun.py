@@ -21,6 +21,7 @@ def test_the_faults_of_all_runs_are_told_before_the_first_one_runs() -> None:
     assert [fault.split()[0] for fault in refused.value.faults] == ["runner.workers", "source.name=irs:"]
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_told_and_the_others_go_on(
     prefect_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,7 +33,7 @@ PUBLIC_KEYS = {
     "run_id", "flow_run_id", "problem", "metric", "cv", "holdout", "looks", "corrected", "nested", "best", "trials",
     "split", "study", "ensemble",
     "model_uri", "model_name", "model_version", "checks", "mlflow_url", "prefect_url", "seconds",
-    "report",
+    "report", "exports", "promotion",
 }  # fmt: skip
 
 
@@ -229,6 +229,7 @@ def mixed(place: Path) -> tuple[Result, Result]:
     return alone, combined
 
 
+@pytest.mark.slow
 def test_an_ensemble_reuses_every_trial_and_is_better_out_of_fold(mixed: tuple[Result, Result]) -> None:
     alone, combined = mixed
     assert alone.ensemble is None
@@ -262,6 +263,7 @@ def test_an_ensemble_is_registered_as_one_model_that_takes_raw_rows(
     assert {"feature_importance.png", "residuals.png"} <= plots
 
 
+@pytest.mark.slow
 def test_a_search_that_keeps_the_models_of_its_folds_makes_the_same_ensemble(mixed: tuple[Result, Result]) -> None:
     again = run([*MIXED, "ensemble=greedy", "resume=never"], frame=in_parts())
     assert again.trials.reused == 0

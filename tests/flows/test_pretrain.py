@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,7 @@ def test_what_is_known_of_a_model_stands_beside_it(broad: Result, client: mlflow
     assert (known["licence"], known["origin"], known["family"]) == ("CC0-1.0", "a public survey, 2011", "lightgbm")
     assert known["source"]["digest"] == client.get_run(broad.run_id).data.tags["finefold.data"]
     score = broad.holdout["log_loss"]
-    assert known["scores"]["log_loss"] == pytest.approx(
-        {"value": score.value, "low": score.low, "high": score.high, "baseline": score.baseline}
-    )
+    assert known["scores"]["log_loss"] == pytest.approx(asdict(score))
     booster = (folder_of(broad) / "booster.txt").read_bytes()
     assert known["files"]["booster.txt"] == hashlib.sha256(booster).hexdigest()
     assert known["versions"]["lightgbm"]
@@ -70,6 +69,7 @@ def test_rows_of_the_source_are_those_of_its_split(broad: Result) -> None:
     assert roles["target"].isin([0, 1, 2]).all()
 
 
+@pytest.mark.slow
 def test_as_many_rows_are_kept_as_the_user_says_and_none_by_an_ordinary_run(broad: Result) -> None:
     few = pretrain([*QUICK, "model_name=few", "pretrain.rows=20"], frame=SOURCE)
     assert told(few)["source"]["kept"] == {"train": 20, "valid": 20, "holdout": 20}

@@ -86,6 +86,7 @@ def test_class_weights_begin_a_study_of_their_own_and_find_more_of_the_rare_clas
     assert client.get_run(balanced.run_id).data.metrics["fold_cost"] > 0
 
 
+@pytest.mark.slow
 def test_a_parameter_of_the_loss_begins_a_study_of_its_own(focal: Result, place: Path) -> None:
     again = ["source.target=left", "source.key=customer", "loss=focal"]
     assert run([*SMALL, *again, "loss.gamma=2.0"], frame=RARE).trials.reused == 2

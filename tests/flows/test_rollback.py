@@ -43,7 +43,7 @@ def test_it_says_what_it_did_and_a_second_one_is_refused(folder: Path, capsys: p
 @pytest.mark.parametrize(("overrides", "said"), [
     ([], "rollback needs the name that models are registered under: model_name=NAME"),
     (["model_name=sol"], "model_name=sol: no such model is registered; did you mean 'sold'?"),
-    (["model_name=sold", "search.trials=5"], "search.trials=5: rollback looks at model_name, tracking.uri, output"),
+    (["model_name=sold", "search.trials=5"], "search.trials=5: rollback looks at model_name, output, tracking.uri"),
     (["model_name=sold", "tracking.uri=http://127.0.0.1:9"], "tracking.uri=http://127.0.0.1:9 does not answer"),
     (["model_name=a/b"], "model_name=a/b"),
 ])  # fmt: skip

@@ -100,6 +100,7 @@ def test_a_search_of_given_points_refuses_a_warm_start(search: str) -> None:
         linear(f"search={search}", "search.warm_start=some")
 
 
+@pytest.mark.slow
 def test_a_run_may_be_named_by_its_mlflow_id_and_is_another_study_then(prefect_server: Server) -> None:
     small = ["model=linear", "search=random", "folds.n_splits=3", "model.linear.portfolio=[]"]
     first = run([*small, "search.trials=4"])
