@@ -31,8 +31,9 @@ class Provenance:
     """What is known of a model beside its files.
 
     family: the choice of `model=` that it belongs to. source: name, digest and rows of its table, and how many of them
-    are kept. scores: of the holdout by metric, each with value, low, high and what a constant and a linear model
-    get. date: in ISO 8601. lineage: its base, that one's base, and so on. files: the sha256 of each, by its path in the folder.
+    are kept. scores: of the holdout by metric, each with value, low, high and what a constant and a linear model get.
+    date: in ISO 8601. lineage: its base, that one's base, and so on. files: the sha256 of each, by its path in the
+    folder.
     """
 
     family: str
