@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.bootstrap import middle
-from tasks.metric import Floats, Statistic, label_predictions, prepared
+from tasks.metric import Floats, Statistic, prepared
 from tasks.promotion import Duel
+from tasks.reliability import bins_of, error_of, shown
 from tasks.verdict import Finding, Number
 
-N_BINS = 15  # Guo et al. 2017, On Calibration of Modern Neural Networks, section 2
+N_BINS = 15  # as check=calibration has it
 
 
 def calibrated(duel: Duel, tolerance: float, n_resamples: int) -> Finding:
@@ -35,11 +36,7 @@ def calibrated(duel: Duel, tolerance: float, n_resamples: int) -> Finding:
 
 
 def expected_calibration_error(y: Floats, prediction: Floats) -> Statistic:
-    """How far the probability of the class that is named is from the share of hits, averaged over the rows by bins of
-    that probability of one width; as a function of the rows' weights."""
-    sure = prediction.max(axis=1)
-    gap = sure - (label_predictions(prediction) == y)
-    bins = np.minimum((sure * N_BINS).astype(np.int64), N_BINS - 1)
-    cells = np.zeros((len(y), N_BINS))
-    cells[np.arange(len(y)), bins] = gap
-    return lambda weights: np.abs(weights @ cells).sum(axis=1) / weights.sum(axis=1)
+    """As `tasks/reliability.py` has it, as a function of the rows' weights."""
+    score, is_hit = shown(y, prediction)
+    bins = bins_of(score, N_BINS)
+    return lambda weights: error_of(score, is_hit, bins, weights)
