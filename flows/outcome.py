@@ -17,7 +17,7 @@ from flows.decide import Job
 from flows.experiment import identity
 from flows.final import Final
 from flows.record import described, versioned
-from tasks import registry
+from tasks import provenance, registry
 from tasks.recorded import OUTCOME, PREDICTIONS
 from tasks.records import Evaluation, without_nan
 from tasks.store import write_file
@@ -114,5 +114,6 @@ def _processor() -> str:
 
 def _base(job: Job, base: Path) -> dict[str, str]:
     """A base's copy by content, and its name with the version that an alias stood for."""
-    named = resolve(str(job.decided.composed.config.base), "base")
-    return {"folder": str(base), "named": registry.with_version(named, job.plan.tracking_uri)}
+    named, known = resolve(str(job.decided.composed.config.base), "base"), provenance.read(base)
+    sha256 = "" if known is None else known.sha256
+    return {"folder": str(base), "named": registry.with_version(named, sha256, job.plan.tracking_uri)}

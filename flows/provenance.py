@@ -62,7 +62,7 @@ def _lineage(job: Job, base: Path | None) -> tuple[Ancestor, ...]:
     if config.base is None or known is None:
         return ()
     strategy = job.decided.composed.choices["strategy"]
-    named = registry.with_version(resolve(config.base, "base"), job.plan.tracking_uri)
+    named = registry.with_version(resolve(config.base, "base"), known.sha256, job.plan.tracking_uri)
     source = str(known.source.get("name"))
     return (Ancestor(named, known.sha256, strategy, source, known.licence, known.origin), *known.lineage)
 

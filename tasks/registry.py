@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+SHA256_TAG = "finefold.sha256"  # of the files of a version
 GATE_TAG = "finefold.gate"  # what the checks of a model said: passed, failed, none
 FORBIDDEN = "/:.'\""  # of a registered model's name; quotes would end MLflow's own filter strings
 
@@ -121,13 +122,16 @@ def is_address(named: str) -> bool:
     return named.startswith(("models:/", "runs:/")) or RUN_ID.fullmatch(named) is not None
 
 
-def with_version(named: str, tracking_uri: str | None) -> str:
-    """`models:/NAME@champion` as `models:/NAME/3`, for tomorrow the alias may be another's; all else as it is."""
-    name, at, alias = named.removeprefix("models:/").partition("@")
+def with_version(named: str, sha256: str, tracking_uri: str | None) -> str:
+    """`models:/NAME@champion` as `models:/NAME/3`, the version with these files, for the alias may be another's by now;
+    as it is where no version has them, and all else too. sha256: of the model's files."""
+    name, at, _ = named.removeprefix("models:/").partition("@")
     if not at or not named.startswith("models:/"):
         return named
     client, _ = connect(tracking_uri)
-    return f"models:/{name}/{client.get_model_version_by_alias(name, alias).version}"
+    versions = client.search_model_versions(f"name='{name}'")
+    same = [int(one.version) for one in versions if one.tags.get(SHA256_TAG) == sha256]
+    return f"models:/{name}/{max(same)}" if same else named
 
 
 def download(named: str, tracking_uri: str | None, into: Path | None = None) -> Path:
