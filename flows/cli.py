@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import json
+import importlib
 import sys
 import time
 import warnings
@@ -13,20 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.commands import COMMANDS, EXPLAINED, FAILED, ONLY_KEYS
 from tasks.refusal import Refusal, did_you_mean
 
 if TYPE_CHECKING:
     from tasks.records import Result
 
 BEGUN = time.time()
-COMMANDS = {
-    "run": "from a table to a tuned, tracked and registered model",
-    "pretrain": "a run on a broad source, whose model takes along what fine-tuning needs of it",
-    "finetune": "from a base to the cheapest strategy of the best: each tried on the same folds, in one table",
-    "compare": "`KEY=A,B`: each choice on the same folds and budget, in one table with intervals",
-    "rollback": "`model_name=NAME`: the champion before the last promotion is the champion again",
-    "reproduce": "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",
-}
 FLAGS = {
     "--help": "this text",
     "--cfg": "print the configuration (`--cfg job`) and end",
@@ -35,7 +28,7 @@ FLAGS = {
     "--debug": "show tracebacks",
 }
 CONF = Path(__file__).resolve().parent.parent / "conf"
-FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
+USAGE_ERROR, INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -94,18 +87,14 @@ def _run(command: str, arguments: list[str]) -> int:
         from flows.pretrain import KEEPING
 
         overrides = [KEEPING, *overrides]
-    if command == "reproduce":
-        return _reproduce(flags, overrides)
+    if command in ONLY_KEYS:
+        return _of_its_own(command, flags, overrides)
     overrides = _with_own_family(overrides)
     if "--cfg" in flags:
         return _show_configuration(overrides)
     warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
     if command in ("compare", "finetune") and "--multirun" in flags:
         raise Refusal(f"{command} --multirun: {command} runs several by itself; leave --multirun out.")
-    if command == "rollback":
-        if "--multirun" in flags:
-            raise Refusal("rollback --multirun: it undoes one promotion; leave --multirun out.")
-        return _rollback(overrides)
     if command == "compare":
         return _compare(overrides)
     if command == "finetune":
@@ -114,8 +103,17 @@ def _run(command: str, arguments: list[str]) -> int:
         return _multirun(overrides)
     result = _run_once(overrides, BEGUN)
     _summarize(result, overrides)
-    _print_json(result, overrides)
+    _print_json(asdict(result), overrides)
     return 0
+
+
+def _of_its_own(command: str, flags: set[str], arguments: list[str]) -> int:
+    if flags:
+        raise Refusal(f"{command} has no flag {', '.join(sorted(flags))}; finefold {command} --help shows its keys.")
+    warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
+    with _no_collection():
+        module = importlib.import_module(f"flows.{command}")
+    return int(module.command(arguments, BEGUN))
 
 
 def _split(arguments: list[str]) -> tuple[set[str], list[str]]:
@@ -199,13 +197,6 @@ def _compare(overrides: list[str]) -> int:
     return FAILED if comparison.failed else 0
 
 
-def _rollback(overrides: list[str]) -> int:
-    from flows.rollback import rollback
-
-    _print_json(asdict(rollback(overrides)), overrides)
-    return 0
-
-
 def _finetune(overrides: list[str]) -> int:
     with _no_collection():
         from flows.finetune import FineTuned, finetune
@@ -214,20 +205,6 @@ def _finetune(overrides: list[str]) -> int:
     _summarize(result, overrides)
     _print_json(asdict(done), overrides)
     return 0
-
-
-def _reproduce(flags: set[str], arguments: list[str]) -> int:
-    """0 where the same came out, 1 where something differs."""
-    if flags or not arguments or "=" in arguments[0]:
-        also = f"; it has no {', '.join(sorted(flags))}" if flags else ""
-        raise Refusal(f"reproduce needs one run: finefold reproduce RUN_ID, or models:/NAME@champion{also}.")
-    warnings.simplefilter("ignore")
-    with _no_collection():
-        from flows.reproduce import reproduce, say
-    made = reproduce(arguments[0], arguments[1:], begun=BEGUN)
-    say(made)
-    _print_json(asdict(made), [text for text in arguments[1:] if text.startswith("output=")])
-    return 0 if made.is_equal else FAILED
 
 
 def _summarize(result: Result, overrides: list[str]) -> None:
@@ -244,14 +221,10 @@ def _page_hint(overrides: list[str]) -> str:
     return "" if config.compose(overrides).config.tracking.uri else hint
 
 
-def _print_json(result: Result | dict[str, Any], overrides: list[str]) -> None:
-    """With output=json one JSON object as the last line; of a multirun one that holds them all."""
-    from flows import config
-    from tasks.records import without_nan
+def _print_json(content: dict[str, Any], overrides: list[str]) -> None:
+    from flows.output import print_json
 
-    if config.compose(overrides).config.output == "json":
-        content = result if isinstance(result, dict) else asdict(result)
-        print(json.dumps(without_nan(content), ensure_ascii=False), flush=True)
+    print_json(content, overrides)
 
 
 def _show_configuration(overrides: list[str]) -> int:
@@ -264,7 +237,7 @@ def _show_configuration(overrides: list[str]) -> int:
 
 
 def _help() -> str:
-    commands = "\n".join(f"  {name:<12}{what}" for name, what in COMMANDS.items())
+    commands = "\n".join(f"  {name:<12}{what}" for name, what in EXPLAINED.items())
     return (
         f"finefold <command> [flags] [KEY=VALUE ...]\n\n{commands}\n\nfinefold run --help shows its choices; "
         "finefold --shell-completion bash prints a completion script."
@@ -272,23 +245,16 @@ def _help() -> str:
 
 
 def _help_of(command: str) -> str:
-    if command == "rollback":
-        keys = "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json"
-        return f"finefold rollback {keys}\n\n{COMMANDS[command]}"
-    from flows.completion import ONLY_KEYS
-
+    of = COMMANDS[command]
     if command in ONLY_KEYS:
-        keys = "\n".join(f"  {key}" for key in ONLY_KEYS[command])
-        return (
-            f"finefold {command} RUN [KEY=VALUE ...]: {COMMANDS[command]}\n\nIt ends with 0 where the same came out, "
-            f"with 1 where something differs, with 2 where it can't be done. Nothing is registered.\n\nKeys:\n{keys}"
-        )
+        keys = "\n".join(f"  {key}" for key in of.keys)
+        return "\n\n".join(filter(None, [f"finefold {command} {of.usage}", of.what, of.ends, f"Keys:\n{keys}"]))
     shown = {flag: what for flag, what in FLAGS.items() if command != "compare" or flag != "--multirun"}
     flags = "\n".join(f"  {flag:<20}{what}" for flag, what in shown.items())
     choices = "\n".join(f"  {group}={', '.join(names)}" for group, names in _choices().items())
     root = (CONF / "config.yaml").read_text().partition("\n\n")[2]
     return (
-        f"finefold {command} [flags] [KEY=VALUE ...]: {COMMANDS[command]}\n\n{flags}\n\nChoices of each group "
+        f"finefold {command} {of.usage}: {of.what}\n\n{flags}\n\nChoices of each group "
         f"(conf/GROUP/CHOICE.yaml says what its keys do):\n{choices}\n\nKeys:\n{root}"
     )
 

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from flows.commands import ONLY_KEYS
 from tasks.refusal import Refusal, did_you_mean
 
-# Commands that take these keys alone: where things lie, who computes, what is printed.
-ONLY_KEYS = {
-    "reproduce": (
-        "base", "holdout.path", "output", "runner", "runner.address", "runner.workers", "source.path", "source.url",
-        "source_data", "tracking.experiment", "tracking.uri",
-    ),
-    "rollback": ("model_name", "output", "tracking.uri"),
-}  # fmt: skip
 SCRIPTS = {
     "bash": """_finefold() {
     local IFS=$'\\n'

@@ -7,7 +7,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,14 @@ from rich.table import Table
 from flows import config as configs
 from flows import narrate, screen, server
 from flows.build import resolve
-from flows.completion import ONLY_KEYS
+from flows.commands import FAILED, ONLY_KEYS
 from flows.conclude import concluded
 from flows.config import Composed
 from flows.decide import Job
 from flows.evaluation import corrected_score, on_holdout
 from flows.final import Final, final
 from flows.outcome import circumstances, outcome, plain, read_predictions
+from flows.output import print_json
 from flows.overrides import key_of
 from flows.pipeline import drain, on_server, with_frame
 from flows.record import tagged
@@ -45,6 +46,16 @@ GIVEN = ONLY_KEYS["reproduce"]
 FILES = ("source.path", "holdout.path", "source_data")
 ROOT = DATA / "reproduced"
 MOST_SHOWN = 15
+
+
+def command(arguments: Sequence[str], begun: float) -> int:
+    """0 where the same came out, 1 where something differs."""
+    if not arguments or "=" in arguments[0]:
+        raise Refusal("reproduce needs one run: finefold reproduce RUN_ID, or models:/NAME@champion.")
+    made = reproduce(arguments[0], arguments[1:], begun=begun)
+    say(made)
+    print_json(asdict(made), [text for text in arguments[1:] if text.startswith("output=")])
+    return 0 if made.is_equal else FAILED
 
 
 def reproduce(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from flows import config as configs
 from flows import screen
 from flows.build import resolve
-from flows.completion import ONLY_KEYS
+from flows.commands import ONLY_KEYS
+from flows.output import print_json
 from flows.overrides import key_of
 from tasks import aliases, registry, tracking
 from tasks.aliases import MovedError
@@ -28,6 +29,11 @@ class RolledBack:
     champion: int
     undone: int | None
     said: str
+
+
+def command(arguments: Sequence[str], begun: float) -> int:
+    print_json(asdict(rollback(arguments)), arguments)
+    return 0
 
 
 def rollback(overrides: Sequence[str]) -> RolledBack:

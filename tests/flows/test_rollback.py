@@ -66,4 +66,4 @@ def test_it_is_listed_explained_and_runs_once(capsys: pytest.CaptureFixture[str]
     assert "finefold rollback model_name=NAME" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         cli.main(["rollback", "model_name=sold", "--multirun"])
-    assert "leave --multirun out" in capsys.readouterr().err
+    assert "rollback has no flag --multirun" in capsys.readouterr().err

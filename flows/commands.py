@@ -1,0 +1,44 @@
+"""The commands, in the order in which they are shown. One that takes few keys has a file in flows/ of its name that
+holds its command line too: `command(arguments, begun) -> exit status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAILED = 1
+
+
+@dataclass(frozen=True)
+class Command:
+    """what: it does. usage: its arguments. keys: the only ones that it takes, none: all of the configuration.
+    ends: what its exit status says, where it is more than success and refusal."""
+
+    what: str
+    usage: str = "[flags] [KEY=VALUE ...]"
+    keys: tuple[str, ...] = ()
+    ends: str = ""
+
+
+COMMANDS = {
+    "run": Command("from a table to a tuned, tracked and registered model"),
+    "pretrain": Command("a run on a broad source, whose model takes along what fine-tuning needs of it"),
+    "finetune": Command("from a base to the cheapest strategy of the best: each tried on the same folds, in one table"),
+    "compare": Command("`KEY=A,B`: each choice on the same folds and budget, in one table with intervals"),
+    "rollback": Command(
+        "`model_name=NAME`: the champion before the last promotion is the champion again",
+        "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
+        ("model_name", "output", "tracking.uri"),
+    ),
+    "reproduce": Command(
+        "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",
+        "RUN [KEY=VALUE ...]",
+        (
+            "base", "holdout.path", "output", "runner", "runner.address", "runner.workers", "source.path", "source.url",
+            "source_data", "tracking.experiment", "tracking.uri",
+        ),
+        "It ends with 0 where the same came out, with 1 where something differs, with 2 where it can't be done. "
+        "Nothing is registered.",
+    ),
+}  # fmt: skip
+EXPLAINED = {name: command.what for name, command in COMMANDS.items()}
+ONLY_KEYS = {name: command.keys for name, command in COMMANDS.items() if command.keys}
