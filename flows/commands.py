@@ -49,6 +49,15 @@ COMMANDS = {
         ("output", *SERVERS),
         "It shows where they are once each answers. A worker that ends is started anew; a server that ends is said.",
     ),
+    "status": Command(
+        "what of the two servers and this folder's worker is up", "[KEY=VALUE ...]", ("output", *SERVERS),
+        "It ends with 0 where all three are up, with 1 where one is not.",
+    ),
+    "doctor": Command(
+        "what is installed, reachable, writable and out of date, each with the command that mends it",
+        "[KEY=VALUE ...]", ("output", *SERVERS),
+        "It ends with 0 where nothing is wrong, with 1 where something is.",
+    ),
     "down": Command(
         "stops what `finefold up` started in this folder", "[output=json]", ("output",),
         "It ends with 1 where a run still uses Prefect's server, which that run will stop.",

@@ -46,6 +46,8 @@ QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # Waits of 2, 4, 8 ... s between tries, two minutes in all: for a server that is restarted in mid-run.
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
 }
 
 

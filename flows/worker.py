@@ -73,9 +73,13 @@ def _environment() -> dict[str, str]:
 def is_online(pool: str, name: str, since: float = 0) -> bool:
     """Whether Prefect's server has heard of that worker lately, and since that Unix time."""
     from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
 
     with get_client(sync_client=True) as client:
-        found = client.read_workers_for_work_pool(pool)
+        try:
+            found = client.read_workers_for_work_pool(pool)
+        except ObjectNotFound:
+            return False
     mine = [one for one in found if one.name == name and one.status and one.status.value == "ONLINE"]
     return any(one.last_heartbeat_time and one.last_heartbeat_time.timestamp() >= since for one in mine)
 
