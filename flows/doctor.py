@@ -23,7 +23,7 @@ from flows.address import holder_of, home_folder, is_taken, preferred_port
 from flows.commands import FAILED
 from flows.databases import fault_of
 from flows.output import print_json
-from flows.servers import ROOT, Servers, database_of
+from flows.servers import ROOT, Server, Servers, database_of
 from flows.status import Part, mlflow_part, prefect_part, worker_part
 from flows.up import asked
 from tasks.refusal import Refusal
@@ -129,10 +129,13 @@ def _that_exists(folder: Path) -> Path:
 
 def databases(servers: Servers) -> Iterator[Finding]:
     """Whether the databases of both servers can be used, and whether MLflow's tables are those of this version."""
-    for server, url in (("prefect", servers.prefect.database), ("mlflow", servers.mlflow.database)):
+    given: tuple[tuple[Server, str | None], ...] = (
+        ("prefect", servers.prefect.database), ("mlflow", servers.mlflow.database),
+    )  # fmt: skip
+    for server, url in given:
         if url is None:
             continue
-        fault = fault_of(database_of(server, url), f"servers.{server}.database")  # type: ignore[arg-type]
+        fault = fault_of(database_of(server, url), f"servers.{server}.database")
         yield Finding("database", "wrong" if fault else "ok", fault or f"servers.{server}.database answers")
     path = Path(servers.folder) / "mlflow.db"
     if servers.mlflow.database is None and path.exists():

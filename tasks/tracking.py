@@ -32,8 +32,10 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # of each trial, where a server is told
     "GIT_PYTHON_REFRESH": "quiet",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    # Waits of 0, 4, 8 ... s between tries, two minutes in all: for a server that is restarted in mid-run.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
 }
 STUDY_TAG, BUDGET_TAG = "finefold.study", "finefold.trials"
 PARENT_TAG = "mlflow.parentRunId"
