@@ -168,7 +168,7 @@ def reachable(servers: Servers) -> Iterator[Finding]:
         yield Finding("reachable", state, said, "" if part.is_up or is_expected else "finefold up")
     for part, path in ((prefect, "/api/admin/version"), (mlflow, "/version")):
         if part.is_up:
-            yield _version_there(part, path)
+            yield version_there(part, path)
     for name, port, is_up in (("prefect", servers.prefect.port or preferred_port(), prefect.is_up),
                               ("mlflow", servers.mlflow.port, mlflow.is_up)):  # fmt: skip
         if not is_up and is_taken(port):
@@ -176,7 +176,7 @@ def reachable(servers: Servers) -> Iterator[Finding]:
                           f"finefold up servers.{name}.port={port + 1}")  # fmt: skip
 
 
-def _version_there(part: Part, path: str) -> Finding:
+def version_there(part: Part, path: str) -> Finding:
     """Whether a server lets this user in, and is of the version that is installed here."""
     name, variables = part.name.lower(), LOGINS[part.name]
     here = version(name)
