@@ -238,7 +238,8 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
     try:
         client.search_experiments(max_results=1)  # the first use makes the tables
     except (MlflowException, OSError) as error:
-        raise Refusal(f"tracking.uri={without_password(uri)} can't be used: {said_by(error)}") from error
+        login = " Export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD." if "401" in str(error) else ""
+        raise Refusal(f"tracking.uri={without_password(uri)} can't be used: {said_by(error)}{login}") from error
     return client, uri
 
 

@@ -13,8 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from flows import doctor
-from flows.config import compose
-from flows.servers import Servers
+from flows.servers import MlflowServer, PrefectServer, Servers
 from flows.status import Part
 
 
@@ -22,7 +21,7 @@ from flows.status import Part
 def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Servers:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    return compose([]).config.servers
+    return Servers("mlruns", "finefold", None, PrefectServer(None, None), MlflowServer(5000, None, None))
 
 
 def test_a_missing_and_an_outdated_package_are_told_apart() -> None:

@@ -21,7 +21,7 @@ from flows import mlflow_server, up
 from flows.address import is_healthy
 from flows.config import compose
 from flows.process import Process
-from flows.servers import database_of, running
+from flows.servers import MlflowServer, PrefectServer, Servers, database_of, running
 from tasks.refusal import Refusal
 from tasks.served import answers
 
@@ -164,7 +164,7 @@ def test_a_taken_port_is_refused_with_who_holds_it(
     for name in ("PREFECT_API_URL", "PREFECT_SERVER_API_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
-    servers = compose([f"servers.mlflow.port={taken}", f"servers.prefect.port={taken}"]).config.servers
+    servers = Servers("mlruns", "finefold", None, PrefectServer(taken, None), MlflowServer(taken, None, None))
     said = rf"port={taken} is taken by .*process {os.getpid()}\); stop that, or give another port"
     with pytest.raises(Refusal, match=f"servers.mlflow.{said}"):
         mlflow_server.start(servers)
@@ -178,6 +178,7 @@ def test_a_key_that_up_has_no_use_for_is_refused() -> None:
         up.asked(["search.trials=5"], "up")
 
 
+@pytest.mark.slow
 def test_a_second_process_is_not_in_charge_and_learns_who_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code = "import sys; from flows.up import in_charge\nwith in_charge() as ours: print(ours); sys.stdin.readline()"
