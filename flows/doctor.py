@@ -146,10 +146,11 @@ def _schema(path: Path) -> Finding:
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)) as connection:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.5)) as connection:
             (found,) = connection.execute("select version_num from alembic_version").fetchone()
     except (sqlite3.Error, TypeError) as error:
-        return Finding("database", "wrong", f"{path} can't be read: {error}", f"mv {path} {path}.broken")
+        mend = f"fuser --verbose {path}" if "locked" in str(error) else f"mv {path} {path}.broken"
+        return Finding("database", "wrong", f"{path} can't be read: {error}", mend)
     newest = _get_latest_schema_revision()  # type: ignore[no-untyped-call]  # of MLflow
     if found == newest:
         return Finding("database", "ok", f"{path} is as MLflow {version('mlflow')} needs it")

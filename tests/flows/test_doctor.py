@@ -60,6 +60,16 @@ def test_a_file_that_is_no_database_is_wrong(servers: Servers) -> None:
     assert (found.state, found.mend) == ("wrong", "mv mlruns/mlflow.db mlruns/mlflow.db.broken")
 
 
+def test_a_locked_database_is_told_with_how_to_see_who_holds_it(servers: Servers) -> None:
+    Path("mlruns").mkdir()
+    with closing(sqlite3.connect("mlruns/mlflow.db", isolation_level=None)) as connection:
+        connection.execute("create table alembic_version (version_num)")
+        connection.execute("begin exclusive")
+        (found,) = doctor.databases(servers)
+    assert "database is locked" in found.said
+    assert found.mend == "fuser --verbose mlruns/mlflow.db"
+
+
 class Guarded(BaseHTTPRequestHandler):
     """Prefect's API at an older version, for `me:right` alone."""
 
