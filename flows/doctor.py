@@ -112,15 +112,17 @@ def fault_in(requirement: Requirement) -> str:
 def writable(servers: Servers) -> Iterator[Finding]:
     """The folders that runs and servers write into, and the room on their disks."""
     for folder in dict.fromkeys((Path("data"), ROOT, Path(servers.folder), home_folder())):
+        there = _that_exists(folder)
+        free = shutil.disk_usage(there).free / 1e9
+        if free < ENOUGH:
+            yield Finding("writable", "wrong", f"{folder}/ has {free:.1f} GB left on its disk", "finefold clean")
+            continue
         try:
-            check_writable(folder if folder.parent.exists() else _that_exists(folder))
+            check_writable(folder if folder.parent.exists() else there)
         except Refusal as refusal:
             yield Finding("writable", "wrong", str(refusal), f"sudo chown -R $USER {folder}")
             continue
-        free = shutil.disk_usage(_that_exists(folder)).free / 1e9
-        full = free < ENOUGH
-        said = f"{folder}/, {free:.0f} GB free" if not full else f"{folder}/ has {free:.1f} GB left on its disk"
-        yield Finding("writable", "wrong" if full else "ok", said, "finefold clean" if full else "")
+        yield Finding("writable", "ok", f"{folder}/, {free:.0f} GB free")
 
 
 def _that_exists(folder: Path) -> Path:
