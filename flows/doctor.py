@@ -28,6 +28,7 @@ from flows.status import Part, mlflow_part, prefect_part, worker_part
 from flows.up import asked
 from tasks.refusal import Refusal
 from tasks.store import check_writable
+from tasks.tracking import newest_schema
 
 PYTHONS = ((3, 11), (3, 13))
 ENOUGH = 2.0  # GB free on the disk of a folder; a run of a small table writes a few MB, its environment 2 GB
@@ -145,16 +146,13 @@ def databases(servers: Servers) -> Iterator[Finding]:
 
 
 def _schema(path: Path) -> Finding:
-    from mlflow.store.db.utils import _get_latest_schema_revision
-
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.5)) as connection:
             (found,) = connection.execute("select version_num from alembic_version").fetchone()
     except (sqlite3.Error, TypeError) as error:
         mend = f"fuser --verbose {path}" if "locked" in str(error) else f"mv {path} {path}.broken"
         return Finding("database", "wrong", f"{path} can't be read: {error}", mend)
-    newest = _get_latest_schema_revision()  # type: ignore[no-untyped-call]  # of MLflow
-    if found == newest:
+    if found == newest_schema():
         return Finding("database", "ok", f"{path} is as MLflow {version('mlflow')} needs it")
     return Finding("database", "wrong", f"{path} was made by another version of MLflow than {version('mlflow')}",
                    f"cp {path} {path}.before && mlflow db upgrade sqlite:///{path}")  # fmt: skip

@@ -267,6 +267,14 @@ def _make_tables(path: Path) -> None:
             os.link(made, path)
 
 
+def newest_schema() -> str:
+    """The revision of the tables that this MLflow needs, as `alembic_version` names it."""
+    quieten()
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]  # of MLflow
+
+
 def begin(
     client: MlflowClient,
     uri: str,
