@@ -27,7 +27,7 @@ from tasks.store import check_writable
 from tasks.tracking import without_password
 
 SECONDS_BETWEEN_LOOKS = 1.0
-STOPPABLE: dict[Program, float] = {"worker": 20.0, "mlflow": 10.0}  # in this order; the seconds given
+STOPPABLE: tuple[Program, ...] = ("worker", "mlflow")
 SHORT_LIFE = 30.0  # seconds; a worker that ends sooner is started anew ever more slowly
 WORKFLOWS = "?workflowType=machine_learning"  # else MLflow 3.17 opens its GenAI mode, where experiments look empty
 
@@ -198,8 +198,10 @@ def _stand(servers: Servers, prefect: server.Server, mlflow: Process) -> None:
 
 
 def stop_here() -> None:
-    """Stops this folder's worker, whose runs can still report how they ended, and then its MLflow server."""
-    for program, seconds in STOPPABLE.items():
-        if found := running(program):
-            found.stop(seconds)
+    """Stops this folder's worker, whose runs can still report that they were ended, and then its MLflow server."""
+    if found := running("worker"):
+        worker.stop(found)
+    if found := running("mlflow"):
+        found.stop()
+    for program in STOPPABLE:
         forget(program)
