@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import socket
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 from omegaconf import OmegaConf
+from postgresql import postgresql
 from pydantic import TypeAdapter
 
 from tasks.refusal import Refusal
@@ -142,49 +137,11 @@ def test_the_config_makes_the_source() -> None:
     assert load(made).to_pylist() == [{"one": 1}]
 
 
-def _postgres_folder() -> Path:
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    if not folders and on_path is None:
-        pytest.skip("no PostgreSQL server here: install the package postgresql")
-    return folders[-1].parent if folders else Path(str(on_path)).parent
-
-
-def _as_postgres(folder: Path, *command: str) -> None:
-    """Runs a program of PostgreSQL, which refuses to be root."""
-    account: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        user = pwd.getpwnam("postgres")
-        account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, **account
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server of our own, with user, password and a table, stopped afterwards."""
-    programs, folder = _postgres_folder(), tmp_path_factory.mktemp("postgres")
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if not parent.stat().st_mode & 0o001:  # pytest's folders are closed to others
-                parent.chmod(0o711)
-    (folder / "password").write_text(_PASSWORD)
-    (folder / "password").chmod(0o644)
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    account = ["-U", "me", "-A", "scram-sha-256", "--pwfile", str(folder / "password")]
-    _as_postgres(folder, str(programs / "initdb"), "-D", str(folder / "data"), *account, "-E", "UTF8", "--no-sync")
-    options = f"-p {port} -h 127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    control = [str(programs / "pg_ctl"), "-D", str(folder / "data"), "-w"]
-    _as_postgres(folder, *control, "-l", str(folder / "log"), "-o", options, "start")
-    try:
+    with postgresql(tmp_path_factory.mktemp("postgres"), _PASSWORD) as port:
         yield f"postgresql+psycopg://me:{_ESCAPED}@127.0.0.1:{port}/postgres"
-    finally:
-        _as_postgres(folder, *control, "-m", "immediate", "stop")
 
 
 _EVERY_TYPE = """

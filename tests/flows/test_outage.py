@@ -1,0 +1,119 @@
+"""Servers that are killed in mid-run and come back: the run goes on, and nothing of it is missing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.address import is_healthy
+from flows.process import LAUNCH, Process, begin
+from tasks.served import answers
+
+TRIALS = 40
+AWAY = 12.0  # seconds; MLflow's client tries again after 0, 4, 8 and 16, Prefect's after 2, 4 and 8
+
+
+def _port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def _environment(folder: Path, **own: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_"))}
+    home = {"PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_API_PORT": _port()}
+    return inherited | home | {"PYTHONPATH": os.pathsep.join(sys.path)} | own
+
+
+def _wait_until(is_so: Callable[[], Any], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _count(path: Path, query: str) -> list[Any]:
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:  # no table yet
+        return [(0,)]
+
+
+def _run_through(
+    folder: Path, environment: dict[str, str], launch: Callable[[], Process], is_up: Callable[[], bool], path: Path,
+    begun: str, *overrides: str,
+) -> str:  # fmt: skip
+    """What a run prints whose server is killed once the query `begun` counts ten, and is back some seconds later."""
+    server = launch()
+    try:
+        _wait_until(is_up)
+        command = [sys.executable, "-m", "flows.cli", "run", f"search.trials={TRIALS}", *overrides]
+        with (folder / "run.log").open("w") as log:
+            run = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        _wait_until(lambda: _count(path, begun)[0][0] >= 10)
+        os.killpg(server.pid, signal.SIGKILL)
+        _wait_until(lambda: not server.is_alive())
+        time.sleep(AWAY)
+        assert run.poll() is None
+        server = launch()
+        status = run.wait(timeout=280)
+        said = (folder / "run.log").read_text()
+        assert status == 0, said
+        return said
+    finally:
+        server.stop()
+
+
+def _trials_of(name: str) -> range:
+    """Of a task run: `trial-3`, or `trials-4-6`, which short trials share."""
+    first, *last = map(int, name.split("-")[1:])
+    return range(first, (last or [first])[0] + 1)
+
+
+@pytest.mark.slow
+def test_prefects_server_has_every_task_run_of_a_run_that_outlived_it(tmp_path: Path) -> None:
+    port = _port()
+    own = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment, path = _environment(tmp_path, **own), tmp_path / "prefect" / "prefect.db"
+
+    def launch() -> Process:
+        return begin(["-c", LAUNCH, port], environment, tmp_path / "server.log", mark="create_app")
+
+    begun = "select count(*) from task_run"
+    said = _run_through(tmp_path, environment, launch, lambda: is_healthy(own["PREFECT_API_URL"]), path, begun)
+    assert "did not record" not in said
+    assert _count(path, "select distinct state_type from task_run") == [("COMPLETED",)]
+    names = [name for (name,) in _count(path, "select name from task_run where name like 'trial%-%'")]
+    assert sorted(number for name in names for number in _trials_of(name)) == list(range(TRIALS))
+    assert _count(path, "select state_type from flow_run") == [("COMPLETED",)]
+
+
+@pytest.mark.slow
+def test_mlflows_server_has_every_trial_of_a_run_that_outlived_it(tmp_path: Path) -> None:
+    port, path = _port(), tmp_path / "server.db"
+    url = f"http://127.0.0.1:{port}"
+    environment = _environment(tmp_path, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_DISABLE_TELEMETRY="true")
+    where = ["--backend-store-uri", f"sqlite:///{path}", "--artifacts-destination", str(tmp_path / "artifacts")]
+
+    def launch() -> Process:
+        arguments = ["-m", "mlflow", "server", "--port", port, "--workers", "1", *where]
+        return begin(arguments, environment, tmp_path / "server.log", mark="mlflow")
+
+    begun = "select count(*) from runs"
+    said = _run_through(tmp_path, environment, launch, lambda: answers(url), path, begun, f"tracking.uri={url}")
+    assert "View run" not in said
+    assert _count(path, "select status, count(*) from runs group by status") == [("FINISHED", TRIALS + 1)]
+    trials = "select count(distinct value), count(*) from tags where key = 'finefold.trial'"
+    assert _count(path, trials) == [(TRIALS, TRIALS)]
