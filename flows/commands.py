@@ -1,5 +1,5 @@
-"""The commands, in the order in which they are shown. One that takes few keys has a file in flows/ of its name that
-holds its command line too: `command(arguments, begun) -> exit status`."""
+"""The commands, in the order in which they are shown. One that takes few keys, or says so, has a file in flows/ of
+its name that holds its command line too: `command(arguments, begun) -> exit status`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ FAILED = 1
 @dataclass(frozen=True)
 class Command:
     """what: it does. usage: its arguments. keys: the only ones that it takes, none: all of the configuration.
-    ends: what its exit status says, where it is more than success and refusal."""
+    ends: what its exit status says, where it is more than success and refusal.
+    has_own_file: though it takes all keys."""
 
     what: str
     usage: str = "[flags] [KEY=VALUE ...]"
     keys: tuple[str, ...] = ()
     ends: str = ""
+    has_own_file: bool = False
 
 
 COMMANDS = {
@@ -28,6 +30,11 @@ COMMANDS = {
         "`model_name=NAME`: the champion before the last promotion is the champion again",
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
         ("model_name", "output", "tracking.uri"),
+    ),
+    "deploy": Command(
+        "`model_name=NAME source.path=P ...`: the schedules of conf/schedule, all or schedule=[...], as deployments",
+        "model_name=NAME [schedule=[NAME,...]] [KEY=VALUE of their runs ...]",
+        has_own_file=True,
     ),
     "reproduce": Command(
         "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",
