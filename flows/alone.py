@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 
@@ -27,6 +29,7 @@ FORBIDDEN = "/%&<>"  # in Prefect's names
 # A lease is renewed after three quarters of it, so a server may be away for 75 s; that of a process that was killed
 # holds others up for as long, and 15 s more.
 LEASE_SECONDS = 300.0
+PAUSES = (5, 10, 20, 40, 80, 160)  # seconds, after each of which Prefect's client itself tries for a minute
 
 
 def limit_of(model_name: str) -> str:
@@ -62,16 +65,31 @@ def alone(overrides: Sequence[str], flow_run_id: UUID, *, is_asked: bool) -> Ite
             return
         if limit.active_slots >= limit.limit:
             screen.say(f"waits until another training of {name} has ended (Prefect's limit {limit.name})")
-        holder = ConcurrencyLeaseHolder(type="flow_run", id=flow_run_id)
-        # A lease that can't be renewed is no reason to lose hours of work.
-        with concurrency(
-            limit.name, occupy=1, strict=True, lease_duration=LEASE_SECONDS, holder=holder,
-            raise_on_lease_renewal_failure=False,
-        ):  # fmt: skip
+        with ExitStack() as held:
+            _take(held, limit.name, flow_run_id)
             state = client.read_flow_run(flow_run_id).state
             if state is not None and state.is_final():
                 raise Refusal(f"this run was ended as {state.name} while it waited.")
             yield
+
+
+def _take(held: ExitStack, name: str, flow_run_id: UUID) -> None:
+    """Takes the limit until `held` is closed. A server that is busy or away for some minutes is waited for."""
+    holder = ConcurrencyLeaseHolder(type="flow_run", id=flow_run_id)
+    for pause in (*PAUSES, None):
+        # A lease that can't be renewed is no reason to lose hours of work.
+        taking = concurrency(
+            name, occupy=1, strict=True, lease_duration=LEASE_SECONDS, holder=holder,
+            raise_on_lease_renewal_failure=False,
+        )  # fmt: skip
+        try:
+            held.enter_context(taking)
+        except ConcurrencySlotAcquisitionError:
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            return
 
 
 def _any_limit(client: SyncPrefectClient) -> bool:

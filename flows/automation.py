@@ -22,6 +22,7 @@ TAG = "finefold"  # of all our deployments
 RESUMES = "finefold-goes-on"  # of those whose crashed runs go on
 DECAY = "finefold.monitor.*"  # events of `finefold monitor`
 SIGN_OF_LIFE = "prefect.flow-run.heartbeat"
+SILENT_SECONDS = 75.0  # after a crash: two signs of life would have come
 
 
 def keep(client: SyncPrefectClient, lost_after: float, notifier: UUID | None) -> list[str]:
@@ -55,13 +56,20 @@ def lost(seconds: float) -> AutomationCore:
 
 
 def goes_on() -> AutomationCore:
-    """A run that crashed is scheduled again, as itself: what it finished is reused."""
+    """A run that crashed, and from which nothing came since, is scheduled again, as itself: what it finished is reused.
+
+    Not at once: a process that was taken for lost gives signs of life every 30 s, and then is left alone; a worker
+    reports the same crash up to 6 s later once more, which would hit the run that goes on already.
+    """
     return AutomationCore(
         name="finefold: go on after a crash",
         description="A run that crashed is started again; its search goes on with every fold that was finished.",
-        trigger=_trigger(RESUMES, expect={"prefect.flow-run.Crashed"}),
+        trigger=_trigger(
+            RESUMES, after={"prefect.flow-run.Crashed"}, expect={"prefect.flow-run.*"}, posture=Posture.Proactive,
+            within=SILENT_SECONDS,
+        ),
         actions=[ChangeFlowRunState(state=StateType.SCHEDULED, name="AwaitingRetry", message=GOES_ON)],
-    )
+    )  # fmt: skip
 
 
 def failed(notifier: UUID) -> AutomationCore:

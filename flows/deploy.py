@@ -27,7 +27,7 @@ from flows.output import print_json
 from flows.overrides import key_of
 from flows.plan import plan
 from flows.process import recorded
-from flows.schedule import OWN, Schedule, names, parameters_of, schedules_of, takes, when
+from flows.schedule import OWN, Schedule, names, overrides_of, parameters_of, schedules_of, takes, when
 from tasks import registry
 from tasks.refusal import Refusal
 
@@ -190,8 +190,7 @@ def _flow(name: str, one: Schedule) -> Any:
 
 def _check(one: Schedule, given: Sequence[str]) -> None:
     """What can be said before there is a base: all of a search's components, or the keys alone."""
-    overrides = [*one.overrides, *(text for text in given if takes(one.command, key_of(text)))]
-    composed = configs.compose(overrides)
+    composed = configs.compose(overrides_of(one, given))
     if one.command == "run" and composed.config.base is None:
         plan(composed)
 

@@ -4,6 +4,7 @@ on, but neither for ever nor a second time beside itself."""
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.exceptions import FailedRun
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 from pydantic import Field
@@ -100,7 +102,13 @@ def as_deployed(work: Callable[[], T]) -> T | State:
             return work()
     except Refusal as refusal:
         get_run_logger().error("\n".join(refusal.faults))
+        logging.getLogger("prefect.flow_runs").addFilter(_is_more_than_a_failed_state)
         return Failed(message="\n".join(refusal.faults))
+
+
+def _is_more_than_a_failed_state(record: logging.LogRecord) -> bool:
+    """Prefect's engine logs the traceback of its own exception for a state that was given as failed."""
+    return not (record.exc_info and record.exc_info[0] and issubclass(record.exc_info[0], FailedRun))
 
 
 def _flow_run() -> FlowRun:

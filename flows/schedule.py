@@ -100,13 +100,21 @@ def when(name: str, one: Schedule) -> PrefectSchedule:
 def parameters_of(one: Schedule, overrides: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
     """What runs of a schedule are given: its own overrides, then the user's that its command takes; those that have a
     field of their own (`fields`: of its flow) stand there, so that a form shows and changes them."""
-    given = [*one.overrides, *(text for text in overrides if takes(one.command, key_of(text)))]
+    given = overrides_of(one, overrides)
     last = {key_of(text): text for text in given}  # the last one counts, as in a shell
-    values: dict[str, Any] = {} if one.trials is None else {"trials": one.trials}
+    values: dict[str, Any] = {}
     for key, field in FIELDS.items():
         if key in last and field in fields:
             values[field] = _value(last.pop(key))
     return {**values, "overrides": list(last.values())}
+
+
+def overrides_of(one: Schedule, overrides: Sequence[str]) -> list[str]:
+    """What one would type for a run of the schedule: what it says itself, and then the user's that it takes; a number
+    of trials of its own is what makes it cheap, and stays."""
+    own = [] if one.trials is None else [f"search.trials={one.trials}"]
+    theirs = [text for text in overrides if takes(one.command, key_of(text))]
+    return [*one.overrides, *(text for text in theirs if not own or key_of(text) != "search.trials"), *own]
 
 
 def _value(text: str) -> Any:
