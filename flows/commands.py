@@ -36,6 +36,16 @@ COMMANDS = {
         "model_name=NAME [schedule=[NAME,...]] [KEY=VALUE of their runs ...]",
         has_own_file=True,
     ),
+    "score": Command(
+        "predictions of a table by a registered model, in chunks, each row with its key, or rejected with the reason",
+        "model_name=NAME source=file source.path=FILE predictions.path=FILE [KEY=VALUE ...]",
+        (
+            "model_name", "predictions.if_exists", "predictions.interval", "predictions.path", "predictions.rejects",
+            "predictions.table", "predictions.url", "predictions.version", "source", "source.chunk_rows",
+            "source.columns", "source.data_home", "source.delimiter", "source.encoding", "source.id", "source.key",
+            "source.name", "source.path", "source.query", "source.url", "output", "tracking.uri", "allow_packages",
+        ),
+    ),
     "reproduce": Command(
         "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",
         "RUN [KEY=VALUE ...]",

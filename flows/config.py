@@ -29,7 +29,7 @@ from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking")
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "predictions")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -83,6 +83,17 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    version: str
+    path: str | None
+    url: str | None
+    table: str | None
+    if_exists: Literal["fail", "append", "replace"]
+    rejects: str | None
+    interval: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
@@ -121,6 +132,7 @@ class Config:
     allow_packages: tuple[str, ...]
     export: Export
     format: dict[str, dict[str, Any]]
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
