@@ -104,3 +104,22 @@ def bypass_proxy() -> None:
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if "127.0.0.1" not in exempt and exempt != "*":
         os.environ |= dict.fromkeys(("no_proxy", "NO_PROXY"), f"{exempt},127.0.0.1".lstrip(","))
+
+
+def is_taken(port: int) -> bool:
+    """Whether something listens at that port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def holder_of(port: int) -> str:
+    """`python3 (process 4711)`, as far as the system tells who listens there; else 'something'."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            if is_listening and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return "something"

@@ -216,9 +216,12 @@ def _summarize(result: Result, overrides: list[str]) -> None:
 def _page_hint(overrides: list[str]) -> str:
     """How to see the pages that were named, where they are on no server of the user's."""
     from flows import config
+    from flows.servers import ROOT
+    from tasks import tracking
+    from tasks.served import served
 
-    hint = "To open these pages: mlflow server --backend-store-uri sqlite:///mlruns/mlflow.db; prefect server start"
-    return "" if config.compose(overrides).config.tracking.uri else hint
+    is_elsewhere = tracking.address(config.compose(overrides).config.tracking.uri) is not None
+    return "" if is_elsewhere or served(ROOT) else "To open these pages: finefold up"
 
 
 def _print_json(content: dict[str, Any], overrides: list[str]) -> None:

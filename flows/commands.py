@@ -21,6 +21,10 @@ class Command:
     has_own_file: bool = False
 
 
+SERVERS = (
+    "servers.folder", "servers.mlflow.artifacts", "servers.mlflow.database", "servers.mlflow.port", "servers.pool",
+    "servers.prefect.database", "servers.prefect.port", "servers.runs",
+)  # fmt: skip
 COMMANDS = {
     "run": Command("from a table to a tuned, tracked and registered model"),
     "pretrain": Command("a run on a broad source, whose model takes along what fine-tuning needs of it"),
@@ -55,6 +59,25 @@ COMMANDS = {
         ),
         "It ends with 0 where the same came out, with 1 where something differs, with 2 where it can't be done. "
         "Nothing is registered.",
+    ),
+    "up": Command(
+        "Prefect's server, MLflow's server and a worker on this machine, until Ctrl-C",
+        "[KEY=VALUE ...]",
+        ("output", *SERVERS),
+        "It shows where they are once each answers. A worker that ends is started anew; a server that ends is said.",
+    ),
+    "status": Command(
+        "what of the two servers and this folder's worker is up", "[KEY=VALUE ...]", ("output", *SERVERS),
+        "It ends with 0 where all three are up, with 1 where one is not.",
+    ),
+    "doctor": Command(
+        "what is installed, reachable, writable and out of date, each with the command that mends it",
+        "[KEY=VALUE ...]", ("output", *SERVERS),
+        "It ends with 0 where nothing is wrong, with 1 where something is.",
+    ),
+    "down": Command(
+        "stops what `finefold up` started in this folder", "[output=json]", ("output",),
+        "It ends with 1 where a run still uses Prefect's server, which that run will stop.",
     ),
 }  # fmt: skip
 EXPLAINED = {name: command.what for name, command in COMMANDS.items()}

@@ -24,12 +24,13 @@ from pydantic import Field
 from flows.build import resolve, validate
 from flows.overrides import apply, is_known, key_of, sweep_values
 from flows.passwords import holds_password, keys_with_password, refuse_passwords
+from flows.servers import Servers
 from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "predictions")
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -133,6 +134,7 @@ class Config:
     export: Export
     format: dict[str, dict[str, Any]]
     predictions: Predictions
+    servers: Servers
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
 from prefect.exceptions import ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
-from prefect.workers.process import ProcessWorker
 from pydantic import Field
 
 from flows import automation, screen
@@ -28,6 +26,7 @@ from flows.overrides import key_of
 from flows.plan import plan
 from flows.process import recorded
 from flows.schedule import OWN, Schedule, names, overrides_of, parameters_of, schedules_of, takes, when
+from flows.worker import ensure_pool
 from tasks import registry
 from tasks.refusal import Refusal
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.deployments.runner import RunnerDeployment
 
-POOL_TYPE = "process"
 HEARTBEAT_SECONDS = 30  # Prefect's least
 
 
@@ -44,7 +42,6 @@ HEARTBEAT_SECONDS = 30  # Prefect's least
 class Settings:
     """Of the section `deploy`; lost_after: seconds."""
 
-    pool: Annotated[str, Field(min_length=1)]
     lost_after: Annotated[float, Field(ge=3 * HEARTBEAT_SECONDS)]
 
 
@@ -95,18 +92,19 @@ def deploy(overrides: Sequence[str]) -> Deployed:
     composed, model_name, given = asked(overrides)
     settings = cast(Settings, validate(Settings, composed.recorded["deploy"], "deploy"))
     schedules = schedules_of(composed)
-    made = deployments_of(schedules, given, settings.pool, Path.cwd())
+    pool = composed.config.servers.pool
+    made = deployments_of(schedules, given, pool, Path.cwd())
     api_url = _server()
     point_prefect_at(api_url)
     page = f"{without_password(api_url)[0].removesuffix('/api')}/deployments/deployment"
     with get_client(sync_client=True) as client:
         _refuse_another_model(client, made, model_name)
         notifier = automation.block(client, composed.recorded["notify"]["block"])
-        keep_pool(client, settings.pool)
+        ensure_pool(pool)
         keep_limit(client, model_name)
         automations = automation.keep(client, settings.lost_after, notifier)
         done = [_applied(client, one, schedules[one.name], page) for one in made]
-    return Deployed(model_name, settings.pool, str(Path.cwd()), tuple(done), tuple(automations))
+    return Deployed(model_name, pool, str(Path.cwd()), tuple(done), tuple(automations))
 
 
 def asked(overrides: Sequence[str]) -> tuple[Composed, str, list[str]]:
@@ -208,24 +206,6 @@ def _server() -> str:
     if process is not None and is_healthy(f"{process.url}/api"):
         return f"{process.url}/api"
     raise Refusal(f"no Prefect server answers at {without_password(url)[0]}; start it, and keep it: finefold up")
-
-
-def keep_pool(client: SyncPrefectClient, name: str) -> None:
-    """Makes the work pool where it is missing.
-
-    Raises:
-        Refusal: where it is there, and of another type.
-    """
-    try:
-        pool = client.read_work_pool(name)
-    except ObjectNotFound:
-        template = ProcessWorker.get_default_base_job_template()
-        client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPE, base_job_template=template))
-        return
-    if pool.type != POOL_TYPE:
-        raise Refusal(
-            f"deploy.pool={name} is a work pool of type {pool.type}; name one of type {POOL_TYPE}, or a new one."
-        )
 
 
 def _refuse_another_model(client: SyncPrefectClient, made: Sequence[RunnerDeployment], model_name: str) -> None:

@@ -21,8 +21,8 @@ from flows.overrides import key_of
 from tasks.refusal import Refusal, did_you_mean
 
 ANCHOR = datetime(2024, 1, 1, tzinfo=UTC)  # a redeployed interval goes on in its step
-OWN = ("schedule", "deploy", "notify", "output")  # keys that deploy itself takes
-OF_OTHERS = ("monitor", "predictions", "replay", "servers")  # sections that say nothing to a training
+OWN = ("schedule", "deploy", "notify", "output", "servers")  # keys that deploy itself takes
+OF_OTHERS = ("labels", "monitor", "predictions", "replay")  # sections that say nothing to a training
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,8 @@ def _value(text: str) -> Any:
 def takes(command: str, key: str) -> bool:
     """Whether runs of a command have a use for the key: one of the few that it takes; of those that take all of the
     configuration, any but the sections of other commands."""
+    root = key.partition(".")[0]
     if keys := COMMANDS[command].keys:
-        return key in keys or any(key.startswith(f"{one}.") for one in keys)
-    return key.partition(".")[0] not in (*OWN, *OF_OTHERS)
+        is_whole = root in keys and not any(one.startswith(f"{root}.") for one in keys)  # a section, named as such
+        return key in keys or is_whole
+    return root not in (*OWN, *OF_OTHERS)

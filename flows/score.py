@@ -18,6 +18,7 @@ from flows import screen, server
 from flows.build import build, resolve
 from flows.commands import ONLY_KEYS
 from flows.config import Composed, Config
+from flows.deployed import in_a_deployment
 from flows.output import print_json
 from flows.overrides import key_of
 from flows.pipeline import drain, on_server
@@ -102,6 +103,7 @@ def _name_of_flow_run() -> str:
 
 
 @flow(name="finefold-score", flow_run_name=_name_of_flow_run, persist_result=False)
+@in_a_deployment
 def scoring(overrides: list[str]) -> Scored:
     """`overrides` are what one would type after `finefold score`:
     `["model_name=sold", "source=file", "source.path=new.parquet", "predictions.path=out.parquet"]`."""

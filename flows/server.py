@@ -30,7 +30,7 @@ from flows.address import (
     without_password,
 )
 from flows.drain import TaskRunsSeen, flush, wait_until_recorded
-from flows.process import Process, recorded, spawn
+from flows.process import Process, last_line, recorded, spawn
 from tasks.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -42,10 +42,14 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # In memory, leases of concurrency limits are lost with the server, and what they held stays taken for ever.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # The console's handlers alone are silenced: logs of runs go on to the API and stand in the UI.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    # Waits of 2, 4, 8 ... s between tries, two minutes in all: for a server that is restarted in mid-run.
+    "PREFECT_CLIENT_MAX_RETRIES": "6",
 }
 
 
@@ -129,18 +133,18 @@ class Server:
         if not self.home or not self.process:
             return "Start it again, or stop what else answers there."
         log = self.home / "finefold-server.log"
-        lines = log.read_text(errors="replace").split("\n") if log.exists() else []
-        last = next((line for line in reversed(lines) if line.strip()), "(nothing)")
-        return f"The last line of {log}: {last.strip()}"
+        return f"The last line of {log}: {last_line(log)}"
 
 
-def start() -> Server:
+def start(database: str = "") -> Server:
     """The server to use, at once, before it answers: given, found, left over, or newly started, in this order.
 
     1. PREFECT_API_URL, from the environment or wherever Prefect would read it: used, never started or stopped;
     2. a healthy server on 127.0.0.1 at PREFECT_SERVER_API_PORT (4200);
     3. one that an earlier finefold process started and that still runs;
     4. a new one at that port, or at a free one.
+
+    database: the URL of a new one's database; '' for the one that Prefect's own settings name.
 
     Raises:
         Refusal: when PREFECT_API_URL does not answer, or when PREFECT_HOME can't be written.
@@ -150,7 +154,7 @@ def start() -> Server:
         server = _use_given(url.rstrip("/"))
     else:
         with _alone(home_folder()):
-            server = _find_or_start(home_folder())
+            server = _find_or_start(home_folder(), database)
         bypass_proxy()
         point_prefect_at(server.api_url)
     logging.getLogger("prefect.task_runs").addFilter(server.seen)
@@ -172,12 +176,24 @@ def _use_given(url: str) -> Server:
         return Server(ui_url, url, is_given=True, process=process, home=home, hold=_hold(home))
 
 
-def _find_or_start(home: Path) -> Server:
+def stop_unused() -> bool:
+    """Stops the server that a finefold process left over, unless another one uses it; whether none runs any more."""
+    home = home_folder()
+    if recorded(home) is None:
+        return True
+    with _alone(home), _hold(home) as hold:
+        if (process := recorded(home)) and _is_last_user(hold):
+            process.stop()
+            (home / "finefold-server.json").unlink(missing_ok=True)
+    return recorded(home) is None
+
+
+def _find_or_start(home: Path, database: str) -> Server:
     process, port = recorded(home), preferred_port()
     url = f"http://127.0.0.1:{port}"
     if (process is None or process.url != url) and is_healthy(f"{url}/api", seconds=2):
         return Server(url, f"{url}/api")
-    process = process or spawn(home, port)
+    process = process or spawn(home, port, database)
     return Server(process.url, f"{process.url}/api", process=process, home=home, hold=_hold(home))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.refusal import Refusal
+from tasks.served import own_store, served
 from tasks.store import check_writable
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Tracker:
     @property
     def url(self) -> str:
         """The run's page. Without the query MLflow 3.17 opens its GenAI mode, where a run looks empty."""
-        server = without_password(self.uri).rstrip("/") if self.uri.startswith("http") else LOCAL_UI
+        server = without_password(self.uri).rstrip("/") if self.uri.startswith("http") else _pages_of(self.uri)
         return f"{server}/#/experiments/{self.experiment_id}/runs/{self.run_id}?workflowType=machine_learning"
 
     def params(self, values: Mapping[str, Any]) -> None:
@@ -162,12 +163,30 @@ def preload(root: Path | None = None) -> None:
             _make_database(root / "mlflow.db")
 
 
+def address(uri: str | None, root: Path = Path("mlruns")) -> str | None:
+    """Where runs are tracked: the given address, else MLFLOW_TRACKING_URI, else the server of `finefold up` where that
+    keeps runs elsewhere, else None for SQLite and files under `root`, which such a server shows as they are."""
+    if uri is not None:
+        return uri
+    if named := os.environ.get("MLFLOW_TRACKING_URI"):
+        return named
+    found = served(root)
+    return found.url if found and found.store != own_store(root) else None
+
+
+def _pages_of(uri: str) -> str:
+    """The server whose pages show the runs of a database in a file."""
+    found = served(Path(uri.removeprefix("sqlite:///")).parent)
+    return found.url if found else LOCAL_UI
+
+
 def check(uri: str | None, root: Path = Path("mlruns")) -> None:
     """Whether runs can be tracked there, without importing MLflow.
 
     Raises:
         Refusal: when the server does not answer, or the folder can't be written.
     """
+    uri = address(uri, root)
     if uri is None:
         check_writable(root)
     elif uri.startswith("http"):
@@ -187,7 +206,8 @@ def refusing(uri: str | None) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        where = "mlruns/" if uri is None else f"tracking.uri={without_password(uri)}"
+        used = address(uri)
+        where = "mlruns/" if used is None else f"tracking.uri={without_password(used)}"
         raise Refusal(
             f"{where} failed: {said_by(error)} "
             "Nothing is lost: mend it, and the same command goes on from here."
@@ -195,19 +215,23 @@ def refusing(uri: str | None) -> Iterator[None]:
 
 
 def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient, str]:
-    """A client, and the URI it uses: the given one, or SQLite under `root`, which is made where it isn't there.
+    """A client, and the URI it uses, see `address`; SQLite under `root` is made where it isn't there.
 
     Raises:
         Refusal: when the server does not answer.
     """
     quieten()
+    uri = address(uri, root)
     if uri is None:
         uri = f"sqlite:///{(root / 'mlflow.db').resolve()}"
         _make_database(root / "mlflow.db")
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    given = {name: value for name, value in os.environ.items() if name == "MLFLOW_TRACKING_URI"}
     mlflow.set_tracking_uri(uri)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow sets; it would look like a choice of the user's
+    os.environ |= given
     client = mlflow.MlflowClient(uri)
     try:
         client.search_experiments(max_results=1)  # the first use makes the tables

@@ -107,8 +107,8 @@ def test_what_can_not_be_deployed_is_refused(server: SyncPrefectClient, override
 
 def test_a_pool_of_another_type_is_refused(server: SyncPrefectClient) -> None:
     server.create_work_pool(WorkPoolCreate(name="docks", type="docker"))
-    with pytest.raises(Refusal, match=r"deploy\.pool=docks is a work pool of type docker"):
-        deploy([TRAININGS, f"model_name={NAME}", "deploy.pool=docks"])
+    with pytest.raises(Refusal, match=r"servers\.pool=docks is a work pool of type docker"):
+        deploy([TRAININGS, f"model_name={NAME}", "servers.pool=docks"])
 
 
 def test_without_a_server_the_remedy_is_named(
