@@ -27,9 +27,10 @@ from flows.passwords import holds_password, keys_with_password, refuse_passwords
 from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
+from tasks.remedy import Rules
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking")
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "labels", "monitor")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -83,6 +84,11 @@ class Export:
 
 
 @dataclass(frozen=True)
+class LabelsGiven:
+    path: str | None
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
@@ -121,6 +127,8 @@ class Config:
     allow_packages: tuple[str, ...]
     export: Export
     format: dict[str, dict[str, Any]]
+    labels: LabelsGiven
+    monitor: Rules
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ effect alone any luck large among few:
   (1979), which holds however they hang together; Benjamini and Hochberg (1995) bounds the share of false ones among
   those named, at the price of an assumption about that;
 - the population stability index as the size of the effect, less what chance alone makes of it: without drift it is
-  (cells - 1)(1/n + 1/m) in the mean (Yurdakul and Naranjo 2020). .1 and .25 are credit scoring's folklore for a moderate
-  and a large shift; a normal law that moved by .3 and .5 of its standard deviation has them.
+  (cells - 1)(1/n + 1/m) in the mean (Yurdakul and Naranjo 2020). .1 and .25 are credit scoring's folklore for a
+  moderate and a large shift; a normal law that moved by .3 and .5 of its standard deviation has them.
 
 Rows are taken for independent: of series that go on slowly (weather, prices) any short stretch is unlike a year.
 
@@ -34,11 +34,11 @@ from scipy import stats
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-MOST_EDGES = 101  # quantiles of a number: on finer cells no test of fewer than 100,000 rows sees more
+MOST_EDGES = 51  # quantiles of a number; finer cells make a reference larger and hardly a test more powerful
 FEW_VALUES = 20  # up to so many different numbers are levels: Kolmogorov's test is far too quiet on them
 MOST_LEVELS = 50  # of a column that are told apart, the most frequent ones; all others are one
 PSI_CELLS = 10  # of equally many rows of the reference, as is usual
-FEWEST_EXPECTED = 5  # rows in a cell, below which the chi-square law is none (Cochran 1954); such cells are put together
+FEWEST_EXPECTED = 5  # rows in a cell; those with fewer are put together (Cochran 1954), for the law is none there
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def drifts(
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """The p-values corrected for their number: one at most `a` is found by chance in a share of at most `a` of all cases
-    without any effect, however they hang together (Holm 1979)."""
+    """The p-values corrected for their number: without any effect, one of at most `a` is found in a share of at most `a`
+    of all cases, however they hang together (Holm 1979)."""
     order = np.argsort(p, kind="stable")
     raised = np.maximum.accumulate(np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty(len(p))
@@ -149,8 +149,8 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def excess_psi(was: Integers, now: Integers) -> float:
-    """The population stability index of two rows of counts, less its mean without drift; at least 0. Half a row is added
-    to each cell: an empty one would make it infinite."""
+    """The population stability index of two rows of counts, less its mean without drift; at least 0. Half a row is
+    added to each cell: an empty one would make it infinite."""
     is_used = (was + now) > 0
     was, now = was[is_used], now[is_used]
     if len(was) < 2:
@@ -158,7 +158,7 @@ def excess_psi(was: Integers, now: Integers) -> float:
     p, q = ((one + 0.5) / (one.sum() + 0.5 * len(one)) for one in (was, now))
     index = float(((q - p) * np.log(q / p)).sum())
     by_chance = (len(was) - 1) * (1 / was.sum() + 1 / now.sum())
-    return max(0.0, index - by_chance)
+    return max(0.0, index - float(by_chance))
 
 
 def _edges(present: Floats) -> tuple[float, ...]:

@@ -27,10 +27,18 @@ class Psi:
 
 @dataclass(frozen=True)
 class Lost:
-    """Shares of the champion's gain over a constant prediction that are lost: from which on which remedy is called for."""
+    """From which share of the champion's gain over a constant prediction on, where it is lost, which remedy is due."""
 
     finetune: Annotated[float, Field(gt=0)]
     search: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Deployments:
+    """What is started for each remedy: the names of Prefect's deployments, FLOW/DEPLOYMENT."""
+
+    finetune: str
+    search: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,9 @@ class Rules:
     lost: Lost
     rows: Annotated[int, Field(ge=1)]
     labels: Annotated[int, Field(ge=20)]
+    window_hours: Annotated[float, Field(gt=0)]
     cool_down_hours: Annotated[float, Field(ge=0)]
+    deployments: Deployments
 
 
 @dataclass(frozen=True)
