@@ -44,7 +44,7 @@ def champion(
         return None
     folder = base_folder.model_in(registry.download(f"models:/{name}/{number}", uri, into), "champion")
     base_folder.check(folder, f"models:/{name}/{number}", allow_packages)
-    run = client.get_run(client.get_model_version(name, str(number)).run_id)
+    run = client.get_run(str(client.get_model_version(name, str(number)).run_id))
     return Champion(name, number, folder, run.info.experiment_id)
 
 

@@ -60,13 +60,14 @@ class Rules:
 class Evidence:
     """What is seen of a model. n_rows: that are compared with the reference. inputs, predictions: as `drift.drifts`
     gives them, of the features and of what the model predicts. gone: columns of the model that the rows lack. decay: of
-    its score, None without labels."""
+    its score, None without labels. has_reference: whether the model says what its training rows were like."""
 
     n_rows: int
     inputs: tuple[Drift, ...] = ()
     predictions: tuple[Drift, ...] = ()
     gone: tuple[str, ...] = ()
     decay: Decay | None = None
+    has_reference: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,13 @@ def _wanted(evidence: Evidence, rules: Rules) -> tuple[Action, str]:
     if evidence.gone:
         names = _listed(evidence.gone)
         return "search", f"columns that the model was trained on are gone: {names}; no base can do without them"
+    if not evidence.has_reference:
+        return "nothing", (
+            "the champion doesn't say what its training rows were like, for it was registered by an earlier version: "
+            "train it anew, and its successors will"
+        )
+    if not evidence.n_rows:
+        return "nothing", "no rows were scored yet, and none given: nothing can be said"
     if evidence.n_rows < rules.rows:
         return "nothing", (
             f"{evidence.n_rows:,} rows are too few to say anything: monitor.rows asks for {rules.rows:,}"
