@@ -40,6 +40,7 @@ cron: null
 interval: {interval}
 timezone: UTC
 overrides: []
+without: []
 trials: null
 limit: 100
 collision: ENQUEUE
@@ -159,7 +160,7 @@ def main() -> None:
         (root / "conf" / "schedule").mkdir(parents=True)
         (root / "conf" / "schedule" / "tick.yaml").write_text(SCHEDULE.format(interval=interval))
         with server.start() as running:
-            running.wait()
+            running.wait(300)
             row = _day(n_runs, n_kills, n_at_once, interval, generator)
     print(report.table(HEADINGS, [row]))
     print()

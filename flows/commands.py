@@ -50,6 +50,16 @@ COMMANDS = {
             "source.name", "source.path", "source.query", "source.url", "output", "tracking.uri", "allow_packages",
         ),
     ),
+    "monitor": Command(
+        "`model_name=NAME`: whether inputs, predictions or score drifted since training, and what is done about it",
+        "model_name=NAME [source.path=FILE] [labels.path=FILE source.key=[COLUMN]] [monitor.KEY=VALUE ...]",
+        (
+            "allow_packages", "labels.path", "model_name", "monitor", "output", "source", "source.path", "source.key",
+            "tracking.uri",
+        ),
+        "Without a table it looks at the batches that finefold score kept, as long back as monitor.window_hours. "
+        "finefold run --help shows the keys of monitor, and those of source.",
+    ),
     "reproduce": Command(
         "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",
         "RUN [KEY=VALUE ...]",

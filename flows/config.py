@@ -28,9 +28,10 @@ from flows.servers import Servers
 from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
+from tasks.remedy import Rules
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers")
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers", "labels", "monitor")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -95,6 +96,11 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class LabelsGiven:
+    path: str | None
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
@@ -135,6 +141,8 @@ class Config:
     format: dict[str, dict[str, Any]]
     predictions: Predictions
     servers: Servers
+    labels: LabelsGiven
+    monitor: Rules
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from flows.config import Composed
 from flows.output import print_json
 from flows.overrides import key_of
 from flows.plan import plan
-from flows.process import recorded
-from flows.schedule import OWN, Schedule, names, overrides_of, parameters_of, schedules_of, takes, when
+from flows.process import recorded as recorded_process
+from flows.schedule import OWN, Schedule, names, overrides_of, parameters_of, schedules_of, when
 from flows.worker import ensure_pool
 from tasks import registry
 from tasks.refusal import Refusal
@@ -89,26 +89,35 @@ def deploy(overrides: Sequence[str]) -> Deployed:
         Refusal: all faults of the schedules and of what their runs are given, before anything is registered; where no
             server answers, or a deployment of that name is another model's.
     """
-    composed, model_name, given = asked(overrides)
-    settings = cast(Settings, validate(Settings, composed.recorded["deploy"], "deploy"))
-    schedules = schedules_of(composed)
-    pool = composed.config.servers.pool
-    made = deployments_of(schedules, given, pool, Path.cwd())
+    wanted = asked(overrides)
+    recorded, model_name, pool = wanted.composed.recorded, wanted.model_name, wanted.composed.config.servers.pool
+    settings = cast(Settings, validate(Settings, recorded["deploy"], "deploy"))
+    made = deployments_of(wanted.schedules, wanted.given, pool, Path.cwd())
     api_url = _server()
     point_prefect_at(api_url)
     page = f"{without_password(api_url)[0].removesuffix('/api')}/deployments/deployment"
     with get_client(sync_client=True) as client:
         _refuse_another_model(client, made, model_name)
-        notifier = automation.block(client, composed.recorded["notify"]["block"])
+        notifier = automation.block(client, recorded["notify"]["block"])
         ensure_pool(pool)
         keep_limit(client, model_name)
         automations = automation.keep(client, settings.lost_after, notifier)
-        done = [_applied(client, one, schedules[one.name], page) for one in made]
+        done = [_applied(client, one, wanted.schedules[one.name], page) for one in made]
     return Deployed(model_name, pool, str(Path.cwd()), tuple(done), tuple(automations))
 
 
-def asked(overrides: Sequence[str]) -> tuple[Composed, str, list[str]]:
-    """The configuration with its schedules (all, where none are named), the model's name, and what is left for runs.
+@dataclass(frozen=True)
+class Asked:
+    """given: what is left for runs."""
+
+    composed: Composed
+    schedules: dict[str, Schedule]
+    model_name: str
+    given: tuple[str, ...]
+
+
+def asked(overrides: Sequence[str]) -> Asked:
+    """The schedules, all where none are named, and what their runs are given.
 
     Raises:
         Refusal: for faults of the configuration, no name, or an override that no run of the schedules would take.
@@ -116,21 +125,26 @@ def asked(overrides: Sequence[str]) -> tuple[Composed, str, list[str]]:
     is_named = any(key_of(text) == "schedule" for text in overrides)
     every = [] if is_named else [f"schedule=[{','.join(names())}]"]
     composed = configs.compose([*every, *overrides])
-    given = [text for text in overrides if key_of(text).partition(".")[0] not in OWN]
     if not composed.recorded.get("schedule"):
         raise Refusal(f"schedule: name at least one: {', '.join(names())}.")
-    commands = {node["command"] for node in composed.recorded["schedule"].values()}
-    faults = [
-        f"{text}: runs of {', '.join(sorted(commands))} have no use for it; leave it out."
-        for text in given
-        if not any(takes(command, key_of(text)) for command in commands)
-    ]
+    schedules = schedules_of(composed)
+    given = tuple(text for text in overrides if key_of(text).partition(".")[0] not in OWN)
+    faults = [f"{text}: {_unused(schedules, text)}" for text in given if _unused(schedules, text)]
     if composed.config.model_name is None:
         faults.append("deploy needs the name that models are registered under: model_name=NAME.")
     if faults or composed.config.model_name is None:
         raise Refusal(*faults)
     registry.check_name(composed.config.model_name)
-    return composed, composed.config.model_name, given
+    return Asked(composed, schedules, composed.config.model_name, given)
+
+
+def _unused(schedules: Mapping[str, Schedule], text: str) -> str:
+    """Why no run of the schedules would take it, or ''."""
+    if any(text in overrides_of(one, [text]) for one in schedules.values()):
+        return ""
+    if key_of(text) == "search.trials":
+        return f"change what the schedule has of its own: schedule.{next(iter(schedules))}.trials=NUMBER."
+    return f"runs of {', '.join(schedules)} have no use for it; leave it out."
 
 
 def deployments_of(
@@ -202,7 +216,7 @@ def _server() -> str:
     url = given_url() or f"http://127.0.0.1:{preferred_port()}/api"
     if is_healthy(url):
         return url.rstrip("/")
-    process = recorded(home) if (home := home_folder()).is_dir() and not given_url() else None
+    process = recorded_process(home) if (home := home_folder()).is_dir() and not given_url() else None
     if process is not None and is_healthy(f"{process.url}/api"):
         return f"{process.url}/api"
     raise Refusal(f"no Prefect server answers at {without_password(url)[0]}; start it, and keep it: finefold up")

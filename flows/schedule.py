@@ -27,7 +27,8 @@ OF_OTHERS = ("labels", "monitor", "predictions", "replay")  # sections that say 
 
 @dataclass(frozen=True)
 class Schedule:
-    """flow: MODULE:FUNCTION. command: whose overrides its runs take. interval: seconds. limit: runs at a time."""
+    """flow: MODULE:FUNCTION. command: whose overrides its runs take. without: keys of these that are not passed on.
+    interval: seconds. limit: runs at a time."""
 
     flow: str
     command: str
@@ -35,6 +36,7 @@ class Schedule:
     interval: Annotated[float, Field(ge=1)] | None
     timezone: str
     overrides: tuple[str, ...]
+    without: tuple[str, ...]
     trials: Annotated[int, Field(ge=1)] | None
     limit: Annotated[int, Field(ge=1)]
     collision: Literal["ENQUEUE", "CANCEL_NEW"]
@@ -113,7 +115,7 @@ def overrides_of(one: Schedule, overrides: Sequence[str]) -> list[str]:
     """What one would type for a run of the schedule: what it says itself, and then the user's that it takes; a number
     of trials of its own is what makes it cheap, and stays."""
     own = [] if one.trials is None else [f"search.trials={one.trials}"]
-    theirs = [text for text in overrides if takes(one.command, key_of(text))]
+    theirs = [text for text in overrides if takes(one.command, key_of(text)) and key_of(text) not in one.without]
     return [*one.overrides, *(text for text in theirs if not own or key_of(text) != "search.trials"), *own]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -55,10 +56,17 @@ class Histogram:
     @classmethod
     def of(cls, values: pd.Series[Any], kind: Kind) -> Histogram:
         """Bins made for these values, and the values in them: numbers in up to 100 bins of as many values each, an edge
-        at every value that fills more than one."""
+        at every value that fills more than one; the first bin and the last are of what lies beyond all values."""
         known = values.dropna()
         bounds = _levels(known) if kind == "level" else _edges(_numbers(known, kind))
         return cls(str(values.name), kind, bounds, (), 0).counted(values)
+
+
+def kind_of(values: pd.Series[Any], text: Sequence[str] = ()) -> Kind:
+    """How a column of typed features is counted. text: those that are prose."""
+    if pd.api.types.is_numeric_dtype(values):
+        return "number"
+    return "length" if values.name in text else "level"
 
 
 def _numbers(known: pd.Series[Any], kind: Kind) -> npt.NDArray[np.float64]:
@@ -68,8 +76,8 @@ def _numbers(known: pd.Series[Any], kind: Kind) -> npt.NDArray[np.float64]:
 def _edges(numbers: npt.NDArray[np.float64]) -> tuple[float, ...]:
     if not len(numbers):
         return ()
-    edges = np.unique(np.quantile(numbers, np.arange(1, N_BINS) / N_BINS, method="inverted_cdf"))
-    return tuple(edges[edges < numbers.max()].tolist())
+    edges = np.unique(np.quantile(numbers, np.arange(N_BINS + 1) / N_BINS, method="inverted_cdf"))
+    return (float(np.nextafter(edges[0], -np.inf)), *edges.tolist())
 
 
 def _levels(known: pd.Series[Any]) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from tasks import parquet
-from tasks.histogram import Histogram, Kind
+from tasks.histogram import Histogram, Kind, kind_of
 from tasks.row_hash import Hashes, row_hashes
 from tasks.store import write_file, write_folder
 
@@ -168,8 +168,8 @@ def write_reference(
     if classes:
         labels = np.array([str(label) for label in classes], dtype=object)
         predicted["prediction"] = pd.Series(labels[predicted["prediction"].to_numpy(dtype=np.int64)], dtype="str")
-    columns = tuple(Histogram.of(X[name], _kind(X[name], text)) for name in X)
-    of_holdout = tuple(Histogram.of(predicted[name], _kind(predicted[name])) for name in predicted)
+    columns = tuple(Histogram.of(X[name], kind_of(X[name], text)) for name in X)
+    of_holdout = tuple(Histogram.of(predicted[name], kind_of(predicted[name])) for name in predicted)
     made = Summary("", 0, when, when, file.num_rows, 0, columns, of_holdout)
     _write_text(folder / REFERENCE, made.as_json())
 
@@ -180,12 +180,6 @@ def key_hashes(frame: pd.DataFrame, keys: Sequence[str]) -> Hashes:
     Of 20 million different keys two are taken for one with a chance of 1 in 90,000.
     """
     return row_hashes(frame[list(keys)], 0)
-
-
-def _kind(values: pd.Series[Any], text: Sequence[str] = ()) -> Kind:
-    if pd.api.types.is_numeric_dtype(values):
-        return "number"
-    return "length" if values.name in text else "level"
 
 
 def _as_counted(values: pd.Series[Any], kind: Kind) -> pd.Series[Any]:

@@ -21,7 +21,7 @@ from flows import automation
 from flows.deployed import GOES_ON
 from flows.server import Server
 
-SECONDS = 60
+SECONDS = 120
 
 
 @flow(name="watched")
@@ -51,16 +51,16 @@ def told() -> Iterator[list[dict[str, str]]]:
 
 @pytest.fixture(scope="module")
 def client(prefect_server: Server, told: list[dict[str, str]]) -> Iterator[SyncPrefectClient]:
-    """With the automations, of which those that wait for silence wait for 2 s, and a webhook that is told."""
+    """With the automations, of which those that wait for silence wait for 10 s, and a webhook that is told."""
     block = CustomWebhookNotificationBlock(
         name="mine", url=f"http://127.0.0.1:{told[0]['port']}", json_data={"about": "{{subject}}", "says": "{{body}}"}
     )
     block.save("mine", overwrite=True)
     with get_client(sync_client=True) as client, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(automation, "SILENT_SECONDS", 2.0)
+        patch.setattr(automation, "SILENT_SECONDS", 10.0)
         notifier = automation.block(client, "custom-webhook/mine")
         for _ in range(2):  # the second one changes them in place
-            automation.keep(client, 2, notifier)
+            automation.keep(client, 10, notifier)
         yield client
         for one in client.read_automations():
             client.delete_automation(one.id)
@@ -126,5 +126,5 @@ def test_a_run_that_still_gives_signs_of_life_is_left_alone(client: SyncPrefectC
         emit_event(automation.SIGN_OF_LIFE, resource={"prefect.resource.id": f"prefect.flow-run.{run.id}"}, related=[
             {"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in run.tags
         ])  # fmt: skip
-    time.sleep(10)
+    time.sleep(20)
     assert names(client, run.id)[-1] == "Crashed"

@@ -18,7 +18,6 @@ from prefect.client.schemas.responses import DeploymentResponse
 from flows import cli
 from flows.alone import limit_of
 from flows.deploy import asked, deploy, deployments_of
-from flows.schedule import schedules_of
 from tasks.refusal import Refusal
 
 TRAININGS = "schedule=[train-weekly,finetune-daily]"
@@ -92,6 +91,8 @@ def test_a_second_one_changes_in_place_and_leaves_what_a_person_did(server: Sync
     ([f"model_name={NAME}", "serch.trials=5"], "did you mean 'search.trials'?"),
     ([f"model_name={NAME}", "schedule=[train-weekl]"], "did you mean 'train-weekly'?"),
     ([f"model_name={NAME}", "schedule=[]"], "schedule: name at least one"),
+    ([f"model_name={NAME}", "predictions.path=out.csv"], "runs of train-weekly, finetune-daily have no use for it"),
+    ([f"model_name={NAME}", "schedule=[finetune-daily]", "search.trials=9"], "schedule.finetune-daily.trials=NUMBER"),
     ([f"model_name={NAME}", "search.trials=0"], "search.trials must be at least 1, got 0."),
     ([f"model_name={NAME}", "source=sql", "source.url=mysql://me:secret@host/db"], "source.url holds a password"),
     ([f"model_name={NAME}", "deploy.lost_after=10"], "deploy.lost_after must be at least 90, got 10."),
@@ -126,8 +127,9 @@ def test_without_a_server_the_remedy_is_named(
 def test_prefects_own_file_says_the_same(place: Path) -> None:
     content = (Path(__file__).parents[2] / "prefect.yaml").read_text().replace("{{ $PWD }}", str(place))
     said = {one["name"]: one for one in yaml.safe_load(content)["deployments"]}
-    composed, _, given = asked([f"schedule=[{','.join(said)}]", f"model_name={NAME}"])
-    for one in deployments_of(schedules_of(composed), given, "finefold", place):
+    wanted = asked([f"model_name={NAME}"])
+    assert list(wanted.schedules) == sorted(said)
+    for one in deployments_of(wanted.schedules, wanted.given, "finefold", place):
         found = said[one.name]
         assert found["entrypoint"] == one.entrypoint
         assert found["work_pool"] == {"name": one.work_pool_name, "job_variables": one.job_variables}

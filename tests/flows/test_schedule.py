@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from flows import config
-from flows.schedule import Schedule, overrides_of, parameters_of, schedules_of, takes, when
+from flows.schedule import Schedule, names, overrides_of, parameters_of, schedules_of, takes, when
 from tasks.refusal import Refusal
 
 FIELDS = ["overrides", "model_name", "trials", "seconds"]
 
 
 def schedules(*overrides: str) -> dict[str, Schedule]:
-    return schedules_of(config.compose(["schedule=[train-weekly,finetune-daily]", "model_name=sold", *overrides]))
+    return schedules_of(config.compose([f"schedule=[{','.join(names())}]", "model_name=sold", *overrides]))
 
 
 @pytest.mark.parametrize(("override", "said"), [
@@ -52,6 +52,10 @@ def test_an_interval_keeps_its_step_when_it_is_deployed_again() -> None:
     ("train-weekly", ["search.seconds=1.5", "search.seconds=2"], {"seconds": 2.0, "overrides": []}),
     ("train-weekly", ["model_name=sold", "predictions.path=out.csv"], {"model_name": "sold", "overrides": []}),
     ("finetune-daily", ["search.trials=50"], {"trials": 5, "overrides": ["base=models:/sold@champion"]}),
+    ("monitor-hourly", ["source=file", "source.path=sales.csv", "source.target=sold", "source.key=[id]"],
+     {"overrides": ["source.key=[id]"]}),
+    ("score-hourly", ["source=file", "source.path=new.csv", "source.target=sold", "predictions.path=out.csv"],
+     {"overrides": ["predictions.path=out.csv", "predictions.if_exists=replace", "source=file", "source.path=new.csv"]}),
     ("finetune-daily", ["base=models:/sold/3"], {"trials": 5, "overrides": ["base=models:/sold/3"]}),
 ])  # fmt: skip
 def test_what_has_a_field_stands_there_and_the_last_one_counts(
@@ -71,3 +75,5 @@ def test_a_command_takes_its_own_keys_alone() -> None:
     assert not takes("rollback", "search.trials")
     assert takes("run", "search.trials")
     assert not takes("run", "deploy.lost_after")
+    assert takes("monitor", "monitor.window_hours")
+    assert not takes("score", "source.target")
