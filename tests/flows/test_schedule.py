@@ -54,8 +54,8 @@ def test_an_interval_keeps_its_step_when_it_is_deployed_again() -> None:
     ("finetune-daily", ["search.trials=50"], {"trials": 5, "overrides": ["base=models:/sold@champion"]}),
     ("monitor-hourly", ["source=file", "source.path=sales.csv", "source.target=sold", "source.key=[id]"],
      {"overrides": ["source.key=[id]"]}),
-    ("score-hourly", ["source=file", "source.path=new.csv", "source.target=sold", "predictions.path=out.csv"],
-     {"overrides": ["predictions.path=out.csv", "predictions.if_exists=replace", "source=file", "source.path=new.csv"]}),
+    ("score-hourly", ["source=file", "source.path=new.csv", "source.target=sold", "predictions.path=o.csv"],
+     {"overrides": ["predictions.path=o.csv", "predictions.if_exists=replace", "source=file", "source.path=new.csv"]}),
     ("finetune-daily", ["base=models:/sold/3"], {"trials": 5, "overrides": ["base=models:/sold/3"]}),
 ])  # fmt: skip
 def test_what_has_a_field_stands_there_and_the_last_one_counts(
