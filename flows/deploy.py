@@ -21,6 +21,7 @@ from flows.address import given_url, home_folder, is_healthy, point_prefect_at, 
 from flows.alone import keep_limit
 from flows.build import validate
 from flows.config import Composed
+from flows.deployed import FORM
 from flows.output import print_json
 from flows.overrides import key_of
 from flows.plan import plan
@@ -177,7 +178,7 @@ def _deployment(name: str, one: Schedule, given: Sequence[str], pool: str, folde
             {"limit": one.limit, "collision_strategy": one.collision}
         ),
         parameters=parameters,
-        description=inspect.cleandoc(flow.description or ""),
+        description=(flow.description or "").partition(FORM)[0],
         tags=[automation.TAG, *([automation.RESUMES] if one.resume else [])],
         work_pool_name=pool,
         job_variables=job_variables(folder),

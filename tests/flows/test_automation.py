@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.events import emit_event
@@ -20,6 +21,7 @@ from prefect.states import Crashed, Failed, Running
 from flows import automation
 from flows.deployed import GOES_ON
 from flows.server import Server
+from tasks.refusal import Refusal
 
 SECONDS = 120
 
@@ -52,9 +54,10 @@ def told() -> Iterator[list[dict[str, str]]]:
 @pytest.fixture(scope="module")
 def client(prefect_server: Server, told: list[dict[str, str]]) -> Iterator[SyncPrefectClient]:
     """With the automations, of which those that wait for silence wait for 10 s, and a webhook that is told."""
-    block = CustomWebhookNotificationBlock(
-        name="mine", url=f"http://127.0.0.1:{told[0]['port']}", json_data={"about": "{{subject}}", "says": "{{body}}"}
-    )
+    block = CustomWebhookNotificationBlock.model_validate({
+        "name": "mine", "url": f"http://127.0.0.1:{told[0]['port']}",
+        "json_data": {"about": "{{subject}}", "says": "{{body}}"},
+    })  # fmt: skip
     block.save("mine", overwrite=True)
     with get_client(sync_client=True) as client, pytest.MonkeyPatch.context() as patch:
         patch.setattr(automation, "SILENT_SECONDS", 10.0)
@@ -87,6 +90,19 @@ def test_each_automation_is_there_once(client: SyncPrefectClient) -> None:
     assert sorted(one.name for one in client.read_automations()) == [
         "finefold: go on after a crash", "finefold: lost", "finefold: tell decay", "finefold: tell failures",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("named", "said"), [
+    ("custom-webhok/mine", "notify.block=custom-webhok/mine: no such type of block; did you mean 'custom-webhook'?"),
+    ("custom-webhook/mime", "no such block is saved in Prefect; did you mean 'mine'?"),
+    ("custom-webhook", "Write TYPE/NAME"),
+    ("secret/hidden", "a block of type secret tells nobody anything"),
+])  # fmt: skip
+def test_a_block_that_tells_nobody_is_refused(client: SyncPrefectClient, named: str, said: str) -> None:
+    Secret(value="x").save("hidden", overwrite=True)
+    with pytest.raises(Refusal) as refused:
+        automation.block(client, named)
+    assert said in str(refused.value)
 
 
 @pytest.mark.slow

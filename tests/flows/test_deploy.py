@@ -96,8 +96,7 @@ def test_a_second_one_changes_in_place_and_leaves_what_a_person_did(server: Sync
     ([f"model_name={NAME}", "search.trials=0"], "search.trials must be at least 1, got 0."),
     ([f"model_name={NAME}", "source=sql", "source.url=mysql://me:secret@host/db"], "source.url holds a password"),
     ([f"model_name={NAME}", "deploy.lost_after=10"], "deploy.lost_after must be at least 90, got 10."),
-    ([f"model_name={NAME}", "notify.block=slack-webook/x"], "no such type of block; did you mean 'slack-webhook'?"),
-    ([f"model_name={NAME}", "notify.block=slack-webhook/x"], "no such block is saved in Prefect"),
+    ([f"model_name={NAME}", "notify.block=mail"], "no such type of block"),
 ])  # fmt: skip
 def test_what_can_not_be_deployed_is_refused(server: SyncPrefectClient, overrides: list[str], said: str) -> None:
     given = overrides if any(text.startswith("schedule=") for text in overrides) else [TRAININGS, *overrides]
