@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flows import config
+from flows.plan import plan
 from flows.schedule import Schedule, names, overrides_of, parameters_of, schedules_of, takes, when
 from tasks.refusal import Refusal
 
@@ -32,6 +33,11 @@ def test_what_no_schedule_can_be_is_refused_with_its_key(override: str, said: st
     with pytest.raises(Refusal) as refused:
         schedules(override)
     assert said in str(refused.value)
+
+
+def test_a_run_has_no_use_for_what_is_deploys_alone() -> None:
+    with pytest.raises(Refusal, match=r"notify\.block=x/y: finefold deploy alone looks at it; leave it out\."):
+        plan(config.compose(["notify.block=x/y"]))
 
 
 def test_all_faults_of_all_schedules_come_at_once() -> None:
