@@ -42,6 +42,8 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # What an automation waits for is forgotten a minute after its time is up, which a busy server may need longer to see.
+    "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "PT1H",
     # In memory, leases of concurrency limits are lost with the server, and what they held stays taken for ever.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # The console's handlers alone are silenced: logs of runs go on to the API and stand in the UI.
