@@ -30,5 +30,5 @@ def fault_of(url: str, key: str) -> str:
         return f'{key} needs psycopg: pip install "finefold[postgresql]".'
     except (SQLAlchemyError, ValueError) as error:
         cause = getattr(error, "orig", None) or error
-        return f"{key} does not answer: {said_by(cause)} Start that database, or mend its address."
+        return f"{key} does not answer: {said_by(cause).rstrip('.')}. Start that database, or mend its address."
     return ""

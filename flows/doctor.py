@@ -23,11 +23,12 @@ from flows.address import holder_of, home_folder, is_taken, preferred_port
 from flows.commands import FAILED
 from flows.databases import fault_of
 from flows.output import print_json
-from flows.servers import ROOT, Servers, database_of
+from flows.servers import ROOT, Server, Servers, database_of
 from flows.status import Part, mlflow_part, prefect_part, worker_part
 from flows.up import asked
 from tasks.refusal import Refusal
 from tasks.store import check_writable
+from tasks.tracking import newest_schema
 
 PYTHONS = ((3, 11), (3, 13))
 ENOUGH = 2.0  # GB free on the disk of a folder; a run of a small table writes a few MB, its environment 2 GB
@@ -112,15 +113,17 @@ def fault_in(requirement: Requirement) -> str:
 def writable(servers: Servers) -> Iterator[Finding]:
     """The folders that runs and servers write into, and the room on their disks."""
     for folder in dict.fromkeys((Path("data"), ROOT, Path(servers.folder), home_folder())):
+        there = _that_exists(folder)
+        free = shutil.disk_usage(there).free / 1e9
+        if free < ENOUGH:
+            yield Finding("writable", "wrong", f"{folder}/ has {free:.1f} GB left on its disk", "finefold clean")
+            continue
         try:
-            check_writable(folder if folder.parent.exists() else _that_exists(folder))
+            check_writable(folder if folder.parent.exists() else there)
         except Refusal as refusal:
             yield Finding("writable", "wrong", str(refusal), f"sudo chown -R $USER {folder}")
             continue
-        free = shutil.disk_usage(_that_exists(folder)).free / 1e9
-        full = free < ENOUGH
-        said = f"{folder}/, {free:.0f} GB free" if not full else f"{folder}/ has {free:.1f} GB left on its disk"
-        yield Finding("writable", "wrong" if full else "ok", said, "finefold clean" if full else "")
+        yield Finding("writable", "ok", f"{folder}/, {free:.0f} GB free")
 
 
 def _that_exists(folder: Path) -> Path:
@@ -129,10 +132,13 @@ def _that_exists(folder: Path) -> Path:
 
 def databases(servers: Servers) -> Iterator[Finding]:
     """Whether the databases of both servers can be used, and whether MLflow's tables are those of this version."""
-    for server, url in (("prefect", servers.prefect.database), ("mlflow", servers.mlflow.database)):
+    given: tuple[tuple[Server, str | None], ...] = (
+        ("prefect", servers.prefect.database), ("mlflow", servers.mlflow.database),
+    )  # fmt: skip
+    for server, url in given:
         if url is None:
             continue
-        fault = fault_of(database_of(server, url), f"servers.{server}.database")  # type: ignore[arg-type]
+        fault = fault_of(database_of(server, url), f"servers.{server}.database")
         yield Finding("database", "wrong" if fault else "ok", fault or f"servers.{server}.database answers")
     path = Path(servers.folder) / "mlflow.db"
     if servers.mlflow.database is None and path.exists():
@@ -140,15 +146,13 @@ def databases(servers: Servers) -> Iterator[Finding]:
 
 
 def _schema(path: Path) -> Finding:
-    from mlflow.store.db.utils import _get_latest_schema_revision
-
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)) as connection:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.5)) as connection:
             (found,) = connection.execute("select version_num from alembic_version").fetchone()
     except (sqlite3.Error, TypeError) as error:
-        return Finding("database", "wrong", f"{path} can't be read: {error}", f"mv {path} {path}.broken")
-    newest = _get_latest_schema_revision()  # type: ignore[no-untyped-call]  # of MLflow
-    if found == newest:
+        mend = f"fuser --verbose {path}" if "locked" in str(error) else f"mv {path} {path}.broken"
+        return Finding("database", "wrong", f"{path} can't be read: {error}", mend)
+    if found == newest_schema():
         return Finding("database", "ok", f"{path} is as MLflow {version('mlflow')} needs it")
     return Finding("database", "wrong", f"{path} was made by another version of MLflow than {version('mlflow')}",
                    f"cp {path} {path}.before && mlflow db upgrade sqlite:///{path}")  # fmt: skip
@@ -165,7 +169,7 @@ def reachable(servers: Servers) -> Iterator[Finding]:
         yield Finding("reachable", state, said, "" if part.is_up or is_expected else "finefold up")
     for part, path in ((prefect, "/api/admin/version"), (mlflow, "/version")):
         if part.is_up:
-            yield _version_there(part, path)
+            yield version_there(part, path)
     for name, port, is_up in (("prefect", servers.prefect.port or preferred_port(), prefect.is_up),
                               ("mlflow", servers.mlflow.port, mlflow.is_up)):  # fmt: skip
         if not is_up and is_taken(port):
@@ -173,7 +177,7 @@ def reachable(servers: Servers) -> Iterator[Finding]:
                           f"finefold up servers.{name}.port={port + 1}")  # fmt: skip
 
 
-def _version_there(part: Part, path: str) -> Finding:
+def version_there(part: Part, path: str) -> Finding:
     """Whether a server lets this user in, and is of the version that is installed here."""
     name, variables = part.name.lower(), LOGINS[part.name]
     here = version(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from flows.process import Process, begin, last_line
@@ -18,6 +19,7 @@ SERVERS_OWN = (
     "PREFECT_API_DATABASE_CONNECTION_URL",
     "MLFLOW_BACKEND_STORE_URI",
 )
+ENGINE = "prefect.engine"  # in the command line of a run
 
 
 def ensure_pool(name: str) -> bool:
@@ -98,3 +100,16 @@ def wait(process: Process, pool: str, seconds: float = 60) -> None:
         if time.monotonic() > deadline:
             raise Refusal(f"nothing was heard of the worker in {seconds:g} s. {last}")
         time.sleep(0.2)
+
+
+def stop(process: Process, seconds: float = 20) -> None:
+    """Stops a worker. Its runs are asked first, and given so many seconds to report that they were ended: the worker
+    itself would end them so quickly that Prefect's server went on to show them as running."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        runs = [one for one in psutil.Process(process.pid).children(recursive=True) if ENGINE in one.cmdline()]
+        for run in runs:
+            run.terminate()
+        psutil.wait_procs(runs, timeout=seconds)
+    process.stop()

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line[2:] for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
             if line.startswith("$ ")]  # fmt: skip
+STANDING = ("up", "status")  # one stands until Ctrl-C, one ends with 1 beside it: tests/flows/test_up.py runs them
 SMALL = " search.trials=3 folds.n_splits=3 model.lightgbm.rounds=30"
 
 
@@ -42,7 +43,9 @@ def test_make_knows_what_the_readme_says(target: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("finefold")])
+@pytest.mark.parametrize(
+    "command", [one for one in COMMANDS if one.startswith("finefold") and one.split()[1] not in STANDING]
+)
 def test_a_command_of_the_readme_runs(command: str, tmp_path: Path, prefect_server: Server) -> None:
     """With a smaller budget, on a table of the same form in the place of the user's."""
     (tmp_path / "customers.csv").write_text(
