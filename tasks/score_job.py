@@ -1,8 +1,8 @@
 """A scoring on its way: its finished chunks, from which it goes on after a kill, and what it has put in place.
 
 A chunk's rows lie in `000012.arrow`, those that didn't fit in `000012.rejected.arrow`; `000012.json` is written last
-and makes the chunk count. A file that is put in place is known again by its inode, so that after a kill right behind the
-rename it is neither written twice nor taken for another's.
+and makes the chunk count. A file that is put in place is known again by its inode, so that after a kill right behind
+the rename it is neither written twice nor taken for another's.
 """
 
 from __future__ import annotations
