@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -312,6 +315,35 @@ def test_intervals_come_where_the_model_can_tell_them(scoring: Scoring) -> None:
     out = scoring.read()
     assert list(out)[:4] == ["id", "prediction", "lower", "upper"]
     assert ((out["lower"] < out["prediction"]) & (out["prediction"] < out["upper"])).all()
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, "TESTS")
+from pathlib import Path
+from test_score import Scoring
+from tasks.refusal import Refusal
+from tasks.source.file import File
+resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, resource.RLIM_INFINITY))
+try:
+    Scoring(Path.cwd(), [], []).score(File("in.parquet", None, None, None))
+except Refusal as refusal:
+    print(refusal)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_the_same_command_goes_on(scoring: Scoring) -> None:
+    """As the system tells it where a file may have no more than so many bytes."""
+    rows(5_000).to_parquet(scoring.folder / "in.parquet")
+    program = FULL.replace("TESTS", str(Path(__file__).parent)).replace("BYTES", "100_000")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    said = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=scoring.folder, env=environment,
+                          capture_output=True, text=True, check=True).stdout  # fmt: skip
+    assert "can't be written: File too large; mend it, and the same command goes on from here" in said
+    assert not [path for path in scoring.folder.iterdir() if "out" in path.name]
+    scoring.score(rows(5_000))
+    assert len(scoring.read()) == 5_000
 
 
 @dataclass
