@@ -187,9 +187,16 @@ def _output(config: Config) -> Output:
     else:
         rejects = Path(f"{given.table}.rejects.parquet").absolute()
     for folder in {one.parent for one in (path, rejects) if one is not None}:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_writable(folder)
+        _make(folder)
     return Output(path, table, rejects, given.if_exists)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"{folder}/ can't be made: {error.strerror}; name a file in another folder.") from error
+    check_writable(folder)
 
 
 def _version(asked: _Asked) -> int:

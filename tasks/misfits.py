@@ -40,7 +40,9 @@ def misfits(raw: pd.DataFrame, typed: pd.DataFrame, schema: Schema, keys: Sequen
         if column.kind in WHAT:
             _look_at(column, raw[column.name], typed[column.features()[0]], found)
     for key in keys:
-        places = np.flatnonzero(as_text(raw[key]).isna().to_numpy())
+        # Of numbers each different one would be written as text first: a third of the time of a quick model.
+        known = raw[key] if pd.api.types.is_numeric_dtype(raw[key]) else as_text(raw[key])
+        places = np.flatnonzero(known.isna().to_numpy())
         found.add(places, [f"{key}, the key, is missing"] * len(places))
     return found
 
@@ -50,24 +52,21 @@ def _look_at(column: Column, values: pd.Series[Any], feature: pd.Series[Any], fo
     is_number = pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values)
     if is_number and column.kind != "time":
         return
-    if is_number and values.notna().any():
-        found.whole.append(_whole(column, values, "numbers"))
-        return
-    is_lacking = feature.isna().to_numpy()
+    is_lacking = np.ones(len(values), dtype=bool) if is_number else feature.isna().to_numpy()
     if not is_lacking.any():
         return
     text = as_text(values[is_lacking])
-    is_bad = text.notna().to_numpy()
+    is_there = text.notna().to_numpy()
+    is_bad = is_there
     if column.kind == "numeric":
-        is_bad &= pd.to_numeric(text, errors="coerce").isna().to_numpy()  # an infinity counts as missing
+        is_bad = is_there & pd.to_numeric(text, errors="coerce").isna().to_numpy()  # an infinity counts as missing
     if not is_bad.any():
         return
-    if is_lacking.all() and text.notna().sum() == is_bad.sum():
-        found.whole.append(_whole(column, text[is_bad], "text"))
+    if is_lacking.all() and is_there.sum() == is_bad.sum():
+        found.whole.append(_whole(column, text[is_bad], "numbers" if is_number else "text"))
     places = np.flatnonzero(is_lacking)[is_bad]
     found.add(places, [f"{column.name}={cell!r} is no {WHAT[column.kind]}" for cell in text[is_bad]])
 
 
 def _whole(column: Column, values: pd.Series[Any], what: str) -> str:
-    example = values.dropna().iloc[0]
-    return f"{column.name} holds {what} (such as {str(example)!r}) where the model knows {WHAT[column.kind]}s"
+    return f"{column.name} holds {what} (such as {values.iloc[0]!r}) where the model knows {WHAT[column.kind]}s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,10 @@ def check_columns(chunk: Chunk, champion: Champion) -> list[str]:
     except Refusal as refusal:
         faults += refusal.faults
     if not faults:
-        found = _misfits(_frame(chunk, champion), champion)
-        faults = [f"the table doesn't fit {champion.name} version {champion.version}: {one}" for one in found.whole]
+        raw = _frame(chunk, champion)
+        typed = schema.apply(raw)
+        wrong = [*misfits(raw, typed, schema).whole, *_strange_levels(raw, typed, champion)]
+        faults = [f"the table doesn't fit {champion.name} version {champion.version}: {one}" for one in wrong]
     if faults:
         raise Refusal(*faults)
     return _ignored(names, champion)
@@ -138,9 +140,20 @@ def _frame(chunk: Chunk, champion: Champion) -> pd.DataFrame:
     return frame
 
 
-def _misfits(raw: pd.DataFrame, champion: Champion) -> Misfits:
-    schema = champion.predictor.schema
-    return misfits(raw, schema.apply(raw), schema)
+def _strange_levels(raw: pd.DataFrame, typed: pd.DataFrame, champion: Champion) -> Iterator[str]:
+    """Columns of levels that come in another type than in training, and of which the model knows no level: 1 for 01."""
+    kinds = {column.name: column.raw for column in champion.predictor.schema.columns if column.kind == "categorical"}
+    for known in champion.reference.columns if champion.reference is not None else ():
+        if known.name not in kinds or (kinds[known.name] == "string") == _is_text(raw[known.name]):
+            continue
+        found = known.counted(typed[known.name])
+        if sum(found.counts) and sum(found.counts) == found.counts[-1]:
+            some = ", ".join(map(repr, known.bounds[:3]))
+            yield f"{known.name} has {typed[known.name].dropna().iloc[0]!r} and others where the model knows {some}"
+
+
+def _is_text(values: pd.Series[Any]) -> bool:
+    return not (pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values))
 
 
 def _ignored(names: Sequence[str], champion: Champion) -> list[str]:

@@ -1,8 +1,8 @@
 """A scoring on its way: its finished chunks, from which it goes on after a kill, and what it has put in place.
 
 A chunk's rows lie in `000012.arrow`, those that didn't fit in `000012.rejected.arrow`; `000012.json` is written last
-and makes the chunk count. A file that is put in place is known again by its inode, so that after a kill right behind the
-rename it is neither written twice nor taken for another's.
+and makes the chunk count. A file that is put in place is known again by its inode, so that after a kill right behind
+the rename it is neither written twice nor taken for another's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,11 +79,13 @@ class Job:
         return [Record(**json.loads(path.read_text())) for path in sorted(self.parts.glob("[0-9]*.json"))]
 
     def keep(self, number: int, record: Record, scored: pa.RecordBatch, rejected: pa.RecordBatch | None) -> None:
-        self.parts.mkdir(exist_ok=True)
-        for suffix, rows in ((SCORED, scored), (REJECTED, rejected)):
-            if rows is not None:
-                _write_arrow(self.parts / f"{number:06d}{suffix}", rows)
-        write_text(self.parts / f"{number:06d}.json", json.dumps(asdict(record)))
+        """Raises a Refusal where the disk is full or can't be written."""
+        with _writing(self.parts):
+            self.parts.mkdir(exist_ok=True)
+            for suffix, rows in ((SCORED, scored), (REJECTED, rejected)):
+                if rows is not None:
+                    _write_arrow(self.parts / f"{number:06d}{suffix}", rows)
+            write_text(self.parts / f"{number:06d}.json", json.dumps(asdict(record)))
 
     def read(self, suffix: str) -> Iterator[pa.RecordBatch]:
         """All rows that were scored, or rejected, in their order."""
@@ -110,12 +113,13 @@ class Job:
         """Puts a file in its place as a whole, once however often it is tried. write: makes it at a path.
 
         Raises:
-            Refusal: with `only_new`, where another one has come to be there.
+            Refusal: where it can't be written; with `only_new`, where another one has come to be there.
         """
         beside = target.parent / f".{self.name}-{target.name}"
         if not self.has_placed(target):
-            if not self.is_ready(target, beside):
-                write(beside)
+            if not self._is_ready(target, beside):
+                with _writing(target, beside):
+                    write(beside)
                 write_text(self.folder / PLACED, json.dumps({**self._placed(), str(target): _stamp(beside)}))
             if only_new:
                 _link(beside, target)
@@ -123,11 +127,23 @@ class Job:
                 os.replace(beside, target)
         beside.unlink(missing_ok=True)
 
-    def is_ready(self, target: Path, beside: Path) -> bool:
+    def _is_ready(self, target: Path, beside: Path) -> bool:
         return beside.exists() and self._placed().get(str(target)) == _stamp(beside)
 
     def _placed(self) -> dict[str, list[int]]:
         return _read(self.folder / PLACED) or {}
+
+
+@contextmanager
+def _writing(what: Path, beside: Path | None = None) -> Iterator[None]:
+    """beside: half of a file, of which nothing stays."""
+    try:
+        yield
+    except OSError as error:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Refusal(f"{what} can't be written: {reason}; mend it, and the same command goes on from here.") from error
 
 
 def write_text(path: Path, text: str) -> None:
