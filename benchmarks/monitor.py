@@ -2,9 +2,9 @@
 
     python -m benchmarks.monitor [runs=200] [rows=200,1000,10000,100000] [trained_on=20000] [columns=50]
 
-Columns are numbers, counts, levels and rare levels in turn, correlated by common factors, some with missing values; each
-run draws another reference, of `trained_on` rows. Ends with status 1 where more than 5 % of the runs without drift call
-for a remedy.
+Columns are numbers, counts, levels and rare levels in turn, correlated by common factors, some with missing values;
+each run draws another reference, of `trained_on` rows. Ends with status 1 where in more than 5 % of the runs without
+drift a column is significant.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ def first_seen(shift: Shift, trained_on: int, n_columns: int, rules: Rules) -> t
             np.mean([any(one.is_drifted for one in run) for run in found]),
             np.mean([any(one.adjusted <= rules.false_alarms for one in run) for run in found]),
         )
-        seen = [was if was is not None else n_rows if share >= 0.9 else None for was, share in zip(seen, shares)]
+        seen = [
+            was if was is not None else n_rows if share >= 0.9 else None for was, share in zip(seen, shares, strict=True)
+        ]
         psi = float(np.mean([max(one.psi for one in run) for run in found]))
         if None not in seen:
             break

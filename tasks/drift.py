@@ -176,8 +176,8 @@ def _for_psi(before: Histogram, after: Histogram) -> tuple[Integers, Integers]:
 
 
 def _unseen(before: Histogram, after: Histogram) -> float:
-    """Of levels none where the reference has more of them than it tells apart."""
+    """Of levels those beyond the share that the reference has of others than it tells apart."""
     if before.kind == "level":
-        return after.counts[-1] / after.n_rows if not before.counts[-1] else 0.0
+        return max(0.0, after.counts[-1] / after.n_rows - before.counts[-1] / before.n_rows)
     beyond = after.counts[0] + after.counts[-1] if before.bounds else after.counts[0]
     return beyond / after.n_rows

@@ -35,8 +35,9 @@ def draw(drifted: Drifted) -> Figure:
     """A bar for each column, the farthest first, red where it drifted."""
     shown = list(drifted.drifts[:MOST_COLUMNS])
     more = f", the {len(shown)} farthest of {len(drifted.drifts)}" if len(shown) < len(drifted.drifts) else ""
+    n_drifted = sum(one.is_drifted for one in drifted.drifts)
     drawn = figure(
-        8.5, 1.6 + 0.26 * max(1, len(shown)), f"{sum(one.is_drifted for one in drifted.drifts)} of {len(drifted.drifts)} columns drifted",
+        8.5, 1.6 + 0.26 * len(shown), f"{n_drifted} of {len(drifted.drifts)} columns drifted",
         f"population stability index, less what chance makes of it{more}; red: drifted, by the test too",
     )  # fmt: skip
     axes = drawn.subplots()
