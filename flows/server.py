@@ -42,7 +42,7 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    # What an automation waits for is forgotten a minute after its time is up, which a busy server may need longer to see.
+    # What an automation waits for is forgotten a minute after its time is up; a busy server needs longer to see it.
     "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "PT1H",
     # In memory, leases of concurrency limits are lost with the server, and what they held stays taken for ever.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
