@@ -104,12 +104,14 @@ class Worker:
             )
 
     def kill(self, kind: str, generator: random.Random) -> None:
-        """process: of one run that is at work, where there is one."""
+        """process: of one run that is at work; the next one where there is none, but for two minutes at most."""
         assert self.process is not None
         if kind == "process":
-            running = _at_work()
-            if not running:
-                return
+            deadline = time.monotonic() + 120
+            while not (running := _at_work()):
+                time.sleep(0.05)
+                if time.monotonic() > deadline:
+                    return
             with suppress(ProcessLookupError):
                 os.kill(generator.choice(running), signal.SIGKILL)
                 self.killed[kind] += 1

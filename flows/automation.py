@@ -22,6 +22,8 @@ TAG = "finefold"  # of all our deployments
 RESUMES = "finefold-goes-on"  # of those whose crashed runs go on
 DECAY = "finefold.monitor.*"  # events of `finefold monitor`
 SIGN_OF_LIFE = "prefect.flow-run.heartbeat"
+# After each of these another event must come; a worker may die between any two of them.
+UNDER_WAY = {SIGN_OF_LIFE, *(f"prefect.flow-run.{state}" for state in ("Pending", "Submitting", "Running"))}
 SILENT_SECONDS = 75.0  # after a crash: two signs of life would have come
 
 
@@ -46,8 +48,7 @@ def lost(seconds: float) -> AutomationCore:
         name="finefold: lost",
         description="A run without a sign of life has crashed: its process, its worker or its machine is gone.",
         trigger=_trigger(
-            TAG, after={SIGN_OF_LIFE, "prefect.flow-run.Pending"}, expect={"prefect.flow-run.*"},
-            posture=Posture.Proactive, within=seconds,
+            TAG, after=UNDER_WAY, expect={"prefect.flow-run.*"}, posture=Posture.Proactive, within=seconds,
         ),
         actions=[
             ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=f"No sign of life for {seconds:g} s.")

@@ -14,9 +14,9 @@ from prefect import flow
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
-from prefect.states import Crashed, Failed, Running
+from prefect.states import Crashed, Failed, Pending, Running
 
 from flows import automation
 from flows.deployed import GOES_ON
@@ -130,6 +130,15 @@ def test_a_run_that_is_heard_of_no_more_has_crashed_and_goes_on_as_itself(client
     client.set_flow_run_state(run.id, Running(), force=True)
     assert waited(lambda: f"AwaitingRetry: {GOES_ON}" in names(client, run.id)), names(client, run.id)
     assert names(client, run.id)[-2:] == ["Crashed", f"AwaitingRetry: {GOES_ON}"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", [Pending(), Pending(name="Submitting"), Running()], ids=lambda state: state.name)
+def test_wherever_its_worker_died_a_run_goes_on(client: SyncPrefectClient, last: State) -> None:
+    run = begun(client, automation.TAG, automation.RESUMES)
+    for state in (Pending(), last):
+        client.set_flow_run_state(run.id, state, force=True)
+    assert waited(lambda: f"AwaitingRetry: {GOES_ON}" in names(client, run.id)), names(client, run.id)
 
 
 @pytest.mark.slow
