@@ -41,6 +41,7 @@ interval: {interval}
 timezone: UTC
 overrides: []
 without: []
+needs: []
 trials: null
 limit: 100
 collision: ENQUEUE

@@ -131,6 +131,12 @@ def asked(overrides: Sequence[str]) -> Asked:
     schedules = schedules_of(composed)
     given = tuple(text for text in overrides if key_of(text).partition(".")[0] not in OWN)
     faults = [f"{text}: {_unused(schedules, text)}" for text in given if _unused(schedules, text)]
+    faults += [
+        f"schedule={name} needs {key}: write {key}=..., or leave {name} out by schedule=[...]."
+        for name, one in schedules.items()
+        for key in one.needs
+        if key not in {key_of(text) for text in overrides_of(one, given)}
+    ]
     if composed.config.model_name is None:
         faults.append("deploy needs the name that models are registered under: model_name=NAME.")
     if faults or composed.config.model_name is None:

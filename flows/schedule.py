@@ -28,7 +28,7 @@ OF_OTHERS = ("labels", "monitor", "predictions", "replay")  # sections that say 
 @dataclass(frozen=True)
 class Schedule:
     """flow: MODULE:FUNCTION. command: whose overrides its runs take. without: keys of these that are not passed on.
-    interval: seconds. limit: runs at a time."""
+    needs: keys without which its runs would end at once. interval: seconds. limit: runs at a time."""
 
     flow: str
     command: str
@@ -37,6 +37,7 @@ class Schedule:
     timezone: str
     overrides: tuple[str, ...]
     without: tuple[str, ...]
+    needs: tuple[str, ...]
     trials: Annotated[int, Field(ge=1)] | None
     limit: Annotated[int, Field(ge=1)]
     collision: Literal["ENQUEUE", "CANCEL_NEW"]

@@ -91,6 +91,7 @@ def test_a_second_one_changes_in_place_and_leaves_what_a_person_did(server: Sync
     ([f"model_name={NAME}", "serch.trials=5"], "did you mean 'search.trials'?"),
     ([f"model_name={NAME}", "schedule=[train-weekl]"], "did you mean 'train-weekly'?"),
     ([f"model_name={NAME}", "schedule=[]"], "schedule: name at least one"),
+    ([f"model_name={NAME}", "schedule=[score-hourly]"], "schedule=score-hourly needs source: write source=..."),
     ([f"model_name={NAME}", "predictions.path=out.csv"], "runs of train-weekly, finetune-daily have no use for it"),
     ([f"model_name={NAME}", "schedule=[finetune-daily]", "search.trials=9"], "schedule.finetune-daily.trials=NUMBER"),
     ([f"model_name={NAME}", "search.trials=0"], "search.trials must be at least 1, got 0."),
@@ -126,7 +127,7 @@ def test_without_a_server_the_remedy_is_named(
 def test_prefects_own_file_says_the_same(place: Path) -> None:
     content = (Path(__file__).parents[2] / "prefect.yaml").read_text().replace("{{ $PWD }}", str(place))
     said = {one["name"]: one for one in yaml.safe_load(content)["deployments"]}
-    wanted = asked([f"model_name={NAME}"])
+    wanted = asked([f"model_name={NAME}", "source=sklearn"])
     assert list(wanted.schedules) == sorted(said)
     for one in deployments_of(wanted.schedules, wanted.given, "finefold", place):
         found = said[one.name]
