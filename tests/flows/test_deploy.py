@@ -58,6 +58,7 @@ def test_the_form_knows_each_field_and_its_limits(server: SyncPrefectClient) -> 
         server.create_flow_run_from_deployment(deployment(server).id, parameters={"trials": 0})
 
 
+@pytest.mark.slow
 def test_the_server_schedules_runs_of_it(server: SyncPrefectClient) -> None:
     of_it = FlowRunFilter.model_validate({"deployment_id": {"any_": [str(deployment(server).id)]}})
     deadline = time.monotonic() + 60

@@ -88,6 +88,7 @@ def test_a_fault_is_the_state_of_the_run_in_the_words_of_the_shell(
     assert (state.message or "").startswith(said)
 
 
+@pytest.mark.slow
 def test_three_crashes_in_a_row_are_enough(client: SyncPrefectClient, deployment: Any) -> None:
     run = begun(client, deployment, overrides=[], model_name="sold")
     assert ended(run, client).is_completed()
@@ -99,6 +100,7 @@ def test_three_crashes_in_a_row_are_enough(client: SyncPrefectClient, deployment
     assert (state.message or "").startswith("It crashed 3 times in a row and is not started again.")
 
 
+@pytest.mark.slow
 def test_one_that_ended_when_it_was_taken_for_crashed_does_nothing(client: SyncPrefectClient, deployment: Any) -> None:
     run = begun(client, deployment, overrides=[], model_name="sold")
     assert ended(run, client).is_completed()
