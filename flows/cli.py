@@ -87,7 +87,7 @@ def _run(command: str, arguments: list[str]) -> int:
         from flows.pretrain import KEEPING
 
         overrides = [KEEPING, *overrides]
-    if command in ONLY_KEYS:
+    if command in ONLY_KEYS or COMMANDS[command].has_own_file:
         return _of_its_own(command, flags, overrides)
     overrides = _with_own_family(overrides)
     if "--cfg" in flags:

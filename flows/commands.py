@@ -1,5 +1,5 @@
-"""The commands, in the order in which they are shown. One that takes few keys has a file in flows/ of its name that
-holds its command line too: `command(arguments, begun) -> exit status`."""
+"""The commands, in the order in which they are shown. One that takes few keys, or says so, has a file in flows/ of
+its name that holds its command line too: `command(arguments, begun) -> exit status`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ FAILED = 1
 @dataclass(frozen=True)
 class Command:
     """what: it does. usage: its arguments. keys: the only ones that it takes, none: all of the configuration.
-    ends: what its exit status says, where it is more than success and refusal."""
+    ends: what its exit status says, where it is more than success and refusal.
+    has_own_file: though it takes all keys."""
 
     what: str
     usage: str = "[flags] [KEY=VALUE ...]"
     keys: tuple[str, ...] = ()
     ends: str = ""
+    has_own_file: bool = False
 
 
 SERVERS = (
@@ -32,6 +34,31 @@ COMMANDS = {
         "`model_name=NAME`: the champion before the last promotion is the champion again",
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
         ("model_name", "output", "tracking.uri"),
+    ),
+    "deploy": Command(
+        "`model_name=NAME source.path=P ...`: the schedules of conf/schedule, all or schedule=[...], as deployments",
+        "model_name=NAME [schedule=[NAME,...]] [KEY=VALUE of their runs ...]",
+        has_own_file=True,
+    ),
+    "score": Command(
+        "predictions of a table by a registered model, in chunks, each row with its key, or rejected with the reason",
+        "model_name=NAME source=file source.path=FILE predictions.path=FILE [KEY=VALUE ...]",
+        (
+            "model_name", "predictions.if_exists", "predictions.interval", "predictions.path", "predictions.rejects",
+            "predictions.table", "predictions.url", "predictions.version", "source", "source.chunk_rows",
+            "source.columns", "source.data_home", "source.delimiter", "source.encoding", "source.id", "source.key",
+            "source.name", "source.path", "source.query", "source.url", "output", "tracking.uri", "allow_packages",
+        ),
+    ),
+    "monitor": Command(
+        "`model_name=NAME`: whether inputs, predictions or score drifted since training, and what is done about it",
+        "model_name=NAME [source.path=FILE] [labels.path=FILE source.key=[COLUMN]] [monitor.KEY=VALUE ...]",
+        (
+            "allow_packages", "labels.path", "model_name", "monitor", "output", "source", "source.path", "source.key",
+            "tracking.uri",
+        ),
+        "Without a table it looks at the batches that finefold score kept, as long back as monitor.window_hours. "
+        "finefold run --help shows the keys of monitor, and those of source.",
     ),
     "reproduce": Command(
         "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",

@@ -28,9 +28,10 @@ from flows.servers import Servers
 from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
+from tasks.remedy import Rules
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "servers")
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers", "labels", "monitor")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -84,6 +85,22 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    version: str
+    path: str | None
+    url: str | None
+    table: str | None
+    if_exists: Literal["fail", "append", "replace"]
+    rejects: str | None
+    interval: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+@dataclass(frozen=True)
+class LabelsGiven:
+    path: str | None
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
@@ -122,7 +139,10 @@ class Config:
     allow_packages: tuple[str, ...]
     export: Export
     format: dict[str, dict[str, Any]]
+    predictions: Predictions
     servers: Servers
+    labels: LabelsGiven
+    monitor: Rules
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from flows import screen, server
 from flows.base import with_own_family
 from flows.build import build
 from flows.config import Composed
+from flows.deployed import training
 from flows.multirun import CHOICE_TAG
 from flows.overrides import key_of
 from flows.parent import holding, log_climb
@@ -85,6 +86,7 @@ def _climbed(overrides: Sequence[str], begun: float) -> FineTuned:
 
 
 @flow(name="finefold-finetune", persist_result=False)
+@training
 def climb(overrides: list[str]) -> tuple[str, FineTuned]:
     """The rungs, each in a flow run of its own below this one, and the main job with the one that is chosen; and the
     id of the flow run. `overrides` are what one would type after `finefold finetune`."""

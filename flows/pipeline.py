@@ -20,6 +20,7 @@ from flows.address import LOGIN, is_healthy, wants_login
 from flows.base import with_own_family
 from flows.conclude import concluded, log_conclusion
 from flows.decide import Job
+from flows.deployed import training
 from flows.evaluation import evaluated
 from flows.exporting import exported_of
 from flows.final import final
@@ -136,6 +137,7 @@ def _name_of_flow_run() -> str:
 
 
 @flow(name="finefold", flow_run_name=_name_of_flow_run, persist_result=False)
+@training
 def pipeline(overrides: list[str]) -> Result:
     """The main job. `overrides` are what one would type after `finefold run`: `["search.trials=50"]`."""
     job, base = job_for(overrides)

@@ -215,10 +215,12 @@ def _a_problem_of(metric: str) -> str:
 
 
 def _unused(composed: Composed) -> list[str]:
-    """Faults of what was chosen and no family of the run has: a family's YAML names what it takes."""
+    """Faults of what is deploy's, or was chosen and no family of the run has: a family's YAML names what it takes."""
     asked = {"optimizer": composed.choices["optimizer"], "device": composed.config.device}
     takers = {"optimizer": "model=mlp", "device": "model=mlp or text_encoder"}
-    return [
+    sections = ("deploy", "notify", "schedule")
+    of_deploy = [text for text in composed.overrides if key_of(text).partition(".")[0] in sections]
+    return [f"{text}: finefold deploy alone looks at it; leave it out." for text in of_deploy] + [
         f"{key}={choice}: {', '.join(composed.config.model)} has none; choose {takers[key]}, or leave {key} out."
         for key, choice in asked.items()
         if choice != "auto" and not any(key in node for node in composed.config.model.values())
