@@ -127,7 +127,8 @@ def first_seen(shift: Shift, trained_on: int, n_columns: int, rules: Rules) -> t
             np.mean([any(one.adjusted <= rules.false_alarms for one in run) for run in found]),
         )
         seen = [
-            was if was is not None else n_rows if share >= 0.9 else None for was, share in zip(seen, shares, strict=True)
+            was if was is not None else n_rows if share >= 0.9 else None
+            for was, share in zip(seen, shares, strict=True)
         ]
         psi = float(np.mean([max(one.psi for one in run) for run in found]))
         if None not in seen:

@@ -31,7 +31,7 @@ def reference(tmp_path: Path) -> Summary:
 def test_the_reference_of_a_version_counts_its_training_rows_and_its_holdout_s_predictions(reference: Summary) -> None:
     assert (reference.model_name, reference.version, reference.n_rows) == ("sold", 3, 500)
     assert [(one.name, one.kind, one.n_rows) for one in reference.columns] == [
-        ("a", "number", 500), ("c", "level", 500), ("t", "length", 500),
+        ("a", "number", 500), ("c", "level", 250), ("t", "length", 500),
     ]  # fmt: skip
     assert [one.n_rows for one in reference.predictions] == [90] * 3
     assert set(reference.predictions[0].bounds) == {"0.5", "1.5"}
