@@ -24,6 +24,7 @@ COMMANDS = {
     "pretrain": Command("a run on a broad source, whose model takes along what fine-tuning needs of it"),
     "finetune": Command("from a base to the cheapest strategy of the best: each tried on the same folds, in one table"),
     "compare": Command("`KEY=A,B`: each choice on the same folds and budget, in one table with intervals"),
+    "replay": Command("a table gone through month by month under several policies: what each scores and costs"),
     "rollback": Command(
         "`model_name=NAME`: the champion before the last promotion is the champion again",
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",

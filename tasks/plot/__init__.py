@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -18,14 +18,16 @@ from tasks.plot import (
     more_labels,
     parallel_coordinates,
     reliability,
+    replay,
     residuals,
     search_history,
     slices,
 )
 from tasks.plot._material import Material
 from tasks.plot.comparison import Compared
+from tasks.replayed import Standing, Step
 
-__all__ = ["Compared", "Material", "draw_all", "draw_comparison"]
+__all__ = ["Compared", "Material", "draw_all", "draw_comparison", "draw_replay"]
 
 VECTOR = "svg"  # the folder beside the pictures that holds them as SVG files, for pages
 
@@ -69,3 +71,9 @@ def draw_comparison(path: Path, compared: Compared) -> Path:
         _canvas.write(figure, path)
         _canvas.write_vector(figure, path.parent / VECTOR / f"{path.stem}.svg")
     return path
+
+
+def draw_replay(path: Path, metric: str, standings: Sequence[Standing], steps: Sequence[Step]) -> Path:
+    """Draws the picture of a replay into a PNG file, in the same look; gives its path."""
+    with _canvas.styled():
+        return _canvas.write(replay.draw(metric, standings, steps), path)
