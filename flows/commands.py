@@ -30,6 +30,21 @@ COMMANDS = {
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
         ("model_name", "output", "tracking.uri"),
     ),
+    "runs": Command(
+        "what was run, the newest first: when, which model, its scores, its state, its version and alias",
+        "[KEY=VALUE ...]",
+        ("model_name", "output", "runs.last", "runs.state", "tracking.experiment", "tracking.uri"),
+    ),
+    "show": Command(
+        "`RUN`, an id, its first letters, or models:/NAME@champion: all of one run, and where its pages are",
+        "RUN [output=json] [tracking.uri=ADDRESS]",
+        ("output", "tracking.uri"),
+    ),
+    "clean": Command(
+        "what of data/ and of trials' artifacts is old and needed by no model with an alias; clean.do=true removes it",
+        "[KEY=VALUE ...]",
+        ("clean.days", "clean.do", "clean.last", "clean.models", "output", "tracking.uri"),
+    ),
     "reproduce": Command(
         "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",
         "RUN [KEY=VALUE ...]",
