@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import screen
-from flows.config import Clean
 from flows.output import print_json
 from flows.searching import DATA
+from flows.sections import Clean
 from flows.tracked import LOCAL, address, config_for
 from tasks import leftovers, retention, tracking
 from tasks.leftovers import Made, Stored

@@ -30,6 +30,16 @@ COMMANDS = {
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
         ("model_name", "output", "tracking.uri"),
     ),
+    "monitor": Command(
+        "`model_name=NAME`: whether inputs, predictions or score drifted since training, and what is done about it",
+        "model_name=NAME [source.path=FILE] [labels.path=FILE source.key=[COLUMN]] [monitor.KEY=VALUE ...]",
+        (
+            "allow_packages", "labels.path", "model_name", "monitor", "output", "source", "source.path", "source.key",
+            "tracking.uri",
+        ),
+        "Without a table it looks at the batches that finefold score kept, as long back as monitor.window_hours. "
+        "finefold run --help shows the keys of monitor, and those of source.",
+    ),
     "runs": Command(
         "what was run, the newest first: when, which model, its scores, its state, its version and alias",
         "[KEY=VALUE ...]",

@@ -24,13 +24,14 @@ from pydantic import Field
 from flows.build import resolve, validate
 from flows.overrides import apply, is_known, key_of, sweep_values
 from flows.passwords import holds_password, keys_with_password, refuse_passwords
+from flows.sections import Clean, Replay, Runs
 from flows.typed import SECRET_REFERENCE
-from tasks.periods import Kind
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
+from tasks.remedy import Rules
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "replay", "runs", "clean")
+SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "labels", "monitor", "replay", "runs", "clean")
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -84,29 +85,8 @@ class Export:
 
 
 @dataclass(frozen=True)
-class Replay:
-    """policies: names of `flows/policies.py`."""
-
-    period: Kind
-    first: Annotated[int, Field(ge=1)]
-    policies: tuple[str, ...]
-    recent: Annotated[int, Field(ge=1)]
-    held: Annotated[float, Field(gt=0)]
-    trials: Annotated[int, Field(ge=1)]
-
-
-@dataclass(frozen=True)
-class Runs:
-    last: Annotated[int, Field(ge=1)]
-    state: Literal["finished", "failed", "running", "killed"] | None
-
-
-@dataclass(frozen=True)
-class Clean:
-    days: Annotated[float, Field(ge=0)]
-    last: Annotated[int, Field(ge=0)]
-    models: bool
-    do: bool
+class LabelsGiven:
+    path: str | None
 
 
 @dataclass(frozen=True)
@@ -148,6 +128,8 @@ class Config:
     allow_packages: tuple[str, ...]
     export: Export
     format: dict[str, dict[str, Any]]
+    labels: LabelsGiven
+    monitor: Rules
     replay: Replay
     runs: Runs
     clean: Clean

@@ -16,7 +16,7 @@ from flows import screen
 from flows.build import resolve
 from flows.decide import Job
 from flows.record import versioned
-from tasks import provenance, registry, seen, source_rows
+from tasks import provenance, registry, scored, seen, source_rows
 from tasks.provenance import Ancestor, Provenance
 from tasks.records import Evaluation, Trained, without_nan
 
@@ -33,6 +33,10 @@ def as_base(job: Job, trained: Trained, evaluation: Evaluation, base: Path | Non
         if asked.keep and asked.rows:
             kept = source_rows.keep(job.split, folder, asked.rows)
         seen.write(folder, job.prepared, job.split, job.decided.composed.config.holdout.seed, base)
+        scored.write_reference(
+            folder, Path(job.split.folder) / "train_features.parquet", job.prepared.text, Path(evaluation.predictions),
+            job.prepared.problem.classes, datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
         made = replace(_provenance(job, trained, evaluation, base, kept), files=provenance.digests(folder))
         (folder / provenance.FILE).write_text(made.as_json(), encoding="utf-8")
         yield folder, made

@@ -134,7 +134,7 @@ def _one(
     with parent_run.child(parent, digest, f"{policy} {name}", tags) as tracker:
         made = known or step(ground, start, policy, place, before, tracker)
         tracker.params({"policy": policy, "period": name, "action": made.action, "outcome": made.outcome,
-                        "version": made.in_use.version, "model": ground.model_names[policy]})  # fmt: skip
+                        "version": made.version, "model": ground.model_names[policy]})  # fmt: skip
         tracker.metrics({start.metric: made.score, "rows": made.n_rows, "seconds": made.seconds})
         tracker.tags({"mlflow.note.content": line(made, start.metric)})
     if known is None:

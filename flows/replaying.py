@@ -12,23 +12,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from flows import config as configs
 from flows.config import Config
 from flows.overrides import key_of
 from flows.pipeline import pipeline
 from flows.plan import Plan, plan
-from flows.policies import POLICIES, Seen, Served
+from flows.policies import POLICIES, Seen
 from flows.record import tagged
 from tasks import base_folder, registry, tracking
 from tasks import metric as metrics
-from tasks.metric import Floats
+from tasks.check import in_classes_of
+from tasks.decision import labels_of
+from tasks.metric import Floats, Integers
 from tasks.periods import Periods, periods_of
 from tasks.predictor import Predictor
 from tasks.records import Problem, Result, Roles
 from tasks.refusal import Refusal, did_you_mean
 from tasks.remedy import Action, Decision, Last
-from tasks.replayed import Begun, InUse, Outcome, Step
+from tasks.replayed import Begun, Step
 from tasks.source import load
 from tasks.store import write_file
 from tasks.target import find_target
@@ -40,6 +43,20 @@ OWN = ("base", "holdout.fraction", "model_name", "problem", "replay", "resume", 
 ROLES = {field.name for field in fields(Roles)}
 LEAST_REPLAYED = 2  # a policy is told from another by what came of its first decision
 MOST_HELD = 0.5
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in memory as a source."""
+
+    name: str
+    frame: pd.DataFrame
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        yield from pa.Table.from_pandas(self.frame, preserve_index=False).to_batches()
+
+    def notes(self) -> list[str]:
+        return []
 
 
 @dataclass(frozen=True)
@@ -58,9 +75,6 @@ class Table:
 
     def y(self, first: int, last: int) -> Floats:
         return self.codes[self._is_within(first, last)]
-
-    def place(self, name: str) -> int:
-        return self.periods.names.index(name)
 
     def _is_within(self, first: int, last: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         return np.asarray((self.periods.places >= first) & (self.periods.places <= last))
@@ -154,50 +168,43 @@ def begun(ground: Ground, parent: Tracker) -> Begun:
         texts = [text for text in texts if key_of(text).partition(".")[0] != "promotion"]
         more = ["resume=never"] if not results else []
         results[policy] = _run(ground, [*texts, *more, "promotion=always"], parent)
-    result = results[ground.policies[0]]
-    names, metric = ground.table.periods.names, result.metric
-    in_use = {policy: InUse(one.model_version, names[0], names[last], one.holdout[metric])
-              for policy, one in results.items()}  # fmt: skip
-    return Begun(metric, result.seconds.total, ground.model_names, in_use)
+    first = results[ground.policies[0]]
+    versions = {policy: one.model_version for policy, one in results.items()}
+    return Begun(first.metric, first.seconds.total, ground.model_names, versions)
 
 
 def step(ground: Ground, start: Begun, policy: str, place: int, before: Step | None, tracker: Tracker) -> Step:
     """A period predicted by the model that there is, then its labels looked at, and what the policy wants done."""
-    clock, in_use = time.perf_counter(), start.in_use[policy] if before is None else before.then
-    last = None if before is None else before.last
-    rows, y, now = ground.table.rows(place, place), ground.table.y(place, place), ground.table.periods.ends[place]
-    with _model(ground, policy, in_use.version) as folder:
-        model = Served(Predictor.load(folder), folder, ground.table.problem)
-        prediction, labels = model.predict(rows)
+    clock, last = time.perf_counter(), None if before is None else before.last
+    version = start.versions[policy] if before is None else before.then
+    periods, rows, y = ground.table.periods, ground.table.rows(place, place), ground.table.y(place, place)
+    with _model(ground, policy, version) as folder:
+        prediction, labels = predicted(folder, ground.table.problem, rows)
         score = metrics.value(start.metric, y, prediction, _weight(ground, rows), labels)
-        learned = ground.table.rows(ground.table.place(in_use.since), ground.table.place(in_use.until))
-        seen = Seen(model, rows, prediction, y, learned, start.metric, in_use, ground.config.monitor, now, last,
-                    ground.config.seed)  # fmt: skip
+        seen = Seen(folder, version, Rows(periods.names[place], rows), ground.config.monitor, periods.ends[place], last)
         decision = POLICIES[policy](seen)
-    made = Step(policy, ground.table.periods.names[place], len(y), score, decision.action, decision.reason, "", "", 0.0,
-                in_use, in_use, last)  # fmt: skip
-    if decision.action != "nothing" and place + 1 < len(ground.table.periods.names):  # the last has no period to be for
+    made = Step(policy, periods.names[place], len(y), score, decision.action, decision.reason, "", "", 0.0, version,
+                version, last)  # fmt: skip
+    if decision.action != "nothing" and place + 1 < len(periods.names):  # after the last one there is no next
         made = _remedied(ground, made, decision, place, tracker)
     return replace(made, seconds=time.perf_counter() - clock)
 
 
 def _remedied(ground: Ground, made: Step, decision: Decision, place: int, tracker: Tracker) -> Step:
     """After the training that was decided on; one that can't be done is told, and the model stays."""
-    names, is_search = ground.table.periods.names, decision.action == "search"
+    is_search = decision.action == "search"
     since = 0 if is_search else max(0, place + 1 - ground.config.replay.recent)
-    base = f"models:/{ground.model_names[made.policy]}/{made.in_use.version}"
+    base = f"models:/{ground.model_names[made.policy]}/{made.version}"
     texts = _run_overrides(ground, decision.action, made.policy, since, place)
     texts += ["resume=never"] if is_search else ["resume=never", *_finetuning(ground.config, base)]
-    last = Last(decision.action, str(made.in_use.version), ground.table.periods.ends[place])
+    last = Last(decision.action, str(made.version), ground.table.periods.ends[place])
     try:
         result = _run(ground, texts, tracker)
     except Refusal as refusal:
         return replace(made, outcome="failed", why="; ".join(refusal.faults), last=last)
     ruling = result.promotion
-    then = InUse(result.model_version, names[since], names[place], result.holdout[result.metric])
-    outcome: Outcome = ruling.state
-    return replace(made, outcome=outcome, why=ruling.reason, then=then if ruling.promotes else made.in_use, last=last,
-                   run_id=result.run_id)  # fmt: skip
+    then = result.model_version if ruling.promotes else made.version
+    return replace(made, outcome=ruling.state, why=ruling.reason, then=then, last=last, run_id=result.run_id)
 
 
 def _run(ground: Ground, texts: list[str], parent: Tracker) -> Result:
@@ -241,6 +248,18 @@ def _is_among(key: str, left_out: set[str]) -> bool:
 
 def _finetuning(ground_of: Config, base: str) -> list[str]:
     return [f"base={base}", f"search.trials={ground_of.replay.trials}"]
+
+
+def predicted(folder: Path, problem: Problem, rows: pd.DataFrame) -> tuple[Floats, Integers | None]:
+    """What the model in a folder predicts for rows as they were read: (n,) numbers, or (n, k) probabilities of the
+    classes of the whole table, which may be more than it knows; and (n,) codes of what it labels each row."""
+    model = Predictor.load(folder)
+    own = model.fitted.predict(model.schema.apply(rows))
+    if not problem.is_classification:
+        return own, None
+    place = {str(label): code for code, label in enumerate(problem.classes)}
+    codes = np.array([place[str(label)] for label in model.problem.classes], dtype=np.int64)
+    return in_classes_of(problem, folder, own), codes[labels_of(own, model.decision)]
 
 
 @contextmanager

@@ -19,8 +19,9 @@ NAMES = {
     "source_data",
     "pretrain.licence",
     "pretrain.origin",
+    "labels.path",
 }
-OR_NULL = {"base", "source_data", "pretrain.licence", "pretrain.origin"}  # whose `null` is none, and no name
+OR_NULL = {"base", "source_data", "pretrain.licence", "pretrain.origin", "labels.path"}  # whose `null` is none
 NAMES_TO_NUMBERS = {"class_weight"}
 LISTS_OF_NAMES = {
     "slices", "source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical",

@@ -27,10 +27,18 @@ class Psi:
 
 @dataclass(frozen=True)
 class Lost:
-    """Shares of the champion's gain over a constant prediction that are lost: from which on which remedy is called for."""
+    """From which share of the champion's gain over a constant prediction on, where it is lost, which remedy is due."""
 
     finetune: Annotated[float, Field(gt=0)]
     search: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Deployments:
+    """What is started for each remedy: the names of Prefect's deployments, FLOW/DEPLOYMENT."""
+
+    finetune: str
+    search: str
 
 
 @dataclass(frozen=True)
@@ -43,20 +51,23 @@ class Rules:
     lost: Lost
     rows: Annotated[int, Field(ge=1)]
     labels: Annotated[int, Field(ge=20)]
+    window_hours: Annotated[float, Field(gt=0)]
     cool_down_hours: Annotated[float, Field(ge=0)]
+    deployments: Deployments
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What is seen of a model. n_rows: that are compared with the reference. inputs, predictions: as `drift.drifts`
     gives them, of the features and of what the model predicts. gone: columns of the model that the rows lack. decay: of
-    its score, None without labels."""
+    its score, None without labels. has_reference: whether the model says what its training rows were like."""
 
     n_rows: int
     inputs: tuple[Drift, ...] = ()
     predictions: tuple[Drift, ...] = ()
     gone: tuple[str, ...] = ()
     decay: Decay | None = None
+    has_reference: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,13 @@ def _wanted(evidence: Evidence, rules: Rules) -> tuple[Action, str]:
     if evidence.gone:
         names = _listed(evidence.gone)
         return "search", f"columns that the model was trained on are gone: {names}; no base can do without them"
+    if not evidence.has_reference:
+        return "nothing", (
+            "the champion doesn't say what its training rows were like, for it was registered by an earlier version: "
+            "train it anew, and its successors will"
+        )
+    if not evidence.n_rows:
+        return "nothing", "no rows were scored yet, and none given: nothing can be said"
     if evidence.n_rows < rules.rows:
         return "nothing", (
             f"{evidence.n_rows:,} rows are too few to say anything: monitor.rows asks for {rules.rows:,}"

@@ -17,7 +17,6 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from tasks.comparison import Interval, interval
-from tasks.records import HoldoutScore
 from tasks.remedy import Action, Last
 from tasks.store import write_file
 
@@ -25,23 +24,11 @@ Outcome = Literal["", "first", "promoted", "kept", "not_comparable", "failed"]
 
 
 @dataclass(frozen=True)
-class InUse:
-    """The model that a policy predicts with. version: of its registered name. since, until: the first and the last
-    period that it, or what it goes on from, was given rows of by its last training. before: what it scored on the
-    holdout of that, in the metric of the replay."""
-
-    version: int
-    since: str
-    until: str
-    before: HoldoutScore
-
-
-@dataclass(frozen=True)
 class Step:
     """A policy in one period: the metric on its rows, predicted before their labels were used; then what was done, why,
     and what the gate said of it (`''` where nothing was trained, `failed` where nothing came of it). seconds: of
-    predicting, deciding and training. in_use: the model that predicted; then: the one for the next period. last: the
-    policy's last remedy. run_id: of the training's MLflow run."""
+    predicting, deciding and training. version: of the policy's registered name, which predicted; then: the one for the
+    next period. last: the policy's last remedy. run_id: of the training's MLflow run."""
 
     policy: str
     period: str
@@ -52,21 +39,21 @@ class Step:
     outcome: Outcome
     why: str
     seconds: float
-    in_use: InUse
-    then: InUse
+    version: int
+    then: int
     last: Last | None = None
     run_id: str = ""
 
 
 @dataclass(frozen=True)
 class Begun:
-    """The model that all policies begin with. model_names: what each policy registers its models under. seconds: that
-    it took, once."""
+    """The model that all policies begin with. model_names: what each policy registers its models under; versions: the
+    first one of each. seconds: that it took, once."""
 
     metric: str
     seconds: float
     model_names: Mapping[str, str]
-    in_use: Mapping[str, InUse]
+    versions: Mapping[str, int]
 
 
 @dataclass(frozen=True)

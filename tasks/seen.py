@@ -122,6 +122,17 @@ def read(folder: Path) -> list[Table]:
     return found
 
 
+def known_rows(tables: Sequence[Table], raw: pd.DataFrame) -> Mask:
+    """(n_rows,) which rows of a user's table a model was trained on, where its tables tell rows apart by a key or by
+    their content; of a known group a row may be new."""
+    is_known = np.zeros(len(raw), dtype=np.bool_)
+    for table in tables:
+        identity = table.identity
+        if identity is not None and identity.by != "group" and set(identity.columns) <= set(raw):
+            is_known |= np.isin(_cut(row_hashes(raw[list(identity.columns)], 0)), table.known)
+    return is_known
+
+
 @dataclass(frozen=True)
 class Today:
     """The holdout that models are compared on: folders of the prepared table and of the split, and its salt."""

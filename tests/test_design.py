@@ -19,7 +19,7 @@ NOUNS = {"source", "folds", "model", "loss", "optimizer", "search", "ensemble", 
          "format", "promotion"}  # fmt: skip
 VERBS = {
     "prepare", "split", "inspect", "trial", "finetune", "combine", "conclude", "evaluate", "correct", "examine",
-    "judge", "export", "register", "promote", "report",
+    "judge", "export", "register", "promote", "report", "observe",
 }  # fmt: skip
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},

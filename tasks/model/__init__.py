@@ -30,7 +30,7 @@ from tasks.refusal import Refusal
 Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
 BESIDE_A_MODEL = (
     "schema.json", "problem.json", "example.json", "origin.json", "base.json", "decision.json", "interval.json",
-    "seen.json", "seen.npy",
+    "seen.json", "seen.npy", "reference.json",
 )  # fmt: skip
 FAMILY = "family.json"
 INNER = "inner"  # the folder of a model within a calibrated one

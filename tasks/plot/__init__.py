@@ -11,6 +11,7 @@ from tasks.plot import (
     _canvas,
     comparison,
     confusion_matrix,
+    drift,
     feature_importance,
     fold_scheme,
     hyperparameter_importance,
@@ -25,9 +26,10 @@ from tasks.plot import (
 )
 from tasks.plot._material import Material
 from tasks.plot.comparison import Compared
+from tasks.plot.drift import Drifted
 from tasks.replayed import Standing, Step
 
-__all__ = ["Compared", "Material", "draw_all", "draw_comparison", "draw_replay"]
+__all__ = ["Compared", "Drifted", "Material", "draw_all", "draw_comparison", "draw_drift", "draw_replay"]
 
 VECTOR = "svg"  # the folder beside the pictures that holds them as SVG files, for pages
 
@@ -71,6 +73,18 @@ def draw_comparison(path: Path, compared: Compared) -> Path:
         _canvas.write(figure, path)
         _canvas.write_vector(figure, path.parent / VECTOR / f"{path.stem}.svg")
     return path
+
+
+def draw_drift(folder: Path, drifted: Drifted) -> list[Path]:
+    """Draws how far columns drifted, and the farthest ones, into a folder as PNG files, and as SVG below it; their
+    paths."""
+    paths = []
+    with _canvas.styled():
+        for name, draw in (("drift", drift.draw), ("columns", drift.draw_columns)):
+            figure = draw(drifted)
+            paths.append(_canvas.write(figure, folder / f"{name}.png"))
+            _canvas.write_vector(figure, folder / VECTOR / f"{name}.svg")
+    return paths
 
 
 def draw_replay(path: Path, metric: str, standings: Sequence[Standing], steps: Sequence[Step]) -> Path:

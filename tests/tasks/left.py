@@ -28,9 +28,9 @@ def place(root: Path) -> tuple[MlflowClient, str, dict[str, str]]:
     registered version 1 of `sold`, the one of `old` version 2 without an alias."""
     client, uri = tracking.connect(None, root / "mlruns")
     experiment = tracking.experiment_of(client, uri, "finefold", root / "mlruns")
-    known = {run.info.run_name: run.info.run_id for run in client.search_runs([experiment], "tags.`finefold.data` != ''")}
+    known = client.search_runs([experiment], "tags.`finefold.data` != ''")
     if known:
-        return client, uri, known
+        return client, uri, {run.info.run_name: run.info.run_id for run in known}
     ids = {name: _run(client, uri, experiment, root, name) for name in RUNS}
     client.create_registered_model("sold")
     for name in ("champion", "old"):
@@ -48,7 +48,8 @@ def _run(client: MlflowClient, uri: str, experiment: str, root: Path, name: str)
     tracker.params({"metric": "rmse", "overrides": "source.path=a.csv", "best.model": "lightgbm"})
     tracker.metrics({"cv_rmse": 2.0, "holdout_rmse": 2.5, "holdout_rmse_low": 2.25, "holdout_rmse_high": 2.75,
                      "baseline_rmse": 5.0})  # fmt: skip
-    trial = client.create_run(experiment, start_time=begun, tags={PARENT_TAG: run_id, TRIAL_TAG: "0"}, run_name="trial-0")
+    of_run = {PARENT_TAG: run_id, TRIAL_TAG: "0"}
+    trial = client.create_run(experiment, start_time=begun, tags=of_run, run_name="trial-0")
     client.log_text(trial.info.run_id, ERROR, "error.txt")
     client.set_terminated(trial.info.run_id, "FAILED", begun + 1_000)
     client.set_terminated(run_id, status, begun + 60_000)
