@@ -29,7 +29,8 @@ def table(path: Path, n_months: int = 8, changed: int = CHANGED) -> Path:
     price, size = generator.normal(size=(2, len(day)))
     sold = 2 * price + size + 0.3 * generator.normal(size=len(day))
     sold += np.where(day >= pd.Timestamp(2024, changed + 1, 1), 6.0, 0.0)
-    pd.DataFrame({"day": day.strftime("%Y-%m-%d"), "price": price, "size": size, "sold": sold}).to_csv(path, index=False)
+    made = pd.DataFrame({"day": day.strftime("%Y-%m-%d"), "price": price, "size": size, "sold": sold})
+    made.to_csv(path, index=False)
     return path
 
 
@@ -70,7 +71,7 @@ def test_the_last_period_is_followed_by_no_training(made: Replayed) -> None:
 
 
 @pytest.mark.slow
-def test_it_is_kept_as_a_run_with_one_for_each_policy_and_period_below(made: Replayed, client: mlflow.MlflowClient) -> None:
+def test_it_is_kept_as_a_run_with_one_for_each_step_below(made: Replayed, client: mlflow.MlflowClient) -> None:
     run = client.get_run(made.run_id)
     assert (run.data.tags["kind"], run.info.status) == ("replay", "FINISHED")
     assert "| monitor |" in run.data.tags["mlflow.note.content"]
@@ -117,21 +118,20 @@ def test_a_strategy_that_no_fine_tuning_can_take_is_refused_before_anything_star
         checked([*GIVEN, "source.path=a.csv", "strategy=ladder"])
 
 
-@pytest.mark.parametrize(("more", "said"), [
-    (["replay.first=7"], "replay.first=7: the table has 8 periods, of which at least 2 must be left"),
-    (["replay.period=year"], "fall into 1 of them, and at least 3 are needed"),
-    (["source.time=price"], "holds numbers, which fall into no month"),
-    (["source.time=date"], "source.time=date: no such column; did you mean 'day'?"),
-])  # fmt: skip
-def test_a_table_that_can_not_be_gone_through_is_refused(here: Path, more: list[str], said: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        table_of(*checked([*GIVEN, f"source.path={table(here / 'sales.csv')}", *more]))
-    assert said in str(refused.value)
-
-
-def test_months_without_rows_are_told_and_passed_by(here: Path) -> None:
-    rows = pd.read_csv(table(here / "sales.csv"))
-    rows[~rows["day"].str.startswith("2024-03")].to_csv(here / "gap.csv", index=False)
-    found, notes = table_of(*checked([*GIVEN, f"source.path={here / 'gap.csv'}"]))
+def test_a_table_that_can_not_be_gone_through_is_refused_and_gaps_are_told(here: Path) -> None:
+    config, planned = checked([*GIVEN, f"source.path={table(here / 'sales.csv')}", "replay.policies=[never]"])
+    for asked, time, said in (
+        ({"first": 7}, "day", "replay.first=7: the table has 8 periods, of which at least 2 must be left"),
+        ({"period": "year"}, "day", "fall into 1 of them, and at least 3 are needed"),
+        ({}, "price", "holds numbers, which fall into no month"),
+        ({}, "date", "source.time=date: no such column; did you mean 'day'?"),
+    ):
+        with pytest.raises(Refusal) as refused:
+            table_of(replace(config, replay=replace(config.replay, **asked)),
+                     replace(planned, roles=replace(planned.roles, time=time)))  # fmt: skip
+        assert said in str(refused.value)
+    rows = pd.read_csv(here / "sales.csv")
+    rows[~rows["day"].str.startswith("2024-03")].to_csv(here / "sales.csv", index=False)
+    found, notes = table_of(config, planned)
     assert notes == ["no rows in 2024-03"]
     assert len(found.periods.names) == 7
