@@ -29,9 +29,9 @@ def test_runs_prints_a_line_for_each_and_json_when_asked(
         cli.main(["runs", "model_name=sold", "output=json"])
     assert ended.value.code == 0
     heading, champion, old, told = capsys.readouterr().out.splitlines()
-    assert heading.split() == "run when name model metric folds holdout state version seconds".split()
+    assert " ".join(heading.split()) == "run when name model metric folds holdout state version seconds"
     assert champion.split()[0] == ids["champion"][:8]
-    assert champion.split()[3:] == "champion lightgbm rmse 2 2.5 finished sold 1 @champion 60".split()
+    assert " ".join(champion.split()[3:]) == "champion lightgbm rmse 2 2.5 finished sold 1 @champion 60"
     assert old.split()[3] == "old"
     assert [one["run_id"] for one in json.loads(told)["runs"]] == [ids["champion"], ids["old"]]
 
