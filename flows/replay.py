@@ -19,7 +19,7 @@ from flows.output import print_json
 from flows.parent import held
 from flows.pipeline import drain, on_server, with_frame
 from flows.plan import Plan
-from flows.replay_table import line, say, table
+from flows.replay_table import line, quiet, say, table
 from flows.replaying import Ground, Table, begun, checked, step, table_of
 from flows.searching import COMMAND_GIVEN, DATA
 from tasks import parent_run, registry
@@ -148,12 +148,11 @@ def _told(ground: Ground, start: Begun, steps: list[Step], notes: Sequence[str],
     from tasks.plot import draw_replay  # matplotlib takes a second to import, which the first model need not wait for
 
     reached = standings(ground.policies, steps)
-    quiet = [f"{one.policy} trained nothing: its scores are those of the first model" for one in reached
-             if one.policy == "monitor" and not one.n_searches + one.n_finetunes]  # fmt: skip
     plot = draw_replay(ground.folder / "replay.png", start.metric, reached, steps)
     made = Replayed(
         start.metric, ground.config.replay.period, tuple(ground.table.periods.names[at] for at in ground.replayed),
-        reached, tuple(steps), start.seconds, (*notes, *quiet), str(plot), parent.run_id, str(flow_run.id), parent.url,
+        reached, tuple(steps), start.seconds, (*notes, *quiet(reached)), str(plot), parent.run_id, str(flow_run.id),
+        parent.url,
     )  # fmt: skip
     markdown = table(made)
     parent.params({"overrides": " ".join(ground.overrides), "metric": made.metric, "period": made.period,

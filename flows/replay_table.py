@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,6 +33,12 @@ def cells(one: Standing) -> list[str]:
     ends = "" if less is None else f"{less.value:.3g} ({less.low:.3g} to {less.high:.3g})"
     counts = (str(n) for n in (one.n_searches, one.n_finetunes, one.n_promoted))
     return [one.policy, short(one.score), ends, *counts, f"{one.seconds:.1f}"]
+
+
+def quiet(policies: Sequence[Standing]) -> list[str]:
+    """What is to be said of a monitor that never fired."""
+    return [f"{one.policy} found nothing to do: its scores are those of the first model" for one in policies
+            if one.policy == "monitor" and not one.n_searches + one.n_finetunes]  # fmt: skip
 
 
 def explained(made: Replayed) -> str:

@@ -21,7 +21,7 @@ from flows.pipeline import pipeline
 from flows.plan import Plan, plan
 from flows.policies import POLICIES, Seen
 from flows.record import tagged
-from tasks import base_folder, registry, tracking
+from tasks import aliases, base_folder, registry, tracking
 from tasks import metric as metrics
 from tasks.check import in_classes_of
 from tasks.decision import labels_of
@@ -198,6 +198,7 @@ def _remedied(ground: Ground, made: Step, decision: Decision, place: int, tracke
     texts = _run_overrides(ground, decision.action, made.policy, since, place)
     texts += ["resume=never"] if is_search else ["resume=never", *_finetuning(ground.config, base)]
     last = Last(decision.action, str(made.version), ground.table.periods.ends[place])
+    _be_champion(ground, ground.model_names[made.policy], made.version)
     try:
         result = _run(ground, texts, tracker)
     except Refusal as refusal:
@@ -205,6 +206,14 @@ def _remedied(ground: Ground, made: Step, decision: Decision, place: int, tracke
     ruling = result.promotion
     then = result.model_version if ruling.promotes else made.version
     return replace(made, outcome=ruling.state, why=ruling.reason, then=then, last=last, run_id=result.run_id)
+
+
+def _be_champion(ground: Ground, name: str, version: int) -> None:
+    """A step that was killed after its promotion is done anew, against the champion that there was before it."""
+    client, uri = tracking.connect(ground.plan.tracking_uri)
+    champion = aliases.settled(client, uri, name)[0].champion
+    if champion != version:
+        aliases.promote(client, uri, name, version, champion)
 
 
 def _run(ground: Ground, texts: list[str], parent: Tracker) -> Result:

@@ -115,7 +115,7 @@ def of_trials(client: MlflowClient, runs: Sequence[Made]) -> Iterator[Stored]:
 def of_version(client: MlflowClient, version: ModelVersion) -> Stored:
     """The files of a registered version. What a search for versions gives lacks the model's id."""
     model_id = client.get_model_version(version.name, version.version).model_id
-    address = client.get_logged_model(model_id).artifact_location if model_id else version.source
+    address = client.get_logged_model(model_id).artifact_location if model_id else str(version.source)
     used = version.last_updated_timestamp or version.creation_timestamp
     name = f"{version.name} {version.version}"
     return Stored(name, address, used / 1000, _megabytes(address), (version.name, str(version.version)))
@@ -139,4 +139,4 @@ def remove(client: MlflowClient, stored: Stored) -> None:
         client.delete_model_version(*stored.version)
         if model_id:
             client.delete_logged_model(model_id)
-    get_artifact_repository(stored.address).delete_artifacts()
+    get_artifact_repository(stored.address).delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow's

@@ -110,7 +110,8 @@ def versions_of(client: MlflowClient, run_ids: Sequence[str]) -> dict[str, tuple
     said: dict[str, tuple[str, ...]] = {}
     for one in sorted(found, key=lambda version: int(version.version)):
         own = [f"@{alias}" for alias, number in sorted(aliases[one.name].items()) if str(number) == str(one.version)]
-        said[one.run_id] = (*said.get(one.run_id, ()), " ".join([one.name, str(one.version), *own]))
+        run_id = str(one.run_id)
+        said[run_id] = (*said.get(run_id, ()), " ".join([one.name, str(one.version), *own]))
     return said
 
 
