@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -17,12 +16,9 @@ from flows.searching import DATA
 from flows.sections import Clean
 from flows.tracked import LOCAL, address, config_for
 from tasks import leftovers, retention, tracking
-from tasks.leftovers import Made, Stored
+from tasks.leftovers import Client, Made, Stored
 from tasks.refusal import Refusal
 from tasks.retention import Folder
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
 
 MOST_SHOWN = 30
 DAY = 86_400.0
@@ -75,12 +71,13 @@ def clean(overrides: Sequence[str] = ()) -> Cleaned:
         raise Refusal("clean: there is neither data/ nor mlruns/ here; go to the folder where the runs were.")
     if not is_here:
         return _cleaned(config.clean, None, [])
-    with tracking.refusing(address(config, "clean")):
-        client, _ = tracking.connect(address(config, "clean"))
+    uri = address(config, "clean")
+    with tracking.refusing(uri):
+        client, _ = tracking.connect(uri)
         return _cleaned(config.clean, client, leftovers.made_by_runs(client))
 
 
-def _cleaned(asked: Clean, client: MlflowClient | None, runs: list[Made]) -> Cleaned:
+def _cleaned(asked: Clean, client: Client | None, runs: list[Made]) -> Cleaned:
     before = time.time() - asked.days * DAY
     needed, others = ([], []) if client is None else leftovers.versions(client)
     is_needed = {str(one.run_id) for one in needed}
@@ -110,7 +107,7 @@ def _removed_folder(folder: Folder) -> str:
     return ""
 
 
-def _stored(client: MlflowClient, every: Sequence[tuple[str, Stored]], *, do: bool) -> Iterator[Item]:
+def _stored(client: Client, every: Sequence[tuple[str, Stored]], *, do: bool) -> Iterator[Item]:
     for kind, one in every:
         if do:
             leftovers.remove(client, one)

@@ -12,7 +12,7 @@ from rich.table import Table
 from flows import screen
 from flows.output import print_json
 from flows.screen import short
-from flows.tracked import address, config_for, connected
+from flows.tracked import address, config_for
 from tasks import run_list, tracking
 from tasks.run_list import Line
 
@@ -37,8 +37,9 @@ def runs(overrides: Sequence[str] = ()) -> list[Line]:
         Refusal: for other keys, and where no runs are tracked.
     """
     config = config_for("runs", overrides)
-    with tracking.refusing(address(config, "runs")):
-        client, _ = connected(config, "runs")
+    uri = address(config, "runs")
+    with tracking.refusing(uri):
+        client, _ = tracking.connect(uri)
         asked = config.runs
         return run_list.lines(client, config.tracking.experiment, last=asked.last, model_name=config.model_name,
                               state=asked.state)  # fmt: skip

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from rich.markup import escape
 from rich.table import Table
@@ -16,14 +12,11 @@ from flows import screen
 from flows.output import print_json
 from flows.runs import cells
 from flows.screen import short
-from flows.tracked import address, config_for, connected
+from flows.tracked import address, config_for
 from tasks import run_list, tracking
 from tasks.report import FOLDER, REPORT
 from tasks.run_list import Shown
 from tasks.tracking import Tracker
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 STATES = {"failed": "red", "passed": "green", "warned": "yellow"}
 HELD = "holdout_"
@@ -46,17 +39,12 @@ def show(named: str, overrides: Sequence[str] = ()) -> Shown:
         Refusal: where there is no such run, or several.
     """
     config = config_for("show", overrides)
-    with tracking.refusing(address(config, "show")):
-        client, uri = connected(config, "show")
+    address_ = address(config, "show")
+    with tracking.refusing(address_):
+        client, uri = tracking.connect(address_)
         run = run_list.run_of(client, named, uri)
         page = Tracker(client, uri, run.info.experiment_id, run.info.run_id, is_resumed=False).url
-        return run_list.shown(client, run, page, _report_of(run))
-
-
-def _report_of(run: Run) -> str:
-    """Where the report is, if the run's artifacts lie on this machine."""
-    place = urlparse(run.info.artifact_uri)
-    return str(Path(url2pathname(place.path)) / FOLDER / REPORT) if place.scheme in ("", "file") else ""
+        return run_list.shown(client, run, page, f"{FOLDER}/{REPORT}")
 
 
 def say(made: Shown) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flows import config as configs
 from flows.build import resolve
@@ -13,9 +12,6 @@ from flows.config import Config
 from flows.overrides import key_of
 from tasks import tracking
 from tasks.refusal import Refusal, did_you_mean
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
 
 LOCAL = Path("mlruns") / "mlflow.db"
 
@@ -49,11 +45,3 @@ def address(config: Config, command: str) -> str | None:
     tracking.check(uri)
     return uri
 
-
-def connected(config: Config, command: str) -> tuple[MlflowClient, str]:
-    """A client, and the address that it uses.
-
-    Raises:
-        Refusal: as in `address`.
-    """
-    return tracking.connect(address(config, command))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
+Client: TypeAlias = "MlflowClient"  # for those who only hand it on
 DATA_TAG, SPLIT_TAG, BASE_TAG = "finefold.data", "finefold.split", "finefold.base"
 OVER = ("FINISHED", "KILLED")  # of any other a study may still go on
 MANY = 50  # ids in one question

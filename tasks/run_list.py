@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from tasks.recorded import MODEL
 from tasks.refusal import Refusal
@@ -172,7 +174,7 @@ def run_of(client: MlflowClient, named: str, uri: str) -> Run:
 
 
 def shown(client: MlflowClient, run: Run, page: str, report: str) -> Shown:
-    """All of a run. page: its address in MLflow. report: where its report would be on this machine."""
+    """All of a run. page: its address in MLflow. report: the path of its report among the run's artifacts."""
     tags, run_id = run.data.tags, run.info.run_id
     versions = versions_of(client, [run_id]).get(run_id, ())
     checks = _json(client, run_id, "checks.json") or {"findings": []}
@@ -187,10 +189,17 @@ def shown(client: MlflowClient, run: Run, page: str, report: str) -> Shown:
         gate=tags.get("finefold.gate", ""),
         promotion=(tags.get(prefix, ""), tags.get(f"{prefix}.reason", "")),
         notes=tags.get("mlflow.note.content", ""),
-        report=report if report and Path(report).exists() else "",
+        report=_here(run.info.artifact_uri, report),
         mlflow_url=page,
         prefect_url=tags.get("prefect.url", ""),
     )
+
+
+def _here(artifacts: str, path: str) -> str:
+    """A file among a run's artifacts, where these lie on this machine and it is there."""
+    place = urlparse(artifacts)
+    file = Path(url2pathname(place.path)) / path
+    return str(file) if place.scheme in ("", "file") and file.exists() else ""
 
 
 def _trials(client: MlflowClient, run: Run) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import left
@@ -61,8 +60,8 @@ def test_a_run_that_there_is_not_is_refused(store: Store, named: str, said: str)
         run_list.run_of(client, named, uri)
 
 
-def test_what_is_shown_of_a_run_counts_its_trials(store: Store, tmp_path: Path) -> None:
+def test_what_is_shown_of_a_run_counts_its_trials(store: Store) -> None:
     client, uri, ids = store
-    made = run_list.shown(client, run_list.run_of(client, ids["old"], uri), "page", str(tmp_path / "report.html"))
+    made = run_list.shown(client, run_list.run_of(client, ids["old"], uri), "page", "report/report.html")
     assert (made.trials, made.overrides, made.report) == ({"failed": 1}, "source.path=a.csv", "")
     assert made.line.versions == ("sold 2",)
