@@ -30,6 +30,16 @@ COMMANDS = {
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
         ("model_name", "output", "tracking.uri"),
     ),
+    "score": Command(
+        "predictions of a table by a registered model, in chunks, each row with its key, or rejected with the reason",
+        "model_name=NAME source=file source.path=FILE predictions.path=FILE [KEY=VALUE ...]",
+        (
+            "model_name", "predictions.if_exists", "predictions.interval", "predictions.path", "predictions.rejects",
+            "predictions.table", "predictions.url", "predictions.version", "source", "source.chunk_rows",
+            "source.columns", "source.data_home", "source.delimiter", "source.encoding", "source.id", "source.key",
+            "source.name", "source.path", "source.query", "source.url", "output", "tracking.uri", "allow_packages",
+        ),
+    ),
     "monitor": Command(
         "`model_name=NAME`: whether inputs, predictions or score drifted since training, and what is done about it",
         "model_name=NAME [source.path=FILE] [labels.path=FILE source.key=[COLUMN]] [monitor.KEY=VALUE ...]",

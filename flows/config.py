@@ -31,7 +31,9 @@ from tasks.refusal import Refusal, did_you_mean
 from tasks.remedy import Rules
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "labels", "monitor", "replay", "runs", "clean")
+SECTIONS = (
+    "holdout", "pretrain", "search", "cost", "tracking", "predictions", "labels", "monitor", "replay", "runs", "clean",
+)  # fmt: skip
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -90,6 +92,17 @@ class LabelsGiven:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    version: str
+    path: str | None
+    url: str | None
+    table: str | None
+    if_exists: Literal["fail", "append", "replace"]
+    rejects: str | None
+    interval: Annotated[float, Field(gt=0, lt=1)] | None
+
+
+@dataclass(frozen=True)
 class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
@@ -130,6 +143,7 @@ class Config:
     format: dict[str, dict[str, Any]]
     labels: LabelsGiven
     monitor: Rules
+    predictions: Predictions
     replay: Replay
     runs: Runs
     clean: Clean

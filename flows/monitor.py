@@ -119,8 +119,8 @@ def looked_at(overrides: list[str], call: Call, *, is_on_server: bool) -> Monito
         last = champions.last_of(client, name)
         decision = decide(observed.evidence, config.monitor, version=str(champion.version), now=now, last=last)
         looked = Looked(champion, observed, decision, config.monitor, now)
-        begun = begin(client, looked, last, is_on_server=is_on_server)
-        tracker, report = reported(client, used, looked, begun)
+        begun = begin(looked, last, is_on_server=is_on_server)
+        tracker, report = reported(looked, begun)
     if is_on_server:
         kept(looked, begun, tracker)
         inform(looked, begun)

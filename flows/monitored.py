@@ -25,8 +25,6 @@ from tasks.report import write
 from tasks.tracking import Tracker
 
 if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
     from flows.remedying import Begun
 
 STYLES = {"nothing": "green", "finetune": "bold yellow", "search": "bold red"}
@@ -62,7 +60,7 @@ class Looked:
         return sorted(both, key=lambda one: (not one.is_drifted, -one.psi))
 
 
-def reported(client: MlflowClient, uri: str, looked: Looked, begun: Begun) -> tuple[Tracker, Path]:
+def reported(looked: Looked, begun: Begun) -> tuple[Tracker, Path]:
     """A run in the experiment of the champion, of the kind `monitor`, with the page, the pictures and all numbers."""
     champion, decision = looked.champion, looked.decision
     tags = {
@@ -70,7 +68,7 @@ def reported(client: MlflowClient, uri: str, looked: Looked, begun: Begun) -> tu
         "finefold.wanted": decision.wanted, "mlflow.note.content": markdown(looked, begun),
         "mlflow.source.name": "finefold monitor", "mlflow.source.type": "LOCAL",
     }  # fmt: skip
-    tracker = monitor_run.begin(client, uri, champion.experiment_id, f"monitor-{champion.name}", tags, looked.now)
+    tracker = monitor_run.begin(champion, tags, looked.now)
     tracker.metrics(_numbers(looked))
     evidence = looked.observed.evidence
     tracker.json(without_nan({**asdict(decision), **asdict(begun), "evidence": asdict(evidence)}), "monitor.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -17,9 +17,6 @@ from tasks import champion as champions
 from tasks.records import without_nan
 from tasks.remedy import Last
 
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
 MODEL = "model_name"  # of a deployment: a parameter of its own, or among the overrides
 ALARM, QUIET = "finefold.monitor", "finefold.look"  # and after a point the action
 
@@ -32,7 +29,7 @@ class Begun:
     said: str
 
 
-def begin(client: MlflowClient, looked: Looked, last: Last | None, *, is_on_server: bool) -> Begun:
+def begin(looked: Looked, last: Last | None, *, is_on_server: bool) -> Begun:
     """Starts the deployment of the decision's action, waits for nothing, and notes it in the registry, from where its
     cool-down counts. One that isn't deployed is named, and the command that does the same.
 
@@ -55,7 +52,7 @@ def begin(client: MlflowClient, looked: Looked, last: Last | None, *, is_on_serv
         )
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
         return Begun(None, f"{deployment} was not started, for Prefect's server does not answer ({error})")
-    champions.remember(client, name, Last(action, str(version), looked.now))
+    champions.remember(looked.champion.client, name, Last(action, str(version), looked.now))
     return Begun(str(run.id), f"{deployment} was started: flow run {run.name}")
 
 

@@ -20,8 +20,14 @@ NAMES = {
     "pretrain.licence",
     "pretrain.origin",
     "labels.path",
+    "predictions.version",
+    "predictions.path",
+    "predictions.url",
+    "predictions.table",
+    "predictions.rejects",
 }
-OR_NULL = {"base", "source_data", "pretrain.licence", "pretrain.origin", "labels.path"}  # whose `null` is none
+OR_NULL = {"base", "source_data", "pretrain.licence", "pretrain.origin", "predictions.path", "predictions.url",
+           "predictions.table", "predictions.rejects", "labels.path"}  # whose `null` is none, and no name
 NAMES_TO_NUMBERS = {"class_weight"}
 LISTS_OF_NAMES = {
     "slices", "source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical",

@@ -22,12 +22,14 @@ LAST_TAG = "finefold.monitor"  # of the registered model: the remedy that its mo
 
 @dataclass(frozen=True)
 class Champion:
-    """folder: its files. experiment_id: of the run that it came out of."""
+    """folder: its files. experiment_id: of the run that it came out of. client, uri: of the registry that it is in."""
 
     name: str
     version: int
     folder: Path
     experiment_id: str
+    client: MlflowClient
+    uri: str
 
 
 def champion(
@@ -45,7 +47,7 @@ def champion(
     folder = base_folder.model_in(registry.download(f"models:/{name}/{number}", uri, into), "champion")
     base_folder.check(folder, f"models:/{name}/{number}", allow_packages)
     run = client.get_run(str(client.get_model_version(name, str(number)).run_id))
-    return Champion(name, number, folder, run.info.experiment_id)
+    return Champion(name, number, folder, run.info.experiment_id, client, uri)
 
 
 def judged(folder: Path) -> tuple[str, HoldoutScore] | None:

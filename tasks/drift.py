@@ -74,14 +74,14 @@ def drifts(
     false_alarms: the share of tables without any drift in which a column may be called drifted, over all columns. psi:
     the effect from which a column is. Columns of no rows on either side are left out.
     """
-    pairs = [(reference[name], now) for name, now in counts.items() if now.n_rows and reference[name].n_rows]
-    p = [_p_value(was, now) for was, now in pairs]
+    sides = [(name, reference[name], now) for name, now in counts.items() if now.n_rows and reference[name].n_rows]
+    p = [_p_value(was, now) for _, was, now in sides]
     found = []
-    for (was, now), alone, adjusted in zip(pairs, p, holm(p), strict=True):
+    for (name, was, now), alone, adjusted in zip(sides, p, holm(p), strict=True):
         effect = excess_psi(*_for_psi(was, now))
         shares = (was.missing / was.n_rows, now.missing / now.n_rows)
         is_drifted = adjusted <= false_alarms and effect >= psi
-        found.append(Drift(now.name, effect, alone, adjusted, now.n_rows, _unseen(was, now), shares, is_drifted))
+        found.append(Drift(name, effect, alone, adjusted, now.n_rows, _unseen(was, now), shares, is_drifted))
     return tuple(sorted(found, key=lambda one: (not one.is_drifted, -one.psi, one.name)))
 
 
@@ -176,8 +176,8 @@ def _for_psi(before: Histogram, after: Histogram) -> tuple[Integers, Integers]:
 
 
 def _unseen(before: Histogram, after: Histogram) -> float:
-    """Of levels none where the reference has more of them than it tells apart."""
+    """Of levels those beyond the share that the reference has of others than it tells apart."""
     if before.kind == "level":
-        return after.counts[-1] / after.n_rows if not before.counts[-1] else 0.0
+        return max(0.0, after.counts[-1] / after.n_rows - before.counts[-1] / before.n_rows)
     beyond = after.counts[0] + after.counts[-1] if before.bounds else after.counts[0]
     return beyond / after.n_rows

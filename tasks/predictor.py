@@ -50,13 +50,17 @@ class Predictor:
                 had.
         """
         typed = self.schema.apply(raw)
+        made = self.of_typed(typed, interval)
+        return pd.concat([made, self._contributions(typed)], axis=1) if contributions else made
+
+    def of_typed(self, typed: pd.DataFrame, interval: float | None = None) -> pd.DataFrame:
+        """`predict` of rows that the schema was applied to."""
         prediction = self.fitted.predict(typed)
         columns = self._classes(prediction) if self.problem.is_classification else {"prediction": prediction}
         if interval is not None:
             lower, upper = self._residuals(interval).bounds(interval)
             columns |= {"lower": prediction + lower, "upper": prediction + upper}
-        made = pd.DataFrame(columns, index=raw.index)
-        return pd.concat([made, self._contributions(typed)], axis=1) if contributions else made
+        return pd.DataFrame(columns, index=typed.index)
 
     def contributions(self, raw: pd.DataFrame) -> pd.DataFrame:
         """`contribution_<column>` for each column of the table, and `bias`; of more than two classes each of these for

@@ -102,6 +102,29 @@ def check_registered(client: MlflowClient, name: str) -> None:
         raise Refusal(f"model_name={name}: no such model is registered{did_you_mean(name, names)}")
 
 
+def version_of(client: MlflowClient, name: str, asked: str, key: str) -> int:
+    """The number of a version. asked: an alias, or the number. key: what the user asked by.
+
+    Raises:
+        Refusal: when there is no such model or version; names what there is.
+    """
+    from mlflow.exceptions import MlflowException
+
+    check_registered(client, name)
+    known = {alias: int(number) for alias, number in client.get_registered_model(name).aliases.items()}
+    if asked in known:
+        return known[asked]
+    try:
+        return int(client.get_model_version(name, str(int(asked))).version)
+    except (ValueError, MlflowException):
+        numbers = sorted(int(one.version) for one in client.search_model_versions(f"name='{name}'"))
+        aliases = ", ".join(f"{alias} (version {number})" for alias, number in sorted(known.items())) or "none"
+        raise Refusal(
+            f"{key}={asked}: {name} has no such version or alias. Aliases: {aliases}. Versions: "
+            f"{', '.join(map(str, numbers[-10:])) or 'none'}."
+        ) from None
+
+
 def possible_name(name: str) -> str:
     """The name of a source as that of a model."""
     return "".join("_" if letter in FORBIDDEN else letter for letter in name).strip() or "model"
@@ -134,9 +157,10 @@ def with_version(named: str, sha256: str, tracking_uri: str | None) -> str:
     return f"models:/{name}/{max(same)}" if same else named
 
 
-def download(named: str, tracking_uri: str | None, into: Path | None = None) -> Path:
+def download(named: str, tracking_uri: str | None, into: Path | None = None, *, key: str = "base") -> Path:
     """A folder with what was logged of a registered model (`models:/NAME@champion`, `models:/NAME/3`), or of the model
-    of a run (`runs:/ID/model`, or the id alone). into: a folder for it; by default one that MLflow makes.
+    of a run (`runs:/ID/model`, or the id alone). into: a folder for it; by default one that MLflow makes. key: what the
+    user named it by.
 
     Raises:
         Refusal: when there is no such model.
@@ -150,6 +174,6 @@ def download(named: str, tracking_uri: str | None, into: Path | None = None) -> 
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=None if into is None else str(into)))
     except (MlflowException, OSError, ValueError) as error:
         raise Refusal(
-            f"base={named} isn't there: {said_by(error)}; name a registered model, as "
+            f"{key}={named} isn't there: {said_by(error)}; name a registered model, as "
             "models:/NAME@champion or models:/NAME/3, the model of a run, as runs:/ID/model, or a folder."
         ) from error

@@ -19,7 +19,7 @@ NOUNS = {"source", "folds", "model", "loss", "optimizer", "search", "ensemble", 
          "format", "promotion"}  # fmt: skip
 VERBS = {
     "prepare", "split", "inspect", "trial", "finetune", "combine", "conclude", "evaluate", "correct", "examine",
-    "judge", "export", "register", "promote", "report", "observe",
+    "judge", "export", "register", "promote", "report", "observe", "score",
 }  # fmt: skip
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},
@@ -28,7 +28,7 @@ ALLOWED_HOME = {
     "mlflow": {
         f"tasks/{name}.py"
         for name in ("tracking", "trial_log", "parent_run", "recorded", "registry", "aliases", "pyfunc", "register",
-                     "looks", "run_list", "leftovers")
+                     "looks", "champion", "run_list", "leftovers")
     },
     "torch": {
         *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),

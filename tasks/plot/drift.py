@@ -35,14 +35,15 @@ def draw(drifted: Drifted) -> Figure:
     """A bar for each column, the farthest first, red where it drifted."""
     shown = list(drifted.drifts[:MOST_COLUMNS])
     more = f", the {len(shown)} farthest of {len(drifted.drifts)}" if len(shown) < len(drifted.drifts) else ""
+    n_drifted = sum(one.is_drifted for one in drifted.drifts)
     drawn = figure(
-        8.5, 1.6 + 0.26 * max(1, len(shown)), f"{sum(one.is_drifted for one in shown)} columns drifted",
+        8.5, 1.6 + 0.26 * len(shown), f"{n_drifted} of {len(drifted.drifts)} columns drifted",
         f"population stability index, less what chance makes of it{more}; red: drifted, by the test too",
     )  # fmt: skip
     axes = drawn.subplots()
     axes.barh(range(len(shown)), [one.psi for one in shown], color=[RED if one.is_drifted else BLUE for one in shown])
-    for name, value in drifted.lines.items():
-        axes.axvline(value, color=INK, linewidth=1.0, linestyle="--", label=f"{name} {value:g}")
+    for style, (name, value) in zip(("--", ":"), drifted.lines.items(), strict=False):
+        axes.axvline(value, color=INK, linewidth=1.0, linestyle=style, label=f"{name} {value:g}")
     axes.set_yticks(range(len(shown)), [printable(one.name) for one in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, 1.1 * max([*(one.psi for one in shown), *drifted.lines.values()]))

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.refusal import Refusal
+from tasks.source._secret import masked as masked
 from tasks.source._table import column
 
 

@@ -125,13 +125,9 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def joined(chunks: Sequence[pa.Array]) -> pa.ChunkedArray:
-    """The chunks of one column as one array of one type: (sum of lengths,); text where their types disagree."""
-    types = {chunk.type for chunk in chunks} - {pa.null()}
+def common_type(found: Iterable[pa.DataType]) -> pa.DataType:
+    """Of the chunks of one column: text where their types disagree."""
+    types = set(found) - {pa.null()}
     if len(types) <= 1:
-        common = types.pop() if types else pa.null()
-    elif types == {pa.int64(), pa.float64()}:
-        common = pa.float64()
-    else:
-        common = pa.string()
-    return pa.chunked_array([chunk.cast(common, safe=False) for chunk in chunks], common)
+        return types.pop() if types else pa.null()
+    return pa.float64() if types == {pa.int64(), pa.float64()} else pa.string()

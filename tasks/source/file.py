@@ -59,6 +59,14 @@ class File:
         return self._file.stem
 
     @property
+    def n_rows(self) -> int | None:
+        """Of a Parquet file on this machine, whose footer says it; None where it takes reading to know."""
+        try:
+            return int(pyarrow.parquet.read_metadata(self.path).num_rows)
+        except (pa.ArrowException, OSError, ValueError):
+            return None
+
+    @property
     def _file(self) -> PurePosixPath:
         file = PurePosixPath(self.path.split("?")[0] if "://" in self.path else self.path)
         return file.with_suffix("") if file.suffix.lower() in {".gz", ".zst"} else file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,7 +13,8 @@ import pyarrow as pa
 
 from tasks.refusal import Refusal, did_you_mean
 from tasks.source._secret import masked
-from tasks.source._table import Unreadable, column, joined, plain, refuse_duplicates, refused
+from tasks.source._table import Unreadable, column, common_type, plain, refuse_duplicates, refused
+from tasks.spool import Kept, Spool
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, CursorResult, Engine
@@ -154,12 +156,20 @@ def _batches(result: CursorResult[tuple[object, ...]], chunk_rows: int) -> Itera
         raise Unreadable("the query gives no table; it must be a SELECT")
     names = list(result.keys())
     refuse_duplicates(names, "name one of them otherwise: SELECT ... AS ...")
-    chunks = [[column(values) for values in zip(*rows, strict=True)] for rows in result.partitions(chunk_rows)]
-    if not chunks:
-        raise Unreadable("the query gives no rows; widen its conditions")
-    table = pa.table([joined(column_chunks) for column_chunks in zip(*chunks, strict=True)], names=names)
-    del chunks
-    yield from plain(table.to_batches())
+    with Spool(Path(tempfile.gettempdir())) as spool:
+        types: list[set[pa.DataType]] = [set() for _ in names]
+        chunks: list[list[Kept]] = []
+        for rows in result.partitions(chunk_rows):
+            read = [column(values) for values in zip(*rows, strict=True)]
+            for known, values in zip(types, read, strict=True):
+                known.add(values.type)
+            chunks.append([spool.put(values) for values in read])
+        if not chunks:
+            raise Unreadable("the query gives no rows; widen its conditions")
+        common = [common_type(known) for known in types]
+        for chunk in chunks:
+            arrays = [spool.get(kept).cast(kind, safe=False) for kept, kind in zip(chunk, common, strict=True)]
+            yield from plain([pa.record_batch(arrays, names=names)])
 
 
 def _reason(error: Exception) -> str:

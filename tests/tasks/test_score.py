@@ -1,0 +1,374 @@
+"""Each row of a table is delivered once with its key, or rejected with the reason, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from tasks import score_chunk, scored
+from tasks.deliver import Delivered, Output
+from tasks.interval import Residuals
+from tasks.model import Floats
+from tasks.predictor import Predictor
+from tasks.records import Problem
+from tasks.refusal import Refusal
+from tasks.schema import Column, Schema
+from tasks.score import deliver, predict
+from tasks.score_chunk import Champion
+from tasks.score_job import Job
+from tasks.source.file import File
+from tasks.source.sql import Sql
+from tasks.table_sql import SqlTable
+
+SCHEMA = Schema((
+    Column("a", "numeric", "double"), Column("c", "categorical", "string"),
+    Column("when", "time", "string", "ISO8601", ("hour",)), Column("is", "boolean", "string"),
+))  # fmt: skip
+N = 25
+
+
+@dataclass
+class Rule:
+    """A family of one rule: the probability of the second class is the column a. ends_at: a value of it at which it
+    ends as a killed process does, with whatever was finished."""
+
+    ends_at: float = np.inf
+    n_parameters: int = 0
+    n_predicted: int = 0
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        a = X["a"].fillna(0).to_numpy(dtype=np.float64)
+        if (a == self.ends_at).any():
+            raise KeyboardInterrupt
+        self.n_predicted += len(a)
+        return np.column_stack([1 - a, a])
+
+
+class Values(Rule):
+    def predict(self, X: pd.DataFrame) -> Floats:
+        return super().predict(X)[:, 1]
+
+
+def champion(fitted: Rule, keys: tuple[str, ...] = ("id",)) -> Champion:
+    predictor = Predictor(SCHEMA, fitted, Problem("binary", "y", ("no", "yes")))  # type: ignore[arg-type]
+    return Champion("sold", 3, predictor, None, keys, None, ())
+
+
+def rows(n: int = N) -> pd.DataFrame:
+    return pd.DataFrame({
+        "id": np.arange(100, 100 + n), "a": np.arange(n) / n, "c": "x", "when": "2026-01-02 03:04", "is": "true",
+        "y": "no", "more": 1,
+    })  # fmt: skip
+
+
+@dataclass
+class Scoring:
+    """One table, output and folder of jobs; `score` is one command."""
+
+    folder: Path
+    said: list[str]
+    rules: list[Rule]
+    if_exists: Any = "fail"
+    suffix: str = ".parquet"
+    table: SqlTable | None = None
+
+    @property
+    def output(self) -> Output:
+        path = None if self.table is not None else self.folder / f"out{self.suffix}"
+        return Output(path, self.table, self.folder / f"out.rejects{self.suffix}", self.if_exists)
+
+    def job(self, asked: Any = None) -> Job:
+        (self.folder / "job").mkdir(exist_ok=True)
+        job, said = Job.of(self.folder / "job", {"asked": asked})
+        self.said += [said]
+        return job
+
+    def score(self, table: Any, rule: Rule | None = None, keys: tuple[str, ...] = ("id",)) -> Delivered:
+        self.rules.append(rule or Rule())
+        model, job, source = champion(self.rules[-1], keys), self.job(), self.source(table)
+        self.output.check(job)
+        n_rows = predict.fn(source, model, job, lambda n_rows, was_done: None, self.said.append)
+        return deliver.fn(job, model, self.output, n_rows, "table")
+
+    def source(self, table: Any) -> Any:
+        if not isinstance(table, pd.DataFrame):
+            return table
+        table.to_parquet(self.folder / "in.parquet")
+        return File(str(self.folder / "in.parquet"), None, None, None)
+
+    def read(self, what: str = "out") -> pd.DataFrame:
+        path = self.folder / f"{what}{self.suffix}"
+        return pd.read_parquet(path) if self.suffix == ".parquet" else pd.read_csv(path)
+
+
+@pytest.fixture
+def scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scoring:
+    """Chunks of eight rows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(score_chunk, "ROWS", 8)
+    return Scoring(tmp_path, [], [])
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_each_row_comes_out_with_its_key_prediction_version_and_time(scoring: Scoring, suffix: str) -> None:
+    scoring.suffix = suffix
+    done = scoring.score(rows())
+    out = scoring.read()
+    assert list(out) == ["id", "prediction", "probability_no", "probability_yes", "model_name", "model_version",
+                         "scored_at"]  # fmt: skip
+    assert out["id"].tolist() == rows()["id"].tolist()
+    assert out["prediction"].tolist() == ["yes" if a > 0.5 else "no" for a in rows()["a"]]
+    np.testing.assert_allclose(out["probability_yes"], rows()["a"])
+    assert set(out["model_version"]) == {3}
+    assert out["scored_at"].nunique() == 1
+    assert (done.n_scored, done.n_rejected, done.n_repeated, done.rejects) == (N, 0, 0, "")
+    assert "y, the target, is in the table and is ignored" in scoring.said
+    assert "ignored, for the model knows no such columns: more" in scoring.said
+    assert [path.name for path in (scoring.folder / "job").iterdir()] == ["parts"][:0]
+
+
+def test_the_monitor_finds_the_batch_with_hashed_keys(scoring: Scoring) -> None:
+    scoring.score(rows())
+    (batch,) = scored.read("sold", 3)
+    assert (batch.summary.n_rows, batch.summary.keys) == (N, ("id",))
+    kept = pd.concat(batch.predictions())
+    assert kept["key"].tolist() == scored.key_hashes(rows(), ["id"]).tolist()
+    assert list(kept) == ["key", "prediction", "probability_no", "probability_yes"]
+
+
+def test_a_row_that_does_not_fit_is_rejected_with_every_reason(scoring: Scoring) -> None:
+    table = rows().astype({"a": "str"})
+    table.loc[3, ["a", "when"]] = ["many", "soon"]
+    table.loc[10, "is"], table.loc[20, "id"], table.loc[21, "a"], table.loc[22, "c"] = "maybe", np.nan, " ", "new"
+    done = scoring.score(table)
+    rejected = scoring.read("out.rejects")
+    assert rejected["rejected_row"].tolist() == [4, 11, 21]
+    assert rejected["rejected_because"].tolist() == [
+        "a='many' is no number; when='soon' is no time", "is='maybe' is no truth value", "id, the key, is missing",
+    ]  # fmt: skip
+    assert rejected["a"].tolist()[0] == "many"  # as it was
+    assert sorted([*scoring.read()["id"], 103, 110, 120]) == rows()["id"].tolist()
+    assert (done.n_scored, done.n_rejected) == (N - 3, 3)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda t: t.drop(columns=["a", "c"]), "lack 2 of the columns that the model was trained on: a, c"),
+    (lambda t: t.drop(columns="id"), "source.key=id: the table has no such column; did you mean 'is'?"),
+    (lambda t: t.assign(a="many"), "a holds text (such as 'many') where the model knows numbers"),
+    (lambda t: t.assign(when=5), "when holds numbers (such as '5') where the model knows times"),
+    (lambda t: t.assign(**{"is": "x"}), "is holds text (such as 'x') where the model knows truth values"),
+    (lambda t: t.head(0), "there are no rows in it"),
+])  # fmt: skip
+def test_a_table_that_does_not_fit_is_refused_and_leaves_nothing(
+    scoring: Scoring, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        scoring.score(change(rows()))
+    assert said in str(refused.value)
+    assert not list(scoring.folder.glob("out*"))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_killed_scoring_goes_on_and_delivers_every_row_once(scoring: Scoring, suffix: str) -> None:
+    scoring.suffix = suffix
+    with pytest.raises(KeyboardInterrupt):
+        scoring.score(rows(), Rule(ends_at=18 / N))
+    assert not list(scoring.folder.glob("out*"))
+    begun = scoring.job().begun
+    scoring.score(rows())
+    assert scoring.read()["id"].tolist() == rows()["id"].tolist()
+    assert set(pd.to_datetime(scoring.read()["scored_at"])) == {pd.Timestamp(begun)}
+    assert scoring.rules[1].n_predicted <= N - 8  # the first chunk was finished
+
+
+def test_a_table_that_changed_meanwhile_is_scored_anew(scoring: Scoring) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        scoring.score(rows(), Rule(ends_at=18 / N))
+    scoring.score(rows().iloc[::-1])
+    assert scoring.read()["id"].tolist() == rows()["id"].tolist()[::-1]
+    assert scoring.rules[1].n_predicted == N
+    assert "the table has changed since the interrupted scoring, which is given up" in scoring.said
+
+
+def test_another_command_into_the_same_place_takes_nothing_over(scoring: Scoring) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        scoring.score(rows(), Rule(ends_at=18 / N))
+    begun = scoring.job().begun
+    assert scoring.job("another model").begun > begun
+    assert not scoring.job("another model").records()
+    assert "it is given up" in scoring.said[-2]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_an_output_that_exists_is_refused_appended_to_or_replaced(scoring: Scoring, suffix: str) -> None:
+    scoring.suffix = suffix
+    scoring.score(rows())
+    with pytest.raises(Refusal, match=rf"out{suffix} is there already; name another place, or predictions\.if_exists"):
+        scoring.score(rows())
+    scoring.if_exists = "append"
+    scoring.score(rows(5))
+    assert scoring.read()["id"].tolist() == [*rows()["id"], *rows(5)["id"]]
+    scoring.if_exists = "replace"
+    scoring.score(rows(3))
+    assert scoring.read()["id"].tolist() == rows(3)["id"].tolist()
+    scoring.if_exists = "append"
+    with pytest.raises(Refusal, match=r"can't be appended to: it has the columns .*id.*, and these predictions .*row"):
+        scoring.score(rows(), keys=())
+    assert scoring.read()["id"].tolist() == rows(3)["id"].tolist()
+
+
+@pytest.mark.parametrize("if_exists", ["fail", "append"])
+def test_a_kill_right_after_the_rename_delivers_nothing_twice(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch, if_exists: str
+) -> None:
+    scoring.if_exists = "append"
+    scoring.score(rows(2))
+    if if_exists == "fail":
+        (scoring.folder / "out.parquet").unlink()
+        scoring.if_exists = "fail"
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scored, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scoring.score(rows())
+    before = [] if if_exists == "fail" else rows(2)["id"].tolist()
+    assert scoring.read()["id"].tolist() == [*before, *rows()["id"]]
+    scoring.score(rows())
+    assert scoring.read()["id"].tolist() == [*before, *rows()["id"]]
+    assert len(scored.read("sold", 3)) == 2
+    assert not list(scoring.folder.glob(".2*"))
+
+
+def test_a_key_that_comes_twice_has_both_predictions_and_is_told(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.deliver.HASHES_AT_ONCE", 4)
+    table = rows().assign(id=[7, 7, 7, *range(100, 100 + N - 3)])
+    done = scoring.score(table)
+    assert done.n_repeated == 2
+    assert scoring.read()["id"].tolist() == table["id"].tolist()
+
+
+def test_without_a_key_rows_are_named_by_their_number(scoring: Scoring) -> None:
+    scoring.score(rows(), keys=())
+    assert scoring.read()["row"].tolist() == list(range(1, N + 1))
+    assert any("labels that come later find no prediction" in said for said in scoring.said)
+
+
+def test_a_database_takes_and_gives_tables_all_rows_or_none(scoring: Scoring) -> None:
+    url = f"sqlite:///{scoring.folder}/x.db"
+    with sqlite3.connect(scoring.folder / "x.db") as connection:
+        rows().to_sql("sold", connection, index=False)
+    connection.close()
+    source = Sql(url, "SELECT * FROM sold ORDER BY id", 7)
+    scoring.table = SqlTable(url, "predicted table")
+
+    def ids() -> list[int]:
+        with sqlite3.connect(scoring.folder / "x.db") as connection:
+            found = [row[0] for row in connection.execute('SELECT id FROM "predicted table" ORDER BY rowid')]
+        connection.close()
+        return found
+
+    scoring.score(source)
+    assert ids() == rows()["id"].tolist()
+    with pytest.raises(Refusal, match=r"predictions\.table=predicted table of predictions\.url=.* is there already"):
+        scoring.score(source)
+    for if_exists, expected in (("append", 2), ("replace", 1)):
+        scoring.if_exists = if_exists
+        scoring.score(source)
+        assert ids() == rows()["id"].tolist() * expected
+    scoring.if_exists = "append"
+    with pytest.raises(Refusal, match="can't be appended to"):
+        scoring.score(source, keys=())
+
+
+def test_faults_of_a_database_are_refused_without_its_password(scoring: Scoring) -> None:
+    scoring.table = SqlTable("sqlite:////nowhere/at/all.db", "x")
+    with pytest.raises(Refusal, match="unable to open database file; mend it, and the same command goes on"):
+        scoring.score(rows())
+    with pytest.raises(Refusal) as refused:
+        SqlTable("postgresql+psycopg://me:secret@127.0.0.1:9/x", "x").columns()
+    assert "secret" not in str(refused.value)
+
+
+def test_intervals_come_where_the_model_can_tell_them(scoring: Scoring) -> None:
+    residuals = Residuals.of(np.linspace(-1, 1, 99))
+    predictor = Predictor(SCHEMA, Values(), Problem("regression", "y", ()), None, residuals)  # type: ignore[arg-type]
+    model, job = replace(champion(Rule()), predictor=predictor, interval=0.9), scoring.job()
+    n_rows = predict.fn(scoring.source(rows()), model, job, lambda n_rows, was_done: None, scoring.said.append)
+    deliver.fn(job, model, scoring.output, n_rows, "table")
+    out = scoring.read()
+    assert list(out)[:4] == ["id", "prediction", "lower", "upper"]
+    assert ((out["lower"] < out["prediction"]) & (out["prediction"] < out["upper"])).all()
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, "TESTS")
+from pathlib import Path
+from test_score import Scoring
+from tasks.refusal import Refusal
+from tasks.source.file import File
+resource.setrlimit(resource.RLIMIT_FSIZE, (BYTES, resource.RLIM_INFINITY))
+try:
+    Scoring(Path.cwd(), [], []).score(File("in.parquet", None, None, None))
+except Refusal as refusal:
+    print(refusal)
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_and_the_same_command_goes_on(scoring: Scoring) -> None:
+    """As the system tells it where a file may have no more than so many bytes."""
+    rows(5_000).to_parquet(scoring.folder / "in.parquet")
+    program = FULL.replace("TESTS", str(Path(__file__).parent)).replace("BYTES", "100_000")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    said = subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=scoring.folder, env=environment,
+                          capture_output=True, text=True, check=True).stdout  # fmt: skip
+    assert "can't be written: File too large; mend it, and the same command goes on from here" in said
+    assert not [path for path in scoring.folder.iterdir() if "out" in path.name]
+    scoring.score(rows(5_000))
+    assert len(scoring.read()) == 5_000
+
+
+@dataclass
+class Uneven:
+    """A source whose batches have other sizes than chunks."""
+
+    sizes: tuple[int, ...]
+    name: str = "uneven"
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        whole = pa.RecordBatch.from_pandas(rows(sum(self.sizes)), preserve_index=False)
+        begin = 0
+        for size in self.sizes:
+            yield whole.slice(begin, size)
+            begin += size
+
+
+def test_chunks_are_the_same_whatever_batches_a_reader_makes(scoring: Scoring) -> None:
+    scoring.if_exists = "replace"
+    digests = []
+    for sizes in ((25,), (1, 8, 7, 9), (24, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            scoring.score(Uneven(sizes), Rule(ends_at=24 / N))
+        digests.append([record.digest for record in scoring.job().records()])
+        scoring.score(Uneven(sizes))
+        assert scoring.read()["id"].tolist() == rows()["id"].tolist()
+    assert digests[0] == digests[1] == digests[2]
+    assert json.loads(json.dumps(digests[0])) == digests[0]
