@@ -99,6 +99,8 @@ def _run(command: str, arguments: list[str]) -> int:
         return _compare(overrides)
     if command == "finetune":
         return _finetune(overrides)
+    if command == "replay":
+        return _of_its_own(command, flags, overrides)
     if "--multirun" in flags:
         return _multirun(overrides)
     result = _run_once(overrides, BEGUN)

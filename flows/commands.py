@@ -30,6 +30,7 @@ COMMANDS = {
     "pretrain": Command("a run on a broad source, whose model takes along what fine-tuning needs of it"),
     "finetune": Command("from a base to the cheapest strategy of the best: each tried on the same folds, in one table"),
     "compare": Command("`KEY=A,B`: each choice on the same folds and budget, in one table with intervals"),
+    "replay": Command("a table gone through month by month under several policies: what each scores and costs"),
     "rollback": Command(
         "`model_name=NAME`: the champion before the last promotion is the champion again",
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
@@ -59,6 +60,21 @@ COMMANDS = {
         ),
         "Without a table it looks at the batches that finefold score kept, as long back as monitor.window_hours. "
         "finefold run --help shows the keys of monitor, and those of source.",
+    ),
+    "runs": Command(
+        "what was run, the newest first: when, which model, its scores, its state, its version and alias",
+        "[KEY=VALUE ...]",
+        ("model_name", "output", "runs.last", "runs.state", "tracking.experiment", "tracking.uri"),
+    ),
+    "show": Command(
+        "`RUN`, an id, its first letters, or models:/NAME@champion: all of one run, and where its pages are",
+        "RUN [output=json] [tracking.uri=ADDRESS]",
+        ("output", "tracking.uri"),
+    ),
+    "clean": Command(
+        "what of data/ and of trials' artifacts is old and needed by no model with an alias; clean.do=true removes it",
+        "[KEY=VALUE ...]",
+        ("clean.days", "clean.do", "clean.last", "clean.models", "output", "tracking.uri"),
     ),
     "reproduce": Command(
         "`RUN`, an id or models:/NAME@champion: once more as it was recorded, equal or what differs and why",

@@ -24,6 +24,7 @@ from pydantic import Field
 from flows.build import resolve, validate
 from flows.overrides import apply, is_known, key_of, sweep_values
 from flows.passwords import holds_password, keys_with_password, refuse_passwords
+from flows.sections import Clean, Replay, Runs
 from flows.servers import Servers
 from flows.typed import SECRET_REFERENCE
 from tasks.records import Roles
@@ -31,7 +32,10 @@ from tasks.refusal import Refusal, did_you_mean
 from tasks.remedy import Rules
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
-SECTIONS = ("holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers", "labels", "monitor")
+SECTIONS = (
+    "holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers", "labels", "monitor", "replay", "runs",
+    "clean",
+)  # fmt: skip
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
 
@@ -143,6 +147,9 @@ class Config:
     servers: Servers
     labels: LabelsGiven
     monitor: Rules
+    replay: Replay
+    runs: Runs
+    clean: Clean
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,30 @@ from tasks.records import Prepared, without_nan
 from tasks.refusal import Refusal
 from tasks.tracking import Tracker
 
+COMMANDS = {"comparison": "finefold compare", "ladder": "finefold finetune", "replay": "finefold replay"}
+
 
 @contextmanager
 def holding(
     uri: str | None, decided: Decided, prepared: Prepared, kind: str, digest: str, title: str, begun: float
 ) -> Iterator[Tracker]:
+    """The same as `held` for what was decided on a table."""
+    with held(uri, decided.composed.config.tracking.experiment, prepared.digest, kind, digest, title, begun) as tracker:
+        yield tracker
+
+
+@contextmanager
+def held(
+    uri: str | None, experiment: str, data: str, kind: str, digest: str, title: str, begun: float
+) -> Iterator[Tracker]:
     """A run named by the title, for what has this digest; ended as finished or failed, whatever happens.
 
-    uri: of the tracking server, or None. kind: `comparison` or `ladder`. begun: Unix time in seconds.
+    uri: of the tracking server, or None. data: a digest. kind: `comparison`, `ladder` or `replay`. begun: Unix
+    time in seconds.
     """
-    command = {"comparison": "finefold compare", "ladder": "finefold finetune"}[kind]
-    tags = {"finefold.data": prepared.digest, "mlflow.source.name": command, "mlflow.user": user()}
+    tags = {"finefold.data": data, "mlflow.source.name": COMMANDS[kind], "mlflow.user": user()}
     with tracking.refusing(uri):
         client, used = tracking.connect(uri)
-        experiment = decided.composed.config.tracking.experiment
         tracker = parent_run.begin(client, used, experiment, digest, title, tags, begun, kind)
         try:
             yield tracker

@@ -73,6 +73,7 @@ def tags_of(job: Job) -> dict[str, str]:
         "prefect.flow_run": str(flow_run.id),
         "prefect.url": str(flow_run.ui_url or ""),
         "finefold.data": job.prepared.digest,
+        "finefold.split": job.split.digest,
         "finefold.source": job.prepared.name,
         "mlflow.source.name": "finefold run",
         "mlflow.source.type": "LOCAL",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -19,6 +19,7 @@ from tasks.plot import (
     more_labels,
     parallel_coordinates,
     reliability,
+    replay,
     residuals,
     search_history,
     slices,
@@ -26,8 +27,9 @@ from tasks.plot import (
 from tasks.plot._material import Material
 from tasks.plot.comparison import Compared
 from tasks.plot.drift import Drifted
+from tasks.replayed import Standing, Step
 
-__all__ = ["Compared", "Drifted", "Material", "draw_all", "draw_comparison", "draw_drift"]
+__all__ = ["Compared", "Drifted", "Material", "draw_all", "draw_comparison", "draw_drift", "draw_replay"]
 
 VECTOR = "svg"  # the folder beside the pictures that holds them as SVG files, for pages
 
@@ -83,3 +85,9 @@ def draw_drift(folder: Path, drifted: Drifted) -> list[Path]:
             paths.append(_canvas.write(figure, folder / f"{name}.png"))
             _canvas.write_vector(figure, folder / VECTOR / f"{name}.svg")
     return paths
+
+
+def draw_replay(path: Path, metric: str, standings: Sequence[Standing], steps: Sequence[Step]) -> Path:
+    """Draws the picture of a replay into a PNG file, in the same look; gives its path."""
+    with _canvas.styled():
+        return _canvas.write(replay.draw(metric, standings, steps), path)

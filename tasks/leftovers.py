@@ -1,0 +1,143 @@
+"""What MLflow says of what may go: which runs need which folders of data/, what their trials left, and old versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from tasks.aliases import REPLACED_TAG
+from tasks.tracking import PARENT_TAG, STUDY_TAG
+from tasks.trial_log import TRIAL_TAG
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.tracking import MlflowClient
+
+Client: TypeAlias = "MlflowClient"  # for those who only hand it on
+DATA_TAG, SPLIT_TAG, BASE_TAG = "finefold.data", "finefold.split", "finefold.base"
+OVER = ("FINISHED", "KILLED")  # of any other a study may still go on
+MANY = 50  # ids in one question
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run, and what of data/ it used. ended: Unix time in seconds, of its begin where it never ended. is_over:
+    whether its study can't go on."""
+
+    run_id: str
+    study: str
+    data: str
+    split: str
+    overrides: str
+    ended: float
+    is_over: bool
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Files that MLflow keeps. name: what is shown. address: where they are. version: name and number of a registered
+    one. megabytes: None where they are on another machine."""
+
+    name: str
+    address: str
+    used: float
+    megabytes: float | None
+    version: tuple[str, str] | None = None
+
+
+def made_by_runs(client: MlflowClient) -> list[Made]:
+    """All runs of all experiments that track a study, the newest first."""
+    found: list[Run] = []
+    token = None
+    every = [one.experiment_id for one in client.search_experiments()]
+    while True:
+        page = client.search_runs(every, f"tags.`{STUDY_TAG}` LIKE '%'", page_token=token,
+                                  order_by=["attributes.start_time DESC"])  # fmt: skip
+        found += page
+        if not (token := page.token):
+            return [_made(run) for run in found]
+
+
+def _made(run: Run) -> Made:
+    tags, known = run.data.tags, run.info
+    return Made(
+        known.run_id, tags[STUDY_TAG], tags.get(DATA_TAG, ""), tags.get(SPLIT_TAG, ""),
+        run.data.params.get("overrides", ""), (known.end_time or known.start_time) / 1000, known.status in OVER,
+    )  # fmt: skip
+
+
+def versions(client: MlflowClient) -> tuple[list[ModelVersion], list[ModelVersion]]:
+    """All versions of all registered models: those that are needed, by an alias (champion, previous_champion,
+    challenger, or one of the user's), by a rollback, or as the base of one that is; and the others."""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(page_token=token)
+        found += page
+        if not (token := page.token):
+            break
+    named = {one.name: set(map(str, one.aliases.values())) for one in client.search_registered_models()}
+    needed = {f"models:/{one.name}/{one.version}" for one in found if str(one.version) in named.get(one.name, ())}
+    by_address = {f"models:/{one.name}/{one.version}": one for one in found}
+    todo = list(needed)
+    while todo:  # the bases of what is needed, and theirs
+        one = by_address[todo.pop()]
+        replaced = one.tags.get(REPLACED_TAG)
+        for of in (one.tags.get(BASE_TAG, ""), f"models:/{one.name}/{replaced}" if replaced else ""):
+            if of in by_address and of not in needed:
+                needed.add(of)
+                todo.append(of)
+    is_needed = {address: address in needed for address in by_address}
+    return ([one for address, one in by_address.items() if is_needed[address]],
+            [one for address, one in by_address.items() if not is_needed[address]])  # fmt: skip
+
+
+def of_trials(client: MlflowClient, runs: Sequence[Made]) -> Iterator[Stored]:
+    """What the trials of these runs left as files: adapters, errors."""
+    every = [one.experiment_id for one in client.search_experiments()]
+    for run in runs:
+        token, asked = None, f"tags.`{PARENT_TAG}` = '{run.run_id}' and tags.`{TRIAL_TAG}` LIKE '%'"
+        while True:
+            page = client.search_runs(every, asked, page_token=token)
+            for trial in page:
+                size = _megabytes(trial.info.artifact_uri)
+                if size != 0 and (size is not None or client.list_artifacts(trial.info.run_id)):
+                    name = f"{trial.info.run_name} of run {run.run_id}"
+                    yield Stored(name, trial.info.artifact_uri, run.ended, size)
+            if not (token := page.token):
+                break
+
+
+def of_version(client: MlflowClient, version: ModelVersion) -> Stored:
+    """The files of a registered version. What a search for versions gives lacks the model's id."""
+    model_id = client.get_model_version(version.name, version.version).model_id
+    address = client.get_logged_model(model_id).artifact_location if model_id else str(version.source)
+    used = version.last_updated_timestamp or version.creation_timestamp
+    name = f"{version.name} {version.version}"
+    return Stored(name, address, used / 1000, _megabytes(address), (version.name, str(version.version)))
+
+
+def _megabytes(address: str) -> float | None:
+    """Of the files at an address on this machine; None on another."""
+    place = urlparse(address)
+    if place.scheme not in ("", "file"):
+        return None
+    folder = Path(url2pathname(place.path))
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
+def remove(client: MlflowClient, stored: Stored) -> None:
+    """Its files, after the version of them where it is one."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    if stored.version is not None:
+        model_id = client.get_model_version(*stored.version).model_id
+        client.delete_model_version(*stored.version)
+        if model_id:
+            client.delete_logged_model(model_id)
+    get_artifact_repository(stored.address).delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow's
