@@ -13,6 +13,13 @@ from typing import Any
 
 from tasks.refusal import Refusal
 
+LOGIN = "wants a login: export PREFECT_API_AUTH_STRING=USER:PASSWORD"
+
+
+def wants_login(error: Exception) -> bool:
+    """Whether Prefect's server refused a request for who made it."""
+    return getattr(getattr(error, "response", None), "status_code", None) in (401, 403)
+
 
 def is_healthy(api_url: str, seconds: float = 5) -> bool:
     """Whether a Prefect API answers there; one that wants to know who asks is healthy too."""

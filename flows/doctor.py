@@ -23,7 +23,7 @@ from flows.address import holder_of, home_folder, is_taken, preferred_port
 from flows.commands import FAILED
 from flows.databases import fault_of
 from flows.output import print_json
-from flows.servers import ROOT, Servers, database_of
+from flows.servers import ROOT, Server, Servers, database_of
 from flows.status import Part, mlflow_part, prefect_part, worker_part
 from flows.up import asked
 from tasks.refusal import Refusal
@@ -129,10 +129,13 @@ def _that_exists(folder: Path) -> Path:
 
 def databases(servers: Servers) -> Iterator[Finding]:
     """Whether the databases of both servers can be used, and whether MLflow's tables are those of this version."""
-    for server, url in (("prefect", servers.prefect.database), ("mlflow", servers.mlflow.database)):
+    given: tuple[tuple[Server, str | None], ...] = (
+        ("prefect", servers.prefect.database), ("mlflow", servers.mlflow.database),
+    )  # fmt: skip
+    for server, url in given:
         if url is None:
             continue
-        fault = fault_of(database_of(server, url), f"servers.{server}.database")  # type: ignore[arg-type]
+        fault = fault_of(database_of(server, url), f"servers.{server}.database")
         yield Finding("database", "wrong" if fault else "ok", fault or f"servers.{server}.database answers")
     path = Path(servers.folder) / "mlflow.db"
     if servers.mlflow.database is None and path.exists():
@@ -143,10 +146,11 @@ def _schema(path: Path) -> Finding:
     from mlflow.store.db.utils import _get_latest_schema_revision
 
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)) as connection:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.5)) as connection:
             (found,) = connection.execute("select version_num from alembic_version").fetchone()
     except (sqlite3.Error, TypeError) as error:
-        return Finding("database", "wrong", f"{path} can't be read: {error}", f"mv {path} {path}.broken")
+        mend = f"fuser --verbose {path}" if "locked" in str(error) else f"mv {path} {path}.broken"
+        return Finding("database", "wrong", f"{path} can't be read: {error}", mend)
     newest = _get_latest_schema_revision()  # type: ignore[no-untyped-call]  # of MLflow
     if found == newest:
         return Finding("database", "ok", f"{path} is as MLflow {version('mlflow')} needs it")
@@ -165,7 +169,7 @@ def reachable(servers: Servers) -> Iterator[Finding]:
         yield Finding("reachable", state, said, "" if part.is_up or is_expected else "finefold up")
     for part, path in ((prefect, "/api/admin/version"), (mlflow, "/version")):
         if part.is_up:
-            yield _version_there(part, path)
+            yield version_there(part, path)
     for name, port, is_up in (("prefect", servers.prefect.port or preferred_port(), prefect.is_up),
                               ("mlflow", servers.mlflow.port, mlflow.is_up)):  # fmt: skip
         if not is_up and is_taken(port):
@@ -173,7 +177,7 @@ def reachable(servers: Servers) -> Iterator[Finding]:
                           f"finefold up servers.{name}.port={port + 1}")  # fmt: skip
 
 
-def _version_there(part: Part, path: str) -> Finding:
+def version_there(part: Part, path: str) -> Finding:
     """Whether a server lets this user in, and is of the version that is installed here."""
     name, variables = part.name.lower(), LOGINS[part.name]
     here = version(name)

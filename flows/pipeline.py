@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 
 from flows import config as configs
 from flows import narrate, provenance, screen, server
-from flows.address import is_healthy
+from flows.address import LOGIN, is_healthy, wants_login
 from flows.base import with_own_family
 from flows.conclude import concluded, log_conclusion
 from flows.decide import Job
@@ -113,6 +113,8 @@ def on_server(running: server.Server, begun: float, call: Callable[[], T]) -> T:
     try:
         return call()
     except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+        if wants_login(error):
+            raise Refusal(f"Prefect's server at {running.ui_url} {LOGIN}") from error
         raise Refusal(
             f"Prefect's server at {running.ui_url} went away ({error}). Nothing is lost: the same command goes on."
         ) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -48,6 +49,9 @@ class Progress:
         self._screen = TrialProgress(n_trials, metric, seconds)
         self._artifact: UUID | None = None
         self._last_update = 0.0
+        # A server that is being restarted is waited for, which must not hold up the search.
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="finefold-progress")
+        self._update: Future[Any] | None = None
 
     def __enter__(self) -> Self:
         self._screen.__enter__()
@@ -58,6 +62,7 @@ class Progress:
 
     def __exit__(self, *error: Any) -> None:
         self._screen.__exit__(*error)
+        self._background.shutdown(wait=False)
         self._trial_log.stop()
 
     def told(self, result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
@@ -82,6 +87,7 @@ class Progress:
 
     def close(self) -> None:
         """Writes what is complete only now: the table of the best trials, the generations, the last trial's run."""
+        self._background.shutdown()
         if self._artifact is not None:
             update_progress_artifact(self._artifact, 100.0)
         whole = (row for row in self._rows if row[self._metric] is not None and not row["stopped early"])
@@ -97,9 +103,12 @@ class Progress:
         self._trial_log.close()
 
     def _update_artifact(self) -> None:
-        if self._artifact is not None and time.monotonic() - self._last_update > SECONDS_BETWEEN_UPDATES:
-            self._last_update = time.monotonic()
-            update_progress_artifact(self._artifact, min(99.0, 100.0 * len(self._rows) / max(1, self._n_trials)))
+        is_under_way = self._update is not None and not self._update.done()
+        if self._artifact is None or is_under_way or time.monotonic() - self._last_update < SECONDS_BETWEEN_UPDATES:
+            return
+        self._last_update = time.monotonic()
+        share = min(99.0, 100.0 * len(self._rows) / max(1, self._n_trials))
+        self._update = self._background.submit(copy_context().run, update_progress_artifact, self._artifact, share)
 
 
 def _row(result: TrialResult, metric: str) -> dict[str, Any]:

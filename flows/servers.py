@@ -19,6 +19,7 @@ from tasks.served import RECORD
 ROOT = Path("mlruns")  # where the records lie: runs of this folder look here
 Port = Annotated[int, Field(ge=1, le=65535)]
 Program = Literal["up", "mlflow", "worker"]
+Server = Literal["prefect", "mlflow"]
 DRIVERS = {"prefect": "asyncpg", "mlflow": "psycopg"}  # of SQLAlchemy: what Prefect demands, and what finefold installs
 
 
@@ -46,7 +47,7 @@ class Servers:
     mlflow: MlflowServer
 
 
-def database_of(server: Literal["prefect", "mlflow"], asked: str | None) -> str:
+def database_of(server: Server, asked: str | None) -> str:
     """The URL that the server is given, with its driver; '' where none was asked for.
 
     Raises:
@@ -55,11 +56,12 @@ def database_of(server: Literal["prefect", "mlflow"], asked: str | None) -> str:
     key = f"servers.{server}.database"
     url = "" if asked is None else resolve(asked, key)
     scheme, slashes, rest = url.partition("://")
-    if url and scheme.partition("+")[0] not in ("postgresql", "sqlite"):
+    kind = scheme.partition("+")[0]
+    if url and kind not in ("postgresql", "sqlite"):
         raise Refusal(f"{key} must be postgresql://USER:PASSWORD@HOST/NAME, or left out for SQLite; got {scheme}://...")
-    if scheme == "postgresql":
+    if kind == "postgresql":
         return f"postgresql+{DRIVERS[server]}{slashes}{rest}"
-    return f"sqlite+aiosqlite{slashes}{rest}" if (server, scheme) == ("prefect", "sqlite") else url
+    return f"sqlite+aiosqlite{slashes}{rest}" if (server, kind) == ("prefect", "sqlite") else url
 
 
 def record_of(program: Program) -> Path:

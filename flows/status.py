@@ -9,7 +9,16 @@ from pathlib import Path
 import httpx
 
 from flows import screen, server, worker
-from flows.address import bypass_proxy, given_url, home_folder, is_healthy, point_prefect_at, preferred_port
+from flows.address import (
+    LOGIN,
+    bypass_proxy,
+    given_url,
+    home_folder,
+    is_healthy,
+    point_prefect_at,
+    preferred_port,
+    wants_login,
+)
 from flows.commands import FAILED
 from flows.output import print_json
 from flows.process import recorded
@@ -83,4 +92,5 @@ def worker_part(servers: Servers, prefect: Part) -> Part:
     try:
         return Part("worker", worker.is_online(servers.pool, name), pool, said)
     except (httpx.HTTPError, OSError) as error:
-        return Part("worker", False, pool, f"{said}; {tracking.said_by(error)}")
+        why = f"Prefect's server {LOGIN}" if wants_login(error) else tracking.said_by(error)
+        return Part("worker", False, pool, f"{said}; {why}")

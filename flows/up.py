@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from flows import config as configs
 from flows import mlflow_server, screen, server, worker
 from flows.address import given_url, holder_of, home_folder, is_healthy, is_taken, preferred_port
 from flows.commands import ONLY_KEYS
+from flows.databases import fault_of
 from flows.output import print_json
 from flows.overrides import key_of
 from flows.process import Process, last_line, recorded
-from flows.servers import ROOT, Program, Servers, database_of, forget, log_of, remember, running
+from flows.servers import ROOT, Program, Server, Servers, database_of, forget, log_of, remember, running
 from tasks.refusal import Refusal
 from tasks.store import check_writable
 from tasks.tracking import without_password
@@ -48,7 +49,9 @@ def command(arguments: Sequence[str], begun: float) -> int:
         if not is_ours:
             show(what_is_up(servers), arguments, "already up; `finefold down` stops it")
             return 0
-        with interruptible(), server.start(prefect_database(servers)) as prefect:
+        database = prefect_database(servers)
+        check_databases(servers)
+        with interruptible(), server.start(database) as prefect:
             try:
                 mlflow = mlflow_server.start(servers)
                 show(_waited_for(servers, prefect, mlflow), arguments, f"up after {time.time() - begun:.0f} s")
@@ -56,7 +59,9 @@ def command(arguments: Sequence[str], begun: float) -> int:
             except KeyboardInterrupt:
                 screen.say("stopping: the worker, then MLflow's server, then Prefect's")
             finally:
-                _stop(servers)
+                for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_IGN)
+                stop_here()
     if prefect.process and prefect.process.is_alive():
         screen.say(f"a run still uses Prefect's server at {prefect.ui_url}, and will stop it")
     return 0
@@ -95,6 +100,20 @@ def prefect_database(servers: Servers) -> str:
     return database
 
 
+def check_databases(servers: Servers) -> None:
+    """Looks whether the databases answer that were given.
+
+    Raises:
+        Refusal: for each one that does not.
+    """
+    given: tuple[tuple[Server, str | None], ...] = (
+        ("prefect", servers.prefect.database), ("mlflow", servers.mlflow.database),
+    )  # fmt: skip
+    faults = [fault_of(database_of(name, url), f"servers.{name}.database") for name, url in given if url]
+    if any(faults):
+        raise Refusal(*filter(None, faults))
+
+
 @contextmanager
 def in_charge() -> Iterator[bool]:
     """Whether this process is the one that stands for this folder's servers; the kernel ends that with the process."""
@@ -116,8 +135,10 @@ def in_charge() -> Iterator[bool]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """To be told to end (SIGTERM), or to lose the terminal (SIGHUP), is the same as Ctrl-C."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """To be told to end (SIGTERM), or to lose the terminal (SIGHUP), is the same as Ctrl-C, which a shell lets
+    programs in its background ignore."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
@@ -176,15 +197,8 @@ def _stand(servers: Servers, prefect: server.Server, mlflow: Process) -> None:
         worker.start(servers)
 
 
-def _stop(servers: Servers) -> None:
-    """The worker before the servers, so that its runs can still report how they ended."""
-    with suppress(ValueError):  # no main thread
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stop_here()
-
-
 def stop_here() -> None:
-    """Stops this folder's worker and MLflow server."""
+    """Stops this folder's worker, whose runs can still report how they ended, and then its MLflow server."""
     for program, seconds in STOPPABLE.items():
         if found := running(program):
             found.stop(seconds)

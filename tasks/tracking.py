@@ -32,8 +32,10 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # of each trial, where a server is told
     "GIT_PYTHON_REFRESH": "quiet",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    # Waits of 0, 4, 8 ... s between tries, two minutes in all: for a server that is restarted in mid-run.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
 }
 STUDY_TAG, BUDGET_TAG = "finefold.study", "finefold.trials"
 PARENT_TAG = "mlflow.parentRunId"
@@ -199,13 +201,15 @@ def check(uri: str | None, root: Path = Path("mlruns")) -> None:
 
 @contextmanager
 def refusing(uri: str | None) -> Iterator[None]:
-    """Turns what MLflow raises inside the block, when its server goes away or its disk is full, into a refusal."""
+    """Turns what MLflow raises inside the block, when its server goes away, its disk is full or its database is locked,
+    into a refusal."""
     quieten()
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         used = address(uri)
         where = "mlruns/" if used is None else f"tracking.uri={without_password(used)}"
         raise Refusal(
@@ -227,16 +231,18 @@ def connect(uri: str | None, root: Path = Path("mlruns")) -> tuple[MlflowClient,
         _make_database(root / "mlflow.db")
     import mlflow
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     given = {name: value for name, value in os.environ.items() if name == "MLFLOW_TRACKING_URI"}
     mlflow.set_tracking_uri(uri)
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow sets; it would look like a choice of the user's
     os.environ |= given
-    client = mlflow.MlflowClient(uri)
     try:
+        client = mlflow.MlflowClient(uri)
         client.search_experiments(max_results=1)  # the first use makes the tables
-    except (MlflowException, OSError) as error:
-        raise Refusal(f"tracking.uri={without_password(uri)} can't be used: {said_by(error)}") from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        login = " Export MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD." if "401" in str(error) else ""
+        raise Refusal(f"tracking.uri={without_password(uri)} can't be used: {said_by(error)}{login}") from error
     return client, uri
 
 

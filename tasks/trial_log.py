@@ -58,14 +58,25 @@ class TrialLog:
             if self._error is not None:
                 continue
             try:
-                self._log(self._future.result(), *item)
+                self._log_twice(self._future.result(), *item)
             except Exception as error:  # kept for close(): a thread has nobody to raise to
                 self._error = error
+
+    def _log_twice(self, tracker: Tracker, result: TrialResult, tags: Mapping[str, str]) -> None:
+        """A server that goes away while it answers leaves unknown what it did: that is looked up, and the rest done.
+        MLflow itself tries again where there was no connection, but not where one broke."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._log(tracker, result, tags)
+        except MlflowException:
+            self._logged = _children(tracker)
+            self._log(tracker, result, tags)
 
     def _log(self, tracker: Tracker, result: TrialResult, tags: Mapping[str, str]) -> None:
         number = str(result.proposal.number)
         if self._logged is None:
-            self._logged = _children(tracker)
+            self._logged = _children(tracker) if tracker.is_resumed else {}
         earlier = self._logged.get(number)
         if earlier is not None and earlier.info.status in ("FINISHED", "FAILED"):
             return
@@ -109,8 +120,6 @@ def _trial_content(result: TrialResult, metric: str) -> tuple[list[Any], list[An
 
 
 def _children(tracker: Tracker) -> dict[str, Run]:
-    if not tracker.is_resumed:
-        return {}
     found: dict[str, Run] = {}
     token = None
     while True:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -95,3 +99,14 @@ def test_a_whole_folder_is_logged(store: tuple[mlflow.MlflowClient, str, Path], 
 def test_what_fails_on_the_way_becomes_a_refusal() -> None:
     with pytest.raises(Refusal, match="mlruns/ failed: no space"), tracking.refusing(None):
         raise mlflow.exceptions.MlflowException("no space\nTraceback")
+
+
+@pytest.mark.slow
+def test_a_locked_database_is_refused(tmp_path: Path) -> None:
+    tracking.connect(None, tmp_path)
+    code = f"from pathlib import Path; from tasks import tracking; tracking.connect(None, Path({str(tmp_path)!r}))"
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as connection:
+        connection.execute("begin exclusive")
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+    assert said.splitlines()[-1].startswith("tasks.refusal.Refusal: tracking.uri=sqlite:///")
+    assert "database is locked" in said.splitlines()[-1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -70,3 +72,31 @@ def test_a_trial_that_was_half_logged_is_completed_not_doubled(
     log.close()
     (only,) = client.search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
     assert (only.info.run_id, only.info.status) == (half, "FINISHED")
+
+
+class TornClient(mlflow.MlflowClient):
+    """Of a server that goes away while it answers, once: what it was asked is done, and nobody is told."""
+
+    is_torn = False
+
+    def create_run(self, *args: Any, **kwargs: Any) -> Any:
+        made = super().create_run(*args, **kwargs)
+        if self.is_torn:
+            return made
+        self.is_torn = True
+        raise mlflow.MlflowException("Connection broken: IncompleteRead")
+
+
+def test_a_trial_whose_answer_was_lost_is_logged_once(
+    store: tuple[mlflow.MlflowClient, str, Path], tmp_path: Path
+) -> None:
+    tracker = replace(begin(store, "torn"), client=TornClient(store[1]))
+    future: Future[Tracker] = Future()
+    future.set_result(tracker)
+    log = TrialLog(future, tmp_path, "roc_auc")
+    for number in range(2):
+        log.put(result(number), {})
+    log.close()
+    runs = store[0].search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
+    assert sorted(run.data.tags["finefold.trial"] for run in runs) == ["0", "1"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
