@@ -111,7 +111,7 @@ class Dropout(nn.Module):  # type: ignore[misc]  # torch is not looked into
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.share:
             return x
-        kept = torch.rand(x.shape, generator=self.generator) >= self.share
+        kept = torch.rand(x.shape, generator=self.generator, device=self.generator.device) >= self.share
         return x * kept / (1 - self.share)
 
 
@@ -194,7 +194,7 @@ class _Course:
         self.it, self.rows, self.losses, self.plan = it, rows, losses, plan
         seeds = np.random.SeedSequence(plan.seed).generate_state(2, np.uint64).tolist()
         self.shuffle = np.random.default_rng(seeds[0])
-        _seed_dropout(it.net, plan.dropout, torch.Generator().manual_seed(seeds[1] % 2**63))
+        seed_dropout(it.net, plan.dropout, torch.Generator().manual_seed(seeds[1] % 2**63))
         self.center, self.scale = _single(head.center), _single(head.scale)
         self.weight, self.bias = nn.Parameter(_single(head.weight)), nn.Parameter(_single(head.bias))
         self.lengths = rows.lengths(it.tokens)
@@ -286,7 +286,7 @@ class _Course:
             group["lr"] = self.plan.learning_rate * group["share"] * max(share, 1e-3)
 
 
-def _seed_dropout(net: nn.Module, share: float, generator: torch.Generator) -> None:
+def seed_dropout(net: nn.Module, share: float, generator: torch.Generator) -> None:
     """A dropout of our own in the place of every one of the net's."""
     for module in list(net.modules()):
         for name, child in module.named_children():
