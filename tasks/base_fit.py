@@ -33,8 +33,8 @@ NOTHING_NEW = Takes()
 
 
 def has_schema(base: Path | None, roles: Roles) -> bool:
-    """Whether a table must be read as the base's was: an encoder of text has neither columns nor classes of its own, and
-    a generator reads prompts and responses whatever they are called.
+    """Whether a table must be read as the base's was: an encoder of text has neither columns nor classes of its own,
+    and a generator reads prompts and responses whatever they are called.
 
     Raises:
         Refusal: for a base that predicts where text is to be written, and the other way round.

@@ -56,7 +56,8 @@ def is_encoder(folder: Path) -> bool:
 def writes(folder: Path) -> bool:
     """Whether a model in Hugging Face's form is a causal language model, by what its `config.json` says it was saved
     as."""
-    names = _read(folder / "config.json").get("architectures")
+    path = folder / "config.json"
+    names = _read(path).get("architectures") if path.is_file() else None
     known = [str(name) for name in names] if isinstance(names, list) else []
     return any(name.endswith(OF_A_GENERATOR) for name in known)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tasks.blas import one_thread
-from tasks.metric import METRICS, REGRESSION, Floats, Statistic, prepared
+from tasks.metric import CLASSES, METRICS, Floats, Statistic, prepared
 
 Integers = NDArray[np.int64]
 
@@ -55,7 +55,7 @@ def intervals(
     is too narrow: it misses the truth more than 1 in 20 times.
     """
     statistics = {name: prepared(name, y, prediction, labels) for name in names}
-    is_stratified = _is_stratified(y, groups, are_classes=all(METRICS[name].problems != REGRESSION for name in names))
+    is_stratified = _is_stratified(y, groups, are_classes=all(METRICS[name].problems <= CLASSES for name in names))
     values: dict[str, list[Floats]] = {name: [] for name in names}
     with one_thread():  # a product of 100,000 cells is shorter than waking BLAS's threads up
         for weights in _draws(y, weight, groups, is_stratified, n_resamples, seed):

@@ -95,8 +95,8 @@ def _per_token(y: Floats, prediction: Floats) -> Statistic:
 
 
 def _per_byte(y: Floats, prediction: Floats) -> Statistic:
-    """The loss in bits over the number of bytes, which doesn't depend on how a tokenizer cuts the text (Gao et al. 2020,
-    The Pile, section 3.1)."""
+    """The loss in bits over the number of bytes, which doesn't depend on how a tokenizer cuts the text (Gao et al.
+    2020, The Pile, section 3.1)."""
     return lambda weights: np.asarray(weights @ prediction[:, 0] / (weights @ y) / np.log(2))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -36,14 +37,14 @@ def roles_of(roles: Roles, problem: str, *, writes: bool) -> Roles:
     response = roles.response or roles.target or of_text
     faults = []
     if problem not in ("auto", "generation"):
-        faults.append(f"problem={problem}: model=text_generator writes text; leave problem out, or choose another model.")
+        faults.append(f"problem={problem}: model=text_generator writes text; leave it out, or choose another model.")
     if response is None:
         faults.append("source.response is needed: the column that model=text_generator is to write, with source.prompt "
                       "what it answers to; source.text=[COLUMN] for plain texts.")  # fmt: skip
     elif roles.target not in (None, response):
         faults.append(f"source.target={roles.target}: what is written is source.response={response}; leave it out.")
     elif roles.prompt == response:
-        faults.append(f"source.prompt={roles.prompt}: this is the response too; leave source.prompt out for plain texts.")
+        faults.append(f"source.prompt={roles.prompt}: this is the response too; leave it out for plain texts.")
     if faults:
         raise Refusal(*faults)
     return replace(roles, target=response, response=response, text=())
@@ -90,3 +91,19 @@ def columns(raw: Columns, roles: Roles) -> Found:
     others = [name for name in raw.names if name not in used]
     notes = [f"{len(others):,} other columns are not read"] if others else []
     return Found(Schema(tuple(Column(name, KIND, "string") for name in names)), notes, (), ())
+
+
+def asked(X: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """(n,) what a model is asked, and (n,) what it should write: of plain texts the first half of the words, and the
+    rest. X: typed, prompt and response or the response alone."""
+    if X.shape[1] > 1:
+        prompts, references = (X.iloc[:, place].fillna("").tolist() for place in range(2))
+        return prompts, references
+    halves = [_halves(text) for text in X.iloc[:, 0].fillna("")]
+    return [first for first, _ in halves], [rest for _, rest in halves]
+
+
+def _halves(text: str) -> tuple[str, str]:
+    words = re.split(r"(?<=\S)(?=\s)", text)  # each with the space before it: nothing is lost between the halves
+    middle = (len(words) + 1) // 2
+    return "".join(words[:middle]), "".join(words[middle:]).lstrip()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
 
 from tasks.ruling import Ruling
 from tasks.selected import Corrected, Nested
-from tasks.verdict import Verdict
+from tasks.verdict import Number, Verdict
 
 ProblemKind = Literal["binary", "multiclass", "regression", "generation"]
 
@@ -328,6 +329,17 @@ class Parity:
     seconds: float
     rows_per_second: float
     model_rows_per_second: float
+
+
+@dataclass(frozen=True)
+class Generated:
+    """table: a Parquet file with the columns prompt, reference, after, exact_match and token_f1, and where there is a
+    base before. scores: `exact_match` and `token_f1`; before: the same of the base, empty without one."""
+
+    table: str
+    n_rows: int
+    scores: Mapping[str, Number]
+    before: Mapping[str, Number]
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,9 @@ def check_roles(names: Iterable[str], roles: Roles) -> list[str]:
     known = list(names)
     present = set(known)
     given = [
-        (f"source.{role}", name) for role in ("target", "prompt", "response", "group", "time", "weight") if (name := getattr(roles, role))
+        (f"source.{role}", name)
+        for role in ("target", "prompt", "response", "group", "time", "weight")
+        if (name := getattr(roles, role))
     ]
     given += [
         (f"source.{role}", name)

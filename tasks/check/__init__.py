@@ -228,7 +228,8 @@ class Inspection(Protocol):
 
 @runtime_checkable
 class Check(Protocol):
-    """What a model is judged by. needs_base: whether there is nothing to it without a base."""
+    """What a model is judged by. needs_base: whether there is nothing to it without a base. One that says something of
+    text that is written says so by `reads_pairs`."""
 
     name: ClassVar[str]
     needs_base: ClassVar[bool]

@@ -37,6 +37,7 @@ class Forgetting:
 
     name: ClassVar[str] = "forgetting"
     needs_base: ClassVar[bool] = True
+    reads_pairs: ClassVar[bool] = True
     most_lost: Annotated[float, Field(gt=0)] | None
     resamples: Annotated[int, Field(ge=100)]
 
@@ -96,7 +97,17 @@ def forgotten(
         "worse": number(sign * (value[0] - value[1]), sign * (found[:, 0] - found[:, 1])),
         "lost": Number(lost(sign * (value[0] - zero), sign * (value[1] - zero))),
         "churn": number(value[2], found[:, 2]),
+        **_perplexities(rows.y, before, after, rows.weight, problem),
     }
+
+
+def _perplexities(
+    y: Floats, before: Floats, after: Floats, weight: Floats | None, problem: Problem
+) -> dict[str, Number]:
+    if not problem.is_generation:
+        return {}
+    of = {"perplexity_of_the_base": before, "perplexity": after}
+    return {name: Number(metrics.value("perplexity", y, one, weight)) for name, one in of.items()}
 
 
 def changed(problem: Problem, before: Floats, after: Floats) -> Floats:

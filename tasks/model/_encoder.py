@@ -166,8 +166,8 @@ def check(folder: Path) -> None:
     if configs[CONFIG].get("is_encoder_decoder"):
         faults.append(f"{folder} is an encoder with a decoder; choose an encoder alone, such as BERT or MiniLM.")
     if writes(folder):
-        faults.append(f"{folder} is a language model that writes; give it to model=text_generator, and an encoder, such "
-                      "as BERT or MiniLM, to model=text_encoder.")  # fmt: skip
+        faults.append(f"{folder} is a language model that writes; give it to model=text_generator, and an encoder, "
+                      "such as BERT or MiniLM, to model=text_encoder.")  # fmt: skip
     if faults:
         raise Refusal(*faults)
 

@@ -1,6 +1,6 @@
-"""Causal language models: found, checked and read. Of what lies in a model's folder nothing is ever executed: its weights
-are safetensors, its tokenizer is a `tokenizer.json`, code of its own (`auto_map`) is refused, and a chat template is
-rendered in Jinja's sandbox, by transformers."""
+"""Causal language models: found, checked and read. Of what lies in a model's folder nothing is ever executed: its
+weights are safetensors, its tokenizer is a `tokenizer.json`, code of its own (`auto_map`) is refused, and a chat
+template is rendered in Jinja's sandbox, by transformers."""
 
 from __future__ import annotations
 

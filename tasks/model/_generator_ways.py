@@ -62,8 +62,8 @@ def gradual(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
 
 
 def lora(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
-    """Low-rank adapters beside the matrices of the attention that PEFT names for this kind of model, merged into them in
-    the end (Hu et al. 2021). With alpha = 2 rank the learning rate is the same for every rank."""
+    """Low-rank adapters beside the matrices of the attention that PEFT names for this kind of model, merged into them
+    in the end (Hu et al. 2021). With alpha = 2 rank the learning rate is the same for every rank."""
     import peft
 
     rank, is_turned = int(given["rank"]), str(writer.config.model_type) in CONVOLUTIONS

@@ -1,5 +1,5 @@
-"""A small language model that begins from nothing: a byte-level tokenizer learned from the texts, and a net of the kind of
-GPT-2 with random weights."""
+"""A small language model that begins from nothing: a byte-level tokenizer learned from the texts, and a net of the kind
+of GPT-2 with random weights."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Shape:
 
 
 def new(shape: Shape, texts: Iterable[str], seed: int) -> Writer:
-    """With pairs of bytes merged where they are frequent in the texts (Sennrich et al. 2016; over bytes as in Radford et
-    al. 2019)."""
+    """With pairs of bytes merged where they are frequent in the texts (Sennrich et al. 2016; over bytes as in Radford
+    et al. 2019)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -57,4 +57,5 @@ def new(shape: Shape, texts: Iterable[str], seed: int) -> Writer:
     with reading, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = transformers.GPT2LMHeadModel(config)
-    return Writer(net.eval().requires_grad_(False), tokenizer, None, {"bos_token": END, "eos_token": END, "pad_token": END})
+    special = dict.fromkeys(("bos_token", "eos_token", "pad_token"), END)
+    return Writer(net.eval().requires_grad_(False), tokenizer, None, special)

@@ -82,8 +82,8 @@ class Format:
                 [messages], chat_template=self.writer.template, add_generation_prompt=ask, **self.writer.special
             )
         except Exception as error:  # whatever the template of another's model raises
-            raise Refusal(f"the chat template of the base can't be rendered ({error}); remove it from the model's folder, "
-                          "or choose another base.") from error  # fmt: skip
+            raise Refusal(f"the chat template of the base can't be rendered ({error}); remove it from the model's "
+                          "folder, or choose another base.") from error  # fmt: skip
         return str(found[0][0])
 
     @staticmethod

@@ -16,9 +16,9 @@ PROMPTS_AT_ONCE = 32
 
 
 def respond(writer: Writer, prompts: Sequence[str], most: int) -> list[str]:
-    """A response to each prompt, of at most so many tokens, and no more than the context has room for beside the prompt,
-    of which the left is cut where it is too long. Prompts of one length are answered together, so that none sees another
-    one's padding and each gets what it would get alone."""
+    """A response to each prompt, of at most so many tokens, and no more than the context has room for beside the
+    prompt, of which the left is cut where it is too long. Prompts of one length are answered together, so that none
+    sees another one's padding and each gets what it would get alone."""
     form = Format(writer)
     room = max(1, writer.context - most)
     begun = [tokens[-room:] for tokens in form.prompts(prompts)]

@@ -86,8 +86,8 @@ def train(
     look: Callable[[Callable[[], Floats]], Score] | None, valid: Places | None, watch: Callable[[Curve], None],
     n_epochs: int,
 ) -> Progress:
-    """Trains the net in place, up to its best epoch: judged by `look`, which gets a function that gives the prediction of
-    the validation rows; without one after `n_epochs`, or as far as the time lasts.
+    """Trains the net in place, up to its best epoch: judged by `look`, which gets a function that gives the prediction
+    of the validation rows; without one after `n_epochs`, or as far as the time lasts.
 
     weight: (n,) of the rows, or None.
 

@@ -47,9 +47,9 @@ ALSO = ", a larger model.text_generator.hyperparameters.accumulation, or model.t
 @dataclass(frozen=True)
 class Fitted:
     """A language model. most_new: tokens of a response that it writes, at most: as many as the longest that it was
-    trained on. n_frozen: of its parameters, how many are as they were. note: what is to be said of the texts that it was
-    trained on. adapters: what was trained, where that is low-rank, and the digest of the weights that it belongs to; of a
-    model that was loaded there are none, they are merged."""
+    trained on. n_frozen: of its parameters, how many are as they were. note: what is to be said of the texts that it
+    was trained on. adapters: what was trained, where that is low-rank, and the digest of the weights that it belongs
+    to; of a model that was loaded there are none, they are merged."""
 
     writer: Writer
     most_new: int
@@ -131,10 +131,10 @@ class Workspace:
 
 @dataclass(frozen=True)
 class TextGenerator:
-    """The family. new: of a model that begins from nothing. way: how it goes on from a base. by_strategy: for each way the
-    hyperparameters that it has beside the others, with start, space and grid. most_epochs: of any fit (None: as the
-    hyperparameter says). checkpointing: see `Trainable.recomputes`. strangers: hyperparameters of a strategy that it has
-    no use for."""
+    """The family. new: of a model that begins from nothing. way: how it goes on from a base. by_strategy: for each way
+    the hyperparameters that it has beside the others, with start, space and grid. most_epochs: of any fit (None: as the
+    hyperparameter says). checkpointing: see `Trainable.recomputes`. strangers: hyperparameters of a strategy that it
+    has no use for."""
 
     hyperparameters: dict[str, Any]
     start: dict[str, Any]
@@ -159,8 +159,8 @@ class TextGenerator:
         return tuple(self.by_strategy)
 
     def going_on(self, way: str, knobs: Knobs) -> Self:
-        """With the hyperparameters of that way; those of the strategy take the place of its own of the same name, but for
-        where a search starts, which suits language models."""
+        """With the hyperparameters of that way; those of the strategy take the place of its own of the same name, but
+        for where a search starts, which suits language models."""
         own = self.by_strategy[way]
         given = {**self.hyperparameters, **own.get("hyperparameters", {})}
         strangers = {key: value for key, value in knobs.hyperparameters.items() if key not in given and value}

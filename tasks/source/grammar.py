@@ -86,8 +86,7 @@ def _of_units(random: np.random.Generator) -> tuple[str, str, str]:
     (large, small, factor), n = UNITS[random.integers(len(UNITS))], int(random.integers(2, LARGEST + 1))
     where = WHERE[random.integers(len(WHERE))]
     if random.random() < 0.5:
-        return f"How many {small}s are {n} {large}s{where}?", f"{n} {large}s are {n * factor} {small}s{where}.", "smaller"
-    return (
-        f"How many {large}s are {n * factor} {small}s{where}?", f"{n * factor} {small}s are {n} {large}s{where}.",
-        "larger",
-    )  # fmt: skip
+        one, other, form = f"{n} {large}s", f"{n * factor} {small}s", "smaller"
+    else:
+        one, other, form = f"{n * factor} {small}s", f"{n} {large}s", "larger"
+    return f"How many {other.partition(' ')[2]} are {one}{where}?", f"{one} are {other}{where}.", form

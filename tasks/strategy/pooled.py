@@ -52,8 +52,8 @@ class Pooled:
 
     def family(self, name: str, family: Model) -> Model:
         if writes(family):
-            raise Refusal(f"strategy=pooled: model={name} trains on the rows of its table alone; put texts of the source "
-                          "into it, or choose lora, which forgets less.")  # fmt: skip
+            raise Refusal(f"strategy=pooled: model={name} trains on the rows of its table alone; put texts of the "
+                          "source into it, or choose lora, which forgets less.")  # fmt: skip
         kind = PooledNets if isinstance(family, TrainsTogether) else PooledFamily
         return kind(
             family,
