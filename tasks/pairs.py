@@ -17,8 +17,6 @@ from tasks.refusal import Refusal
 from tasks.schema import Column, Schema
 from tasks.target import Target
 
-KIND = "verbatim"
-
 
 def roles_of(roles: Roles, problem: str, *, writes: bool) -> Roles:
     """The roles with the response as the target, where the run's families write; a target, or a single column of text,
@@ -90,7 +88,7 @@ def columns(raw: Columns, roles: Roles) -> Found:
     used = {*names, *roles.drop, *roles.key, roles.group, roles.weight, roles.time}
     others = [name for name in raw.names if name not in used]
     notes = [f"{len(others):,} other columns are not read"] if others else []
-    return Found(Schema(tuple(Column(name, KIND, "string") for name in names)), notes, (), ())
+    return Found(Schema(tuple(Column(name, "verbatim", "string") for name in names)), notes, (), ())
 
 
 def asked(X: pd.DataFrame) -> tuple[list[str], list[str]]:
