@@ -38,7 +38,7 @@ ALLOWED_HOME = {
         *(f"tasks/model/{one}.py" for one in ("_generator", "_generator_ways", "_new_generator", "_pairs", "_respond")),
         "tasks/model/_writing.py",
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
-        "tasks/format/_text.py",
+        "tasks/format/_text.py", "tasks/format/_writer.py", "tasks/text_parity.py",
     },
     "transformers": {
         f"tasks/model/{one}.py" for one in ("_encoder", "_generator", "_new_generator", "_prompt", "_respond")
@@ -48,7 +48,10 @@ ALLOWED_HOME = {
         "tasks/parity.py",
     },
     "peft": {"tasks/model/_encoder_ways.py", "tasks/model/_generator_ways.py"},
-    "onnx": {f"tasks/format/{one}.py" for one in ("_graph", "_trees", "_text", "_tensorflow", "_operators", "_forest")},
+    "onnx": {
+        f"tasks/format/{one}.py"
+        for one in ("_graph", "_trees", "_text", "_writer", "_tensorflow", "_operators", "_forest")
+    },
     "tensorflow": {f"tasks/format/{one}.py" for one in ("_tensorflow", "_operators", "_forest", "_run_tensorflow")},
     "onnxruntime": {f"tasks/format/{one}.py" for one in ("onnx", "_run_onnx", "_eight_bits")},
 }
