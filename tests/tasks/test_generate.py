@@ -70,7 +70,7 @@ def test_a_written_text_has_no_interval_and_no_contributions(tmp_path: Path) -> 
         it.predict(raw, interval=0.9)
     with pytest.raises(Refusal, match="contributions: response is text"):
         it.predict(raw, contributions=True)
-    with pytest.raises(Refusal, match="lack 1 of the columns .* prompt"):
+    with pytest.raises(Refusal, match=r"lack 1 of the columns .* prompt"):
         it.predict(pd.DataFrame({"question": ["Why?"]}))
 
 
