@@ -44,7 +44,7 @@ class NearPrompts:
         if not divided.problem.is_generation:
             return None
         pool = sampled(len(divided.y), self.training_rows, divided.seed)
-        asked = sampled(len(divided.holdout_roles), self.rows, divided.seed + 1)
+        asked = sampled(len(divided.hashes("holdout")), self.rows, divided.seed + 1)
         known, codes = _Prompts.of(divided.take("train", pool)), _groups(divided)
         mine = None if codes is None else codes[0][pool]
         theirs = None if codes is None or codes[1] is None else codes[1][asked]

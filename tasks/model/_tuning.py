@@ -79,12 +79,12 @@ class Progress:
     value: float = math.nan
     state: list[Tensor] = field(default_factory=list)
 
-    def note(self, epoch: int, score: Score, plan: Plan) -> bool:
+    def note(self, epoch: int, score: Score, *, is_higher_better: bool) -> bool:
         """Whether it is the best so far."""
         self.curve.append((epoch, score.value))
         self.costs.append((epoch, score.cost))
         value, best = score.value, self.value
-        is_best = not self.epoch or (value > best if plan.is_higher_better else value < best)
+        is_best = not self.epoch or (value > best if is_higher_better else value < best)
         if is_best:
             self.epoch, self.value = epoch, value
         return is_best
@@ -178,7 +178,8 @@ def train(
                 except OutOfTimeError:
                     break
                 continue
-            if progress.note(epoch, look(lambda: course.outputs(valid)), plan):
+            score = look(lambda: course.outputs(valid))
+            if progress.note(epoch, score, is_higher_better=plan.is_higher_better):
                 progress.state = [one.detach().clone() for one in course.parameters]
             if epoch - progress.epoch >= plan.patience:
                 break

@@ -19,6 +19,7 @@ from tasks.model._generator import hidden_states
 from tasks.model._pairs import Places, Sequences
 from tasks.model._tuning import EXPLODED, SORTED, TELLING, Progress, Score, seed_dropout
 
+LEAST = 1e-9  # of the weights of a batch, which may all be 0
 Groups = Sequence[tuple[list[nn.Parameter], float]]
 
 
@@ -104,7 +105,8 @@ def train(
                 except OutOfTimeError:
                     break
                 continue
-            if progress.note(epoch, look(lambda: course.judged(valid)), plan):
+            score = look(lambda: course.judged(valid))
+            if progress.note(epoch, score, is_higher_better=plan.is_higher_better):
                 progress.state = [one.detach().clone() for one in course.parameters]
             if epoch - progress.epoch >= plan.patience:
                 break
@@ -121,12 +123,12 @@ class _Course:
     ) -> None:
         self.it, self.sequences, self.plan = it, sequences, plan
         self.which, owner = sequences.of_rows(rows)
-        self.weight = None if weight is None else torch.from_numpy(weight[owner].astype(np.float32)).to(it.device)
+        self.weight = np.ones(len(self.which)) if weight is None else weight[owner]
         seeds = np.random.SeedSequence(plan.seed).generate_state(2, np.uint64).tolist()
         self.shuffle = np.random.default_rng(seeds[0])
         seed_dropout(it.net, plan.dropout, torch.Generator(it.device).manual_seed(seeds[1] % 2**63))
         if it.recomputes:
-            it.net.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            it.net.activation_checkpointing_enable({"use_reentrant": False})
         self.n_steps = math.ceil(len(self.which) / plan.batch_size)
         self.parameters = [one for group, _ in it.groups for one in group]
         self.optimizer = torch.optim.AdamW(
@@ -145,7 +147,7 @@ class _Course:
             for parameter, value in zip(self.parameters, state, strict=False):
                 parameter.copy_(value)
         if self.it.recomputes:
-            self.it.net.gradient_checkpointing_disable()
+            self.it.net.activation_checkpointing_disable()
         self.it.net.eval().requires_grad_(False)
 
     def run(self, epoch: int, look: Callable[[], None]) -> None:
@@ -168,8 +170,9 @@ class _Course:
                              f"{self.plan.learning_rate:.3g}: a smaller one may hold it")  # fmt: skip
 
     def _step(self, batch: Places) -> Tensor:
-        """The cost of a batch, whose gradient is added up part by part: the mean over the tokens of all of them."""
-        n_all = float(self.sequences.n_learned[self.which[batch]].sum())
+        """The cost of a batch, whose gradient is added up part by part: the mean over the tokens of all of them, each
+        with its row's weight."""
+        n_all = max(float(self.weight[batch] @ self.sequences.n_learned[self.which[batch]]), LEAST)
         cost = torch.zeros((), device=self.it.device)
         for part in np.array_split(batch, min(self.plan.accumulation, len(batch))):
             found = self._sum(part) / n_all
@@ -183,11 +186,8 @@ class _Course:
     def _sum(self, batch: Places) -> Tensor:
         ids, is_learned = self.sequences.batch(self.which[batch], self.it.device)
         found = losses(self.it.net, ids, is_learned, is_plain=self.it.is_plain)
-        if self.weight is not None:
-            found = found * self.weight[torch.from_numpy(batch).to(found.device)][:, None].expand(is_learned.shape)[
-                is_learned
-            ]
-        return found.sum()
+        weight = np.repeat(self.weight[batch], self.sequences.n_learned[self.which[batch]])
+        return found @ torch.from_numpy(weight.astype(np.float32)).to(found.device)
 
     def _batches(self) -> Iterator[Places]:
         """Places of all sequences, shuffled, then put together by length among some batches."""

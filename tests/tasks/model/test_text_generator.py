@@ -183,8 +183,7 @@ def test_a_row_without_weight_teaches_nothing(writer: Writer) -> None:
         of_one = plan(batch_size=N)  # else the rows that share a batch change with their lengths
         train(it, sequences, np.arange(N), weight, of_one, None, None, lambda curve: None, 1)
         found.append(weights(net))
-    gaps = {name: float((one - found[1][name]).abs().max()) for name, one in found[0].items()}
-    assert max(gaps.values()) < 2e-2  # Adam's step has one length whatever the gradient's is
+    assert all(torch.allclose(one, found[1][name], atol=1e-5) for name, one in found[0].items())
 
 
 @pytest.mark.parametrize("rank", [2, 8])
@@ -203,6 +202,7 @@ def test_lora_has_the_parameters_of_its_formula_and_merged_is_unmerged(writer: W
     assert float((merged - plain).abs().max()) > 1e-3
 
 
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # which PEFT asks for
 def test_adapters_lie_beside_the_merged_model_with_the_digest_of_their_base(
     base: Path, writer: Writer, tmp_path: Path
 ) -> None:
@@ -233,7 +233,8 @@ def test_a_response_is_what_it_is_alone_and_no_longer_than_asked(base: Path) -> 
     made, prompts = Fitted.load(base), [*questions("units", 5)["prompt"], "", "word " * 200]
     together = made.respond(prompts, 6)
     assert together == [made.respond([prompt], 6)[0] for prompt in prompts]
-    assert all(len(made.writer.tokenizer.encode(text).ids) <= 6 for text in together)
+    longest = max(map(len, made.writer.tokenizer.get_vocab()))
+    assert max(map(len, together)) <= 6 * longest
 
 
 def test_an_overfitted_model_answers_what_it_learned_and_stops(base: Path) -> None:
@@ -267,10 +268,11 @@ def test_a_token_that_ends_a_text_is_text_where_a_user_writes_it(writer: Writer)
     assert Format(writer).text(tokens) == "a<|endoftext|>b"
 
 
-def test_plain_text_is_learned_whole(base: Path, writer: Writer) -> None:
+def test_plain_text_is_learned_whole(writer: Writer) -> None:
     sequences = Sequences.of(writer, training(("text",)).X)
     assert set(sequences.n_given.tolist()) == {1}
-    assert family("full").workspace(training(("text",)), base, 1).sequences.first[-1] == N
+    every = Format(writer).responses(training(("text",)).X["text"].tolist(), in_chat=False)
+    assert sequences.n_learned.sum() == sum(map(len, every))
 
 
 def test_an_encoder_is_refused_by_name_and_a_generator_to_an_encoder(base: Path, tmp_path: Path) -> None:
