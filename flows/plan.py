@@ -114,7 +114,7 @@ def plan(composed: Composed) -> Plan:
     limits = Limits(config.search.megabytes, config.search.milliseconds)
     ensemble = attempt(lambda: _ensemble(config.ensemble, limits, allowed))
     is_of_pairs = any(family is not None and writes(family) for family in families.values())
-    if roles is not None:
+    if roles is not None and None not in families.values():  # of one with a fault it isn't known
         roles = attempt(functools.partial(pairs.roles_of, roles, config.problem, writes=is_of_pairs))
     attempt(lambda: loss_of(composed))
     attempt(lambda: class_weights.check(config.class_weight))
