@@ -53,11 +53,12 @@ class NearPrompts:
                     for fold in range(min(MOST_FOLDS, len(divided.folds)))]  # fmt: skip
         folds = np.concatenate([*in_folds, np.zeros(0, np.bool_)])
         numbers = {f"near_in_{where}": _share(one) for where, one in (("the_holdout", held), ("folds", folds))}
+        what = "prompts" if len(divided.text) > 1 else "texts"
         reason = "; ".join(
-            f"{one.value:.1%} of the prompts in {where.removeprefix('near_in_').replace('_', ' ')} are nearly prompts "
-            "that are trained on: what they score flatters; source.group keeps rows together that belong together"
-            for where, one in numbers.items() if one.low > self.most
+            f"{one.value:.1%} of the {what} in {where.removeprefix('near_in_').replace('_', ' ')} are nearly ones that "
+            "are trained on, which flatters what they score" for where, one in numbers.items() if one.low > self.most
         )  # fmt: skip
+        reason += "; source.group keeps rows together that belong together" if reason else ""
         return Finding(self.name, "told" if reason else "passed", reason, numbers, is_suspected=bool(reason))
 
     def _of_fold(self, divided: Divided, fold: int, pool: Rows, known: _Prompts) -> npt.NDArray[np.bool_]:

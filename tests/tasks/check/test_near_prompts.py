@@ -16,7 +16,7 @@ CHECK = NearPrompts(near=0.9, most=0.01, rows=1000, training_rows=20000)
 
 
 def found(root: Path, train: pd.DataFrame, held: pd.DataFrame) -> Finding:
-    made = CHECK.inspect(Divided(split_of(root, train, held), PROBLEM, 0))
+    made = CHECK.inspect(Divided(split_of(root, train, held), PROBLEM, 0, ("prompt", "response")))
     assert made is not None
     return made
 
@@ -32,7 +32,7 @@ def test_a_prompt_with_another_case_or_mark_is_a_twin_of_the_holdout(tmp_path: P
     made = found(tmp_path, counted(60), held)
     assert made.numbers["near_in_the_holdout"].value == 1.0
     assert (made.state, made.is_suspected) == ("told", True)
-    assert "100.0% of the prompts in the holdout are nearly prompts that are trained on" in made.reason
+    assert "100.0% of the prompts in the holdout are nearly ones that are trained on" in made.reason
 
 
 def test_copies_within_a_fold_are_no_leak_and_across_folds_are(tmp_path: Path) -> None:
