@@ -87,7 +87,7 @@ def _unfit(composed: Composed, problem: Problem) -> Iterator[str]:
         for key, value in asked.items():
             if value is not None:
                 what = _written(value) if key == "costs" else value
-                yield f"{key}={what}: {problem.target} poses a regression, which has no classes; leave {key} out."
+                yield f"{key}={what}: {problem.target} poses a {problem.kind}, which has no classes; leave {key} out."
         return
     if config.threshold is not None and k != 2:
         yield (

@@ -84,9 +84,9 @@ def _run(command: str, arguments: list[str]) -> int:
         print(_help_of(command))
         return 0
     if command == "pretrain":
-        from flows.pretrain import KEEPING
+        from flows.pretrain import pretraining
 
-        overrides = [KEEPING, *overrides]
+        overrides = pretraining(overrides)
     if command in ONLY_KEYS or COMMANDS[command].has_own_file:
         return _of_its_own(command, flags, overrides)
     overrides = _with_own_family(overrides)

@@ -109,7 +109,7 @@ class Config:
     """A composed configuration, typed. Components (`source`, `folds`, `model.X`, ...) stay nodes until built."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    problem: Literal["auto", "binary", "multiclass", "regression"]
+    problem: Literal["auto", "binary", "multiclass", "regression", "generation"]
     metric: str
     class_weight: Any
     device: Literal["auto", "cpu", "cuda", "mps"]

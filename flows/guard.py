@@ -13,7 +13,7 @@ from flows import screen
 from flows.decide import Job
 from flows.record import origin_of
 from flows.tune import Budget
-from tasks.check import Case, Inspection
+from tasks.check import Case, Check, Inspection
 from tasks.divided import Divided
 from tasks.inspect import inspect
 from tasks.judge import judge
@@ -33,7 +33,7 @@ def inspected(job: Job) -> tuple[Finding, ...]:
     """
     config, divided = job.decided.composed.config, job.split
     sides = Divided(Path(divided.folder), job.prepared.problem, config.seed, job.prepared.text)
-    found = inspect([check for check in job.plan.checks if isinstance(check, Inspection)], sides)
+    found = inspect([check for check in fitting(job) if isinstance(check, Inspection)], sides)
     certain = [finding for finding in found if finding.state == "failed"]
     suspected = [finding for finding in found if finding.is_suspected]
     stopping = {"certain": certain, "suspected": certain + suspected, "never": []}[config.stop_on_leak]
@@ -45,6 +45,14 @@ def inspected(job: Job) -> tuple[Finding, ...]:
         if finding.reason:
             screen.say(f"{finding.check}: {finding.reason}", "bold red" if finding in certain else "yellow")
     return found
+
+
+def fitting(job: Job) -> tuple[Check | Inspection, ...]:
+    """The checks of the run that have something to say of its problem: of text that is written those that read pairs;
+    others look for what only the columns of a table can show."""
+    if not job.prepared.problem.is_generation:
+        return job.plan.checks
+    return tuple(check for check in job.plan.checks if getattr(check, "reads_pairs", False))
 
 
 def guarded(
@@ -66,7 +74,7 @@ def guarded(
         slices=Path(job.prepared.slices) if job.prepared.slices else None,
         deadline=budget.end,
     )
-    verdict = judge(job.plan.checks, case, job.inspected)
+    verdict = judge(fitting(job), case, job.inspected)
     if verdict.findings:
         screen.console().print(table(verdict))
     for finding in verdict.findings:

@@ -8,6 +8,7 @@ from pathlib import Path
 from flows import screen
 from flows.base import told_of
 from flows.decide import Job
+from flows.guard import fitting
 from flows.record import parameters_of
 from flows.tune import Tuned
 from tasks.comparison import difference_to
@@ -48,7 +49,14 @@ def _trained_on(job: Job) -> str:
 
 
 def _notes_of_the_run(job: Job, base: Path | None) -> tuple[str, ...]:
-    return (*_loss_notes(job), *_base_notes(job, base), *_search_notes(job), *_cost_notes(job))
+    return (*_loss_notes(job), *_base_notes(job, base), *_search_notes(job), *_cost_notes(job), *_check_notes(job))
+
+
+def _check_notes(job: Job) -> tuple[str, ...]:
+    """Which checks of the run have nothing to say of text that is written."""
+    judging = fitting(job)
+    aside = [check.name for check in job.plan.checks if check not in judging]
+    return (f"for tables alone, and left out here: check {', '.join(aside)}",) if aside else ()
 
 
 def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from flows.deployed import training
 from flows.evaluation import evaluated
 from flows.exporting import exported_of
 from flows.final import final
+from flows.generating import generated
 from flows.guard import guarded, say_gate
 from flows.nested import outer_jobs
 from flows.outcome import log_outcome
@@ -154,6 +155,7 @@ def pipeline(overrides: list[str]) -> Result:
         conclusion = concluded(job, experiment, ended.trained, members)
         trained = conclusion.trained
         evaluation = evaluated(job, base, experiment, ended, trained, outer, tracking_.result())
+        written = generated(job, base, trained, tracking_.result())
         examined = examine(experiment, prepared, members, Path(trained.folder))
         narrate.say_where_it_fails(examined)
         verdict = guarded(job, base, experiment, trained, evaluation, members, budget)
@@ -176,7 +178,7 @@ def pipeline(overrides: list[str]) -> Result:
             ruling = promoted(job, experiment, trained, evaluation, tracker, registered, folder, tags)
         path = reported(
             tracker, job, base, study, replace(ended, trained=trained), evaluation, examined, verdict, registered,
-            conclusion=conclusion, exports=exported, promotion=ruling,
+            conclusion=conclusion, exports=exported, promotion=ruling, generated=written,
         )  # fmt: skip
     result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, ruling, searched)
     return replace(result, report=path, exports=exported)

@@ -21,14 +21,14 @@ from flows.runner import Runner
 from flows.warm_start import warm_start
 from tasks import class_weight as class_weights
 from tasks import metric as metrics
-from tasks import registry, tracking
+from tasks import pairs, registry, tracking
 from tasks.check import Check, Inspection
 from tasks.conclude import Asked
 from tasks.ensemble import Ensemble
 from tasks.footprint import Limits
 from tasks.format import Format
 from tasks.loss import Loss
-from tasks.model import Model, reads_text
+from tasks.model import Model, reads_text, writes
 from tasks.promotion import Promotion
 from tasks.records import Roles
 from tasks.refusal import Refusal
@@ -113,6 +113,9 @@ def plan(composed: Composed) -> Plan:
     search = attempt(lambda: _search(config.search.sampler, config.search.trials, allowed))
     limits = Limits(config.search.megabytes, config.search.milliseconds)
     ensemble = attempt(lambda: _ensemble(config.ensemble, limits, allowed))
+    is_of_pairs = any(family is not None and writes(family) for family in families.values())
+    if roles is not None and None not in families.values():  # of one with a fault it isn't known
+        roles = attempt(functools.partial(pairs.roles_of, roles, config.problem, writes=is_of_pairs))
     attempt(lambda: loss_of(composed))
     attempt(lambda: class_weights.check(config.class_weight))
     checks = [attempt(functools.partial(build, node, f"check.{name}", allowed)) for name, node in config.check.items()]

@@ -32,9 +32,21 @@ class Takes:
 NOTHING_NEW = Takes()
 
 
-def has_schema(base: Path | None) -> bool:
-    """Whether it is a model of a table: an encoder of text has neither columns nor classes of its own."""
-    return base is not None and (base / "schema.json").exists()
+def has_schema(base: Path | None, roles: Roles) -> bool:
+    """Whether a table must be read as the base's was: an encoder of text has neither columns nor classes of its own,
+    and a generator reads prompts and responses whatever they are called.
+
+    Raises:
+        Refusal: for a base that predicts where text is to be written, and the other way round.
+    """
+    if base is None or not (base / "schema.json").exists():
+        return False
+    was, writes = problem_of(base), roles.response is not None
+    if was.is_generation != writes:
+        what = f"predicts {was.target}" if writes else "writes text"
+        other = "leave source.prompt and source.response out" if writes else "name source.prompt and source.response"
+        raise Refusal(f"base: it {what} ({was.kind}); choose another base, or {other}.")
+    return not writes
 
 
 def problem_of(base: Path) -> Problem:

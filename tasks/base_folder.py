@@ -18,9 +18,12 @@ from tasks.store import write_folder
 
 FAMILY = "family.json"
 ENCODER = "text_encoder"  # the family that goes on from a folder in Hugging Face's form
+GENERATOR = "text_generator"  # and that of a causal language model
+AS_OURS = {"module": "tasks.model.text_generator", "name": "Fitted"}
+OF_A_GENERATOR = ("ForCausalLM", "LMHeadModel")  # its class in transformers
 # Formats that run code when they are read, or may.
 UNSAFE = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill"}
-OF_AN_ENCODER = (".json", ".txt", ".safetensors", ".model")
+OF_AN_ENCODER = (".json", ".txt", ".safetensors", ".model", ".jinja")
 PICKLE = re.compile(rb"\x80[\x02-\x05]")  # the first bytes of protocols 2 to 5
 OURS = "tasks."
 REMEDY = "a base is read from LightGBM's text, safetensors, skops and JSON alone"
@@ -33,7 +36,7 @@ def model_in(folder: Path, named: str) -> Path:
         Refusal: where there is none.
     """
     for place in (folder, folder / "artifacts" / "model", folder / "model"):
-        if is_ours(place) or is_encoder(place):
+        if is_ours(place) or is_encoder(place) or writes(place):
             return place
     raise Refusal(
         f"base={named} is no model: neither one that finefold registered (family.json, schema.json) nor one in Hugging "
@@ -48,6 +51,15 @@ def is_ours(folder: Path) -> bool:
 def is_encoder(folder: Path) -> bool:
     """Whether it is a model in Hugging Face's form, which has neither columns nor classes."""
     return (folder / "config.json").is_file() and not (folder / FAMILY).is_file()
+
+
+def writes(folder: Path) -> bool:
+    """Whether a model in Hugging Face's form is a causal language model, by what its `config.json` says it was saved
+    as."""
+    path = folder / "config.json"
+    names = _read(path).get("architectures") if path.is_file() else None
+    known = [str(name) for name in names] if isinstance(names, list) else []
+    return any(name.endswith(OF_A_GENERATOR) for name in known)
 
 
 def check(folder: Path, named: str, allow_packages: Sequence[str]) -> None:
@@ -141,12 +153,15 @@ def stored(folder: Path, origin: str, root: Path) -> Path:
             (place / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / path, place / path)
         (place / provenance.FILE).write_text(text, encoding="utf-8")
+        if is_encoder(place) and writes(place):  # it predicts as it is, so it is loaded as one of ours
+            (place / FAMILY).write_text(json.dumps(AS_OURS))
 
     return write_folder(root / digest, fill)
 
 
 def _found_out(folder: Path, origin: str) -> Provenance:
-    family = ENCODER if is_encoder(folder) else str(_read(folder / FAMILY)["module"]).rpartition(".")[2]
+    of_text = GENERATOR if writes(folder) else ENCODER
+    family = of_text if is_encoder(folder) else str(_read(folder / FAMILY)["module"]).rpartition(".")[2]
     return Provenance(
         family=family,
         source={"name": "unknown", "digest": "", "rows": 0, "kept": {}},

@@ -59,6 +59,15 @@ def as_text(values: pd.Series[Any]) -> pd.Series[Any]:
     return pd.Series([_cell_as_text(value) for value in values], index=values.index, dtype="str", name=values.name)
 
 
+def verbatim(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Values as text (dtype str) as they are, spaces and all, for what is to be written again; only blank ones are
+    missing: "None" and "-" are answers."""
+    text = pd.Series([None if one is None else str(one) for one in values.astype(object).where(values.notna(), None)],
+                     index=values.index, dtype="str", name=values.name)  # fmt: skip
+    kept: pd.Series[Any] = text.mask(text.str.strip() == "")
+    return kept
+
+
 def as_numbers(values: pd.Series[Any]) -> pd.Series[float]:
     """Values as float64, lengths of time in seconds; what is no finite number is NaN."""
     if pd.api.types.is_timedelta64_dtype(values):

@@ -43,6 +43,8 @@ def conclude(experiment: Experiment, trained: Trained, members: Sequence[Member]
     that some fold validated. A base that took the model's place has no predictions out of fold: nothing is concluded
     from them then.
     """
+    if experiment.problem.is_generation:
+        return Concluded(trained)
     if trained.is_base:
         return _of_base(trained, asked)
     found = pooled(experiment, members)

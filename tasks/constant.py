@@ -12,9 +12,14 @@ from tasks.records import Problem
 Floats = npt.NDArray[np.float64]
 
 
-def constant(train_roles: pd.DataFrame, problem: Problem, loss: Loss, n_rows: int) -> Floats:
+def constant(train_roles: pd.DataFrame, problem: Problem, loss: Loss, of: Floats) -> Floats:
     """What a model that sees no feature predicts, of the training rows: the classes' shares, or the mean, for mae and
-    huber the median, for quantile the quantile of its level; (n_rows,) or (n_rows, n_classes)."""
+    huber the median, for quantile the quantile of its level; (n_rows,) or (n_rows, n_classes). of: (n_rows,) the target
+    of the rows, of which only their number is looked at; but of a text its length, each byte of which is as probable as
+    any other, and a token."""
+    n_rows = len(of)
+    if problem.is_generation:
+        return np.stack([np.log(256) * of, of], axis=1)
     y = train_roles["target"].to_numpy(dtype=np.float64)
     weight = train_roles["weight"].to_numpy(dtype=np.float64) if "weight" in train_roles else np.ones(len(y))
     if problem.is_classification:

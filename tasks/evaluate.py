@@ -59,7 +59,8 @@ def evaluate(
     sealed = folder / "holdout_labels.parquet"
     looked = look(sealed, looks.model_digest(prediction, Path(trained.folder)))
     roles = pd.read_parquet(sealed)
-    baseline = constant(pd.read_parquet(folder / "train_roles.parquet"), problem, loss, len(roles))
+    y = roles["target"].to_numpy(dtype=np.float64)
+    baseline = constant(pd.read_parquet(folder / "train_roles.parquet"), problem, loss, y)
     decision = decisions.read(Path(trained.folder))
 
     def labelled(predicted: Floats) -> metrics.Integers | None:
@@ -108,7 +109,5 @@ def _scores(
 def _table(
     roles: pd.DataFrame, prediction: Floats, labels: metrics.Integers | None, problem: Problem
 ) -> pd.DataFrame:
-    if labels is None:
-        return pd.DataFrame({"target": roles["target"], "prediction": prediction})
-    columns = {f"probability_{label}": prediction[:, code] for code, label in enumerate(problem.classes)}
-    return pd.DataFrame({"target": roles["target"], "prediction": labels, **columns})
+    columns = dict(zip(problem.outputs, np.atleast_2d(prediction.T), strict=True))
+    return pd.DataFrame({"target": roles["target"], **({} if labels is None else {"prediction": labels}), **columns})

@@ -84,9 +84,9 @@ class _OutOfFold:
 def _out_of_fold(
     experiment: Experiment, members: Sequence[Member], curve: Curve | None, decision: Decision | None
 ) -> _OutOfFold:
-    training, k = training_of(experiment), len(experiment.problem.classes)
+    training, k = training_of(experiment), len(experiment.problem.outputs)
     n = len(training.y)
-    total = np.zeros((n, k) if k else n, np.float32)
+    total = np.zeros((n, k) if k > 1 else n, np.float32)
     loss, n_folds, last = np.zeros(n), np.zeros(n, np.uint16), np.zeros(n, np.uint16)
     for fold, rows, predicted in by_fold(experiment, members):
         prediction = predicted if curve is None else curve(predicted)
@@ -95,7 +95,7 @@ def _out_of_fold(
         n_folds[rows] += 1
         last[rows] = fold
     often = np.maximum(n_folds, 1)
-    total /= often[:, None] if k else often
+    total /= often[:, None] if k > 1 else often
     return _OutOfFold(training.y, total, loss / often, n_folds, last, decision)
 
 
@@ -115,6 +115,8 @@ def _table(found: _OutOfFold, rows: Rows, places: tuple[Rows, Rows], problem: Pr
     is_once = found.n_folds.max(initial=0) <= 1
     columns |= {"fold": found.fold[rows]} if is_once else {"n_folds": found.n_folds[rows]}
     prediction = found.prediction[rows]
+    if problem.is_generation:
+        return pd.DataFrame({**columns, "bytes": found.y[rows], "tokens": prediction[:, 1]})
     if not problem.is_classification:
         return pd.DataFrame({**columns, "target": found.y[rows], "prediction": prediction})
     labels = np.array(problem.classes)

@@ -12,12 +12,13 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import parity
-from tasks.format import Format, _example
+from tasks import parity, text_parity
+from tasks.format import Format, Made, _example, _rows
 from tasks.records import Exported, Split, Trained, without_nan
 from tasks.schema import Schema
 
 N_EXAMPLES = 5
+Looked = tuple[parity.Rows, _rows.Arrays, parity.Expected]
 
 
 @task(name="export", task_run_name="export", cache_policy=NO_CACHE, persist_result=False)
@@ -40,10 +41,25 @@ def _exported(name: str, form: Format, folder: Path, holdout: Path, most: int) -
     begun = time.perf_counter()
     made = form.write(folder, place)
     seconds = time.perf_counter() - begun
+    look = _at_texts if made.schema["problem"] == "generation" else _at_columns
+    rows, inputs, truth = look(folder, holdout, made, place, most)
+    found = tuple(parity.compare(form, one, made, rows, truth, inputs, seconds) for one in made.variants)
+    (place / "parity.json").write_text(json.dumps(without_nan([asdict(one) for one in found]), indent=1))
+    return Exported(name, str(place), found)
+
+
+def _at_columns(folder: Path, holdout: Path, made: Made, place: Path, most: int) -> Looked:
+    """The rows that are compared, as the export takes them, and what the model predicts for them."""
     schema = Schema.from_json((folder / "schema.json").read_text(encoding="utf-8"))
     rows = parity.rows_of(holdout, schema, made.thresholds, most)
     inputs, truth = parity.fed(rows.raw, schema, made.schema, place), parity.expected(folder, rows.raw)
     _example.write_rows(place, parity.cells(rows.raw.iloc[len(rows.names) :].head(N_EXAMPLES), schema), N_EXAMPLES)
-    found = tuple(parity.compare(form, one, made, rows, truth, inputs, seconds) for one in made.variants)
-    (place / "parity.json").write_text(json.dumps(without_nan([asdict(one) for one in found]), indent=1))
-    return Exported(name, str(place), found)
+    return rows, inputs, truth
+
+
+def _at_texts(folder: Path, holdout: Path, made: Made, place: Path, most: int) -> Looked:
+    """The same of a model that writes, whose logits are compared."""
+    rows, inputs, truth = text_parity.looked_at(folder, holdout, most)
+    tokens = text_parity.prompts(folder, rows.raw.head(N_EXAMPLES))
+    (place / "rows.json").write_text(json.dumps({text_parity.IDS: tokens}), encoding="utf-8")
+    return rows, inputs, truth

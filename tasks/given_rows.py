@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tasks import base_fit, provenance, source_rows
+from tasks import base_fit, pairs, provenance, source_rows
 from tasks.published import Asked, Labelled, labelled
+from tasks.raw import read, typed
 from tasks.records import Roles
 from tasks.refusal import Refusal
 from tasks.role_columns import role_columns
@@ -35,10 +36,7 @@ def with_rows(base: Path, source: Source, roles: Roles, seed: int, root: Path) -
         Refusal: for rows that don't fit the base; for so few that a part would be empty.
     """
     with tempfile.TemporaryDirectory(prefix=".rows-", dir=root) as beside, Spool(Path(beside)) as spool:
-        schema = Schema.from_json((base / "schema.json").read_text(encoding="utf-8"))
-        problem = base_fit.problem_of(base)
-        asked = replace(roles, target=problem.target)
-        found = labelled(source, schema, asked, problem, Asked(KEY, "known to the base"), spool)
+        found = _texts(source, roles, spool) if roles.response is not None else _of_table(base, source, roles, spool)
         table = _divided(found, seed)
         folder = Path(beside) / "base"
         shutil.copytree(base, folder)
@@ -52,9 +50,39 @@ def with_rows(base: Path, source: Source, roles: Roles, seed: int, root: Path) -
         return write_folder(root / digest, lambda place: _copy(folder, place))
 
 
+def _of_table(base: Path, source: Source, roles: Roles, spool: Spool) -> Labelled:
+    """The rows as the base reads a table."""
+    schema = Schema.from_json((base / "schema.json").read_text(encoding="utf-8"))
+    problem = base_fit.problem_of(base)
+    asked = replace(roles, target=problem.target)
+    return labelled(source, schema, asked, problem, Asked(KEY, "known to the base"), spool)
+
+
+def _texts(source: Source, roles: Roles, spool: Spool) -> Labelled:
+    """Pairs, or where the file has no prompts plain texts, in columns of the same names as the table's; those without a
+    response are left out.
+
+    Raises:
+        Refusal: under the key, for a file that has no such column.
+    """
+    try:
+        names = next(iter(source.batches())).schema.names
+        prompt = roles.prompt if roles.prompt in names else None
+        kept = Roles(roles.response, (), (), (), (), (), None, None, None, None, True, prompt, roles.response)
+        raw = read(source, kept, spool)
+        target = pairs.target(raw, kept)
+        is_known = target.codes.notna()
+        raw = raw.where(is_known.to_numpy())
+        features, _ = typed(raw, pairs.columns(raw, kept).schema, spool)
+    except Refusal as refusal:
+        raise Refusal(*(f"{KEY}: {fault}" for fault in refusal.faults)) from None
+    return Labelled(raw, features, target.codes[is_known], kept, [*source.notes(), *target.notes])
+
+
 def _divided(found: Labelled, seed: int) -> pd.DataFrame:
     """(n_rows,) target, part, and where there is one weight."""
-    content = [name for name in found.raw.names if name not in (found.roles.target, found.roles.weight)]
+    out = (found.roles.target, found.roles.weight)
+    content = [name for name in found.raw.names if name not in out] or [str(found.roles.target)]
     columns, _ = role_columns(found.raw, found.roles, found.codes, row_hashes(found.raw.only(content), seed), seed)
     place = (columns["hash"].to_numpy() >> np.uint64(11)).astype(np.float64) / 2.0**53  # uniform on [0, 1)
     parts = np.select([place < TRAIN, place < VALID], ["train", "valid"], "holdout")

@@ -4,7 +4,9 @@ Every metric is a function of row weights alone once the rows are known, so that
 and its bootstrap (a thousand rows of weights, tasks/bootstrap.py) are the same code.
 
     n   rows of the sample             y           (n,) float64; class codes 0..k-1, or the target
-    k   classes                        prediction  (n, k) float64 class probabilities, or (n,) float64 for regression
+    k   classes                        prediction  (n, k) float64 class probabilities, or (n,) float64 for regression,
+                                                   or (n, 2) for generation: a row's loss over the tokens of its
+                                                   response, in nats, and their number; y is then its number of bytes
     m   resamples                      weights     (m, n) float64, at least 0; how much each row counts in each resample
 """
 
@@ -27,6 +29,7 @@ Preparation = Callable[[Floats, Floats], Statistic]  # of y and prediction
 
 CLASSES = frozenset({"binary", "multiclass"})
 REGRESSION = frozenset({"regression"})
+GENERATION = frozenset({"generation"})
 EPS = np.finfo(np.float64).eps
 
 
@@ -84,6 +87,17 @@ def pinball(level: float, y: Floats, prediction: Floats) -> Floats:
 def _relative(y: Floats, prediction: Floats) -> Floats:
     """A fraction, not percent; a target of 0 counts as EPS, so that one such row makes the mean huge."""
     return np.abs(y - prediction) / np.maximum(np.abs(y), EPS)
+
+
+def _per_token(y: Floats, prediction: Floats) -> Statistic:
+    """The loss of all tokens over their number, so that a long response counts as its tokens do."""
+    return lambda weights: np.asarray(weights @ prediction[:, 0] / (weights @ prediction[:, 1]))
+
+
+def _per_byte(y: Floats, prediction: Floats) -> Statistic:
+    """The loss in bits over the number of bytes, which doesn't depend on how a tokenizer cuts the text (Gao et al.
+    2020, The Pile, section 3.1)."""
+    return lambda weights: np.asarray(weights @ prediction[:, 0] / (weights @ y) / np.log(2))
 
 
 def _r2(y: Floats, prediction: Floats) -> Statistic:
@@ -219,13 +233,17 @@ METRICS = _Catalogue({
         Metric("mae", REGRESSION, False, _mean(lambda y, prediction: np.abs(y - prediction))),
         Metric("r2", REGRESSION, True, _r2),
         Metric("mape", REGRESSION, False, _mean(_relative)),
+        Metric("bits_per_byte", GENERATION, False, _per_byte),
+        Metric("token_loss", GENERATION, False, _per_token),
+        Metric("perplexity", GENERATION, False, _then(_per_token, np.exp)),
     )
 })
 
 
 def default(problem: str) -> str:
     """The metric that `metric=auto` selects on."""
-    return {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}[problem]
+    chosen = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse", "generation": "bits_per_byte"}
+    return chosen[problem]
 
 
 def for_problem(problem: str) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ class Predictor:
     def predict(
         self, raw: pd.DataFrame, *, interval: float | None = None, contributions: bool = False
     ) -> pd.DataFrame:
-        """(n_rows, 1) column `prediction` in the target's own values, and for classes `probability_<class>` each.
+        """(n_rows, 1) column `prediction` in the target's own values, and for classes `probability_<class>` each; of a
+        model that writes the response to each prompt, or how each text goes on.
 
         interval: a level such as 0.9, which adds `lower` and `upper`. contributions: adds what `contributions` gives.
 
@@ -49,6 +50,8 @@ class Predictor:
             Refusal: when columns are missing, or there are two of one name; names them. For an interval that can't be
                 had.
         """
+        if self.problem.is_generation:
+            return self._responses(raw, interval=interval, contributions=contributions)
         typed = self.schema.apply(raw)
         made = self.of_typed(typed, interval)
         return pd.concat([made, self._contributions(typed)], axis=1) if contributions else made
@@ -74,6 +77,23 @@ class Predictor:
             Refusal: as in `predict`.
         """
         return self._contributions(self.schema.apply(raw))
+
+    @property
+    def asked(self) -> Schema:
+        """The columns that rows must have: of pairs the prompt alone, of plain texts how they begin."""
+        return Schema(self.schema.columns[:1]) if self.problem.is_generation else self.schema
+
+    def _responses(self, raw: pd.DataFrame, *, interval: float | None, contributions: bool) -> pd.DataFrame:
+        """
+        Raises:
+            Refusal: where the prompts are missing, and for what a text doesn't have.
+        """
+        if interval is not None or contributions:
+            key = "contributions" if interval is None else f"interval={interval:g}"
+            raise Refusal(f"{key}: {self.problem.target} is text that is written; leave it out.")
+        (prompts,) = (values for _, values in self.asked.apply(raw).items())
+        assert isinstance(self.fitted, models.Writes)
+        return pd.DataFrame({"prediction": self.fitted.respond(prompts.fillna("").tolist())}, index=raw.index)
 
     def _classes(self, prediction: models.Floats) -> dict[str, object]:
         labels = np.array(self.problem.classes)[labels_of(prediction, self.decision)]
@@ -135,5 +155,6 @@ def read_example(folder: Path, schema: Schema) -> pd.DataFrame:
     """A few raw rows, in the types that a caller of the model sends."""
     stored = json.loads((folder / EXAMPLE).read_text())
     example = pd.DataFrame(stored["data"], columns=stored["columns"], dtype=object)
+    example = example[[name for name in example if name in {column.name for column in schema.columns}]]
     types = {"double": "float64", "datetime": "datetime64[ns]"}
     return example.astype({column.name: types[column.raw] for column in schema.columns if column.raw in types})

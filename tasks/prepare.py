@@ -14,7 +14,7 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import base_fit, parquet
+from tasks import base_fit, pairs, parquet
 from tasks.base_fit import NOTHING_NEW, Takes
 from tasks.cells import as_times
 from tasks.columns import Columns, Table
@@ -86,15 +86,17 @@ def _prepare(
     reads_text: bool,
 ) -> Prepared:
     raw = read(source, roles, spool, slices)
-    base = base if base_fit.has_schema(base) else None
-    if base is None:
+    base = base if base_fit.has_schema(base, roles) else None
+    if roles.response is not None:
+        target = pairs.target(raw, roles)
+    elif base is None:
         target = find_target(raw[str(roles.target)], roles, problem)
     else:
         schema, target = base_fit.fit_to(base, raw, roles, problem, takes)
     is_known = target.codes.notna().to_numpy()
     codes = target.codes[is_known]
     raw = raw if is_known.all() else raw.where(is_known)
-    found = find_out(raw, roles, reads_text=reads_text)
+    found = pairs.columns(raw, roles) if roles.response else find_out(raw, roles, reads_text=reads_text)
     if base is None:
         _check_features(found)
         schema = found.schema
@@ -159,8 +161,11 @@ def _content(names: list[str], roles: Roles) -> list[str]:
     """The columns that tell by their content which rows are the same: all but those that may change for the same row.
 
     Identifiers, constant and empty columns are in, since what a column looks like changes as the table grows. So a row
-    that was copied under a new number is another row, unless `source.drop` names the number.
+    that was copied under a new number is another row, unless `source.drop` names the number. Of pairs the prompt alone
+    tells, so that no prompt is trained on and asked for too.
     """
+    if roles.response is not None:
+        return [roles.prompt or roles.response]
     out = {roles.target, roles.weight, *roles.drop, *roles.key}
     return [name for name in names if name not in out] or names
 

@@ -48,7 +48,7 @@ def _check(names: list[str], roles: Roles, slices: Sequence[str]) -> None:
             f"source.target is needed: the column to predict, one of {', '.join(names[:12])}"
             f"{', ...' if len(names) > 12 else ''}."
         )
-    if len(names) == 1:
+    if len(names) == 1 and roles.response is None:
         faults.append(
             f"the table has one column only ({names[0]}); there is nothing to learn from beside the target. "
             "Is source.delimiter right?"

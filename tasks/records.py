@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any, Literal
 
 from tasks.ruling import Ruling
 from tasks.selected import Corrected, Nested
-from tasks.verdict import Verdict
+from tasks.verdict import Number, Verdict
 
-ProblemKind = Literal["binary", "multiclass", "regression"]
+ProblemKind = Literal["binary", "multiclass", "regression", "generation"]
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What the user says of the columns (`source.target=...`, `source.drop=[...]`); an empty role is found out."""
+    """What the user says of the columns (`source.target=...`, `source.drop=[...]`); an empty role is found out.
+    prompt, response: of pairs that a text generator learns from; see `tasks.pairs`."""
 
     target: str | None
     drop: tuple[str, ...]
@@ -29,12 +31,15 @@ class Roles:
     weight: str | None
     positive: str | None
     drop_missing_target: bool
+    prompt: str | None = None
+    response: str | None = None
 
 
 @dataclass(frozen=True)
 class Problem:
     """What is predicted. `classes` are the target's values as the user has them, in the order of their codes
-    0..k-1; for a binary problem code 1 is the positive class. Empty for a regression."""
+    0..k-1; for a binary problem code 1 is the positive class. Empty for a regression, and for a generation, whose
+    target is text."""
 
     kind: ProblemKind
     target: str
@@ -42,7 +47,20 @@ class Problem:
 
     @property
     def is_classification(self) -> bool:
-        return self.kind != "regression"
+        return self.kind in ("binary", "multiclass")
+
+    @property
+    def is_generation(self) -> bool:
+        """Whether text is written: a row's target is the number of its response's bytes, its prediction (2,) the loss
+        over the response's tokens and their number."""
+        return self.kind == "generation"
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names under which a prediction's columns are kept; of one column `prediction`."""
+        if self.is_generation:
+            return ["loss", "tokens"]
+        return [f"probability_{label}" for label in self.classes] or ["prediction"]
 
 
 @dataclass(frozen=True)
@@ -311,6 +329,17 @@ class Parity:
     seconds: float
     rows_per_second: float
     model_rows_per_second: float
+
+
+@dataclass(frozen=True)
+class Generated:
+    """table: a Parquet file with the columns prompt, reference, after, exact_match and token_f1, and where there is a
+    base before. scores: `exact_match` and `token_f1`; before: the same of the base, empty without one."""
+
+    table: str
+    n_rows: int
+    scores: Mapping[str, Number]
+    before: Mapping[str, Number]
 
 
 @dataclass(frozen=True)

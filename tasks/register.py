@@ -33,7 +33,7 @@ def register(tracker: Tracker, trained: Trained, folder: Path, name: str, tags: 
     if earlier is not None:
         return earlier
     predictor = Predictor.load(folder)
-    example = read_example(folder, predictor.schema)
+    example = read_example(folder, predictor.asked)
     return log_model(
         tracker,
         folder,
@@ -60,8 +60,10 @@ def _signature(predictor: Predictor, example: pd.DataFrame) -> Any:
     from mlflow.types.schema import AnyType, ParamSchema, ParamSpec
 
     anything = AnyType()  # type: ignore[no-untyped-call]  # of MLflow
-    inputs = MlflowSchema([ColSpec(anything, column.name, required=False) for column in predictor.schema.columns])
+    inputs = MlflowSchema([ColSpec(anything, column.name, required=False) for column in predictor.asked.columns])
     outputs = infer_signature(model_output=predictor.predict(example)).outputs
+    if predictor.problem.is_generation:
+        return ModelSignature(inputs=inputs, outputs=outputs)
     params = [ParamSpec("contributions", "boolean", False)]  # MLflow's own order
     params += [ParamSpec("interval", "double", None)] if predictor.residuals is not None else []
     return ModelSignature(inputs=inputs, outputs=outputs, params=ParamSchema(params))

@@ -151,7 +151,7 @@ def _duel(
     costs = side_by_side([(folder, champion.fitted, X[features]), (challenger.folder, case.fitted, X)])
     y = case.holdout.y
     (before, _), (after, slowest) = costs
-    zero: Floats = constant(roles, case.problem, case.experiment.loss, len(y))
+    zero: Floats = constant(roles, case.problem, case.experiment.loss, y)
     both = predicted, case.on_holdout
     whole = Duel(
         case.problem, case.metric, y, *both, zero, case.holdout.weight, case.holdout.groups, labels, case.slice_labels,

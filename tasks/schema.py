@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from tasks.cells import as_numbers, as_text, as_times, as_truth
+from tasks.cells import as_numbers, as_text, as_times, as_truth, verbatim
 from tasks.records import Roles
 from tasks.refusal import Refusal, did_you_mean
 
-Kind = Literal["numeric", "boolean", "categorical", "time", "text"]
+Kind = Literal["numeric", "boolean", "categorical", "time", "text", "verbatim"]
 
 TIME_PARTS = ("year", "month", "day", "weekday", "hour", "minute", "days")
 MAX_NAMED = 10
@@ -40,6 +40,8 @@ class Column:
             return {self.name: as_numbers(values)}
         if self.kind == "boolean":
             return {self.name: as_truth(values)}
+        if self.kind == "verbatim":
+            return {self.name: verbatim(values)}
         if self.kind in ("categorical", "text"):
             return {self.name: as_text(values)}
         times = as_times(values, self.format)
@@ -59,7 +61,7 @@ class Schema:
     @property
     def text(self) -> tuple[str, ...]:
         """The features that are prose, for the families that read it."""
-        return tuple(column.name for column in self.columns if column.kind == "text")
+        return tuple(column.name for column in self.columns if column.kind in ("text", "verbatim"))
 
     def apply(self, raw: pd.DataFrame) -> pd.DataFrame:
         """Typed features: numeric ones float64, others text (dtype str); missing is NaN, and so are infinities.
@@ -91,7 +93,9 @@ def check_roles(names: Iterable[str], roles: Roles) -> list[str]:
     known = list(names)
     present = set(known)
     given = [
-        (f"source.{role}", name) for role in ("target", "group", "time", "weight") if (name := getattr(roles, role))
+        (f"source.{role}", name)
+        for role in ("target", "prompt", "response", "group", "time", "weight")
+        if (name := getattr(roles, role))
     ]
     given += [
         (f"source.{role}", name)
@@ -116,7 +120,7 @@ def part_of(times: pd.Series[Any], part: str) -> pd.Series[float]:
 
 def _clashes(roles: Roles) -> list[str]:
     """Roles that can't go together; the target among the others would give itself away."""
-    singles = [("group", roles.group), ("time", roles.time), ("weight", roles.weight)]
+    singles = [("group", roles.group), ("time", roles.time), ("weight", roles.weight), ("prompt", roles.prompt)]
     lists = [("drop", roles.drop), ("numeric", roles.numeric), ("categorical", roles.categorical)]
     lists += [("text", roles.text), ("key", roles.key)]
     held = [key for key, name in singles if name and name == roles.target]

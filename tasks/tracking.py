@@ -23,6 +23,7 @@ from tasks.served import own_store, served
 from tasks.store import check_writable
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
@@ -100,6 +101,10 @@ class Tracker:
 
     def json(self, value: Any, path: str) -> None:
         self.client.log_dict(self.run_id, value, path)
+
+    def table(self, frame: pd.DataFrame, path: str) -> None:
+        """Logs a table that MLflow's pages show side by side with those of other runs."""
+        self.client.log_table(self.run_id, frame, path)
 
     def read_json(self, path: str) -> Any:
         """What `json` logged there; None where there is nothing."""

@@ -19,7 +19,7 @@ NOUNS = {"source", "folds", "model", "loss", "optimizer", "search", "ensemble", 
          "format", "promotion"}  # fmt: skip
 VERBS = {
     "prepare", "split", "inspect", "trial", "finetune", "combine", "conclude", "evaluate", "correct", "examine",
-    "judge", "export", "register", "promote", "report", "score", "observe",
+    "judge", "export", "register", "promote", "report", "score", "observe", "generate",
 }  # fmt: skip
 ALLOWED_HOME = {
     "hydra": {"flows/config.py", "flows/overrides.py"},
@@ -35,13 +35,23 @@ ALLOWED_HOME = {
         *(f"tasks/model/{one}.py" for one in ("_loss", "_unit", "_device", "_on_base", "_net_way", "_base_rows")),
         *(f"tasks/model/{one}.py" for one in ("text_encoder", "_text_rows", "_encoder", "_tokens", "_corpus")),
         *(f"tasks/model/{one}.py" for one in ("_tuning", "_encoder_ways")),
+        *(f"tasks/model/{one}.py" for one in ("_generator", "_generator_ways", "_new_generator", "_pairs", "_respond")),
+        "tasks/model/_writing.py",
         *(name(path) for path in CODE if path.parent.name == "optimizer"),
-        "tasks/format/_text.py",
+        "tasks/format/_text.py", "tasks/format/_writer.py", "tasks/text_parity.py",
     },
-    "transformers": {"tasks/model/_encoder.py"},
-    "tokenizers": {"tasks/model/_encoder.py", "tasks/model/_tokens.py", "tasks/parity.py"},
-    "peft": {"tasks/model/_encoder_ways.py"},
-    "onnx": {f"tasks/format/{one}.py" for one in ("_graph", "_trees", "_text", "_tensorflow", "_operators", "_forest")},
+    "transformers": {
+        f"tasks/model/{one}.py" for one in ("_encoder", "_generator", "_new_generator", "_prompt", "_respond")
+    },
+    "tokenizers": {
+        *(f"tasks/model/{one}.py" for one in ("_encoder", "_tokens", "_generator", "_new_generator", "_prompt")),
+        "tasks/parity.py",
+    },
+    "peft": {"tasks/model/_encoder_ways.py", "tasks/model/_generator_ways.py"},
+    "onnx": {
+        f"tasks/format/{one}.py"
+        for one in ("_graph", "_trees", "_text", "_writer", "_tensorflow", "_operators", "_forest")
+    },
     "tensorflow": {f"tasks/format/{one}.py" for one in ("_tensorflow", "_operators", "_forest", "_run_tensorflow")},
     "onnxruntime": {f"tasks/format/{one}.py" for one in ("onnx", "_run_onnx", "_eight_bits")},
 }

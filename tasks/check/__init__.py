@@ -153,8 +153,8 @@ class Case:
     def on_holdout(self) -> Floats:
         """What the model predicts for the holdout: (n_holdout,) or (n_holdout, n_classes)."""
         table = pd.read_parquet(self.predictions)
-        names = [f"probability_{label}" for label in self.problem.classes]
-        return table[names or "prediction"].to_numpy(dtype=np.float64)
+        found = table[self.problem.outputs].to_numpy(dtype=np.float64)
+        return found[:, 0] if found.shape[1] == 1 else found
 
     @cached_property
     def base_on_holdout(self) -> Floats | None:
@@ -184,7 +184,7 @@ class Case:
     def constant_score(self, y: Floats, weight: Floats | None) -> float:
         """What a model that sees no feature of the training rows scores."""
         roles = pd.read_parquet(self.split / "train_roles.parquet")
-        prediction = constant(roles, self.problem, self.experiment.loss, len(y))
+        prediction = constant(roles, self.problem, self.experiment.loss, y)
         return metrics.value(self.metric, y, prediction, weight, self.labels(prediction))
 
     def out_of_fold(self, n_rows: int) -> OutOfFold:
@@ -228,7 +228,8 @@ class Inspection(Protocol):
 
 @runtime_checkable
 class Check(Protocol):
-    """What a model is judged by. needs_base: whether there is nothing to it without a base."""
+    """What a model is judged by. needs_base: whether there is nothing to it without a base. One that says something of
+    text that is written says so by `reads_pairs`."""
 
     name: ClassVar[str]
     needs_base: ClassVar[bool]

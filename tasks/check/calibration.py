@@ -38,7 +38,9 @@ class Calibration:
     levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...]
     resamples: Annotated[int, Field(ge=100)]
 
-    def measure(self, case: Case) -> Finding:
+    def measure(self, case: Case) -> Finding | None:
+        if case.problem.is_generation:
+            return None
         return self._of_classes(case) if case.problem.is_classification else self._of_intervals(case)
 
     def _of_classes(self, case: Case) -> Finding:

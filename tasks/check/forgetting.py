@@ -37,6 +37,7 @@ class Forgetting:
 
     name: ClassVar[str] = "forgetting"
     needs_base: ClassVar[bool] = True
+    reads_pairs: ClassVar[bool] = True
     most_lost: Annotated[float, Field(gt=0)] | None
     resamples: Annotated[int, Field(ge=100)]
 
@@ -95,25 +96,37 @@ def forgotten(
         "worse": number(sign * (value[0] - value[1]), sign * (found[:, 0] - found[:, 1])),
         "lost": Number(lost(sign * (value[0] - zero), sign * (value[1] - zero))),
         "churn": number(value[2], found[:, 2]),
+        **_perplexities(rows.y, before, after, rows.weight, problem),
     }
 
 
+def _perplexities(
+    y: Floats, before: Floats, after: Floats, weight: Floats | None, problem: Problem
+) -> dict[str, Number]:
+    if not problem.is_generation:
+        return {}
+    of = {"perplexity_of_the_base": before, "perplexity": after}
+    return {name: Number(metrics.value("perplexity", y, one, weight)) for name, one in of.items()}
+
+
 def changed(problem: Problem, before: Floats, after: Floats) -> Floats:
-    """(n,) whether each row's class changes, or by how much its prediction does."""
+    """(n,) whether each row's class changes, or by how much its prediction does, of a text its loss per token."""
     if problem.is_classification:
         return np.asarray(label_predictions(before) != label_predictions(after), dtype=np.float64)
+    if problem.is_generation:
+        before, after = (given[:, 0] / given[:, 1] for given in (before, after))
     return np.asarray(np.abs(after - before))
 
 
 def _unit(y: Floats, problem: Problem) -> float:
     """What a change of a prediction is counted in: the target's spread."""
-    return 1.0 if problem.is_classification else float(np.std(y)) or 1.0
+    return float(np.std(y)) or 1.0 if problem.kind == "regression" else 1.0
 
 
 def _zero(rows: SourceRows, experiment: Experiment) -> float:
     """What the best constant prediction of these very rows scores."""
     roles = pd.DataFrame({"target": rows.y, **({} if rows.weight is None else {"weight": rows.weight})})
-    prediction = constant(roles, experiment.problem, experiment.loss, len(rows.y))
+    prediction = constant(roles, experiment.problem, experiment.loss, rows.y)
     return metrics.value(experiment.metric, rows.y, prediction, rows.weight)
 
 

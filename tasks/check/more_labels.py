@@ -34,6 +34,7 @@ class MoreLabels:
 
     name: ClassVar[str] = "more_labels"
     needs_base: ClassVar[bool] = True
+    reads_pairs: ClassVar[bool] = True
     halvings: Annotated[int, Field(ge=1)]
     folds: Annotated[int, Field(ge=1)]
 

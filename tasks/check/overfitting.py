@@ -27,6 +27,7 @@ class Overfitting:
 
     name: ClassVar[str] = "overfitting"
     needs_base: ClassVar[bool] = False
+    reads_pairs: ClassVar[bool] = True
     most_lost_out_of_fold: Share
     most_lost_on_holdout: Share
     rows: Annotated[int, Field(ge=100)]

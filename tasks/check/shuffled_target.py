@@ -131,5 +131,5 @@ def _scored(
     prediction = done.fitted.predict(training.X.iloc[judged])
     y, rows = training.y[judged], training.folds[place][0]
     roles = {"target": training.y[rows], **({} if training.weight is None else {"weight": training.weight[rows]})}
-    zero = constant(pd.DataFrame(roles), case.problem, experiment.loss, len(judged))
+    zero = constant(pd.DataFrame(roles), case.problem, experiment.loss, y)
     return prepared(case.metric, y, prediction), prepared(case.metric, y, zero)

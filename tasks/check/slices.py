@@ -47,6 +47,7 @@ class Slices:
 
     name: ClassVar[str] = "slices"
     needs_base: ClassVar[bool] = False
+    reads_pairs: ClassVar[bool] = True
     level: Annotated[float, Field(gt=0, lt=1)]
     least_rows: Annotated[int, Field(ge=2)]
     least_of_a_class: Annotated[int, Field(ge=1)]

@@ -30,7 +30,7 @@ class Splitter(Protocol):
 
 def choose(problem: str, has_group: bool, has_time: bool) -> str:
     """The folds that `folds=auto` takes: time goes before groups, groups before classes."""
-    is_regression = problem == "regression"
+    is_regression = problem in ("regression", "generation")
     if has_time:
         return "time_ordered"
     if has_group:

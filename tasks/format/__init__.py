@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tasks.model import Model
+from tasks.model import Model, writes
 
 NO_WORDS = ("strategy=from_scratch of text_encoder: a graph has no operator that cuts text into words as scikit-learn "
             "does; take another strategy, or leave export.formats out.")  # fmt: skip
@@ -62,4 +62,4 @@ class Format(Protocol):
 
 def without_graph(families: Sequence[tuple[str, Model]]) -> list[str]:
     """Faults of families that can't be written, whatever they learn."""
-    return [NO_WORDS for _, family in families if getattr(family, "way", "") == "from_scratch"]
+    return [NO_WORDS for _, family in families if getattr(family, "way", "") == "from_scratch" and not writes(family)]

@@ -32,6 +32,36 @@ names = [one["name"] for one in schema["outputs"]]
 answers = session.run(names, inputs)
 print(json.dumps({name: values.tolist() for name, values in zip(names, answers)}))
 '''
+WRITER = '''"""Answers the prompts of rows.json with model.onnx, see schema.json: pip install onnxruntime tokenizers
+
+The most probable token each time, until one that ends a text."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+here = Path(__file__).parent
+schema = json.loads((here / "schema.json").read_text(encoding="utf-8"))
+prompts = json.loads((here / "rows.json").read_text(encoding="utf-8"))["ids"]  # each as tokens
+tokenizer = Tokenizer.from_file(str(here / "tokenizer.json"))
+session = onnxruntime.InferenceSession(here / "model.onnx")
+
+answers = []
+for prompt in prompts:
+    ids = prompt[-(schema["context"] - schema["most_new"]) :] if schema["most_new"] < schema["context"] else prompt[-1:]
+    written = []
+    while len(written) < schema["most_new"] and len(ids) < schema["context"]:
+        (logits,) = session.run(["logits"], {"ids": np.array([ids], dtype=np.int64)})
+        token = int(logits[0, -1].argmax())
+        if token in schema["ends"]:
+            break
+        ids, written = [*ids, token], [*written, token]
+    answers.append(tokenizer.decode(written).strip())
+print(json.dumps({"prediction": answers}, ensure_ascii=False))
+'''
 SAVEDMODEL = '''"""Predicts rows.json with saved_model/, see schema.json: pip install tensorflow; python example.py"""
 
 import json

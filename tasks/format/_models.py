@@ -47,6 +47,11 @@ def written(folder: Path) -> Written:
     """
     schema = Schema.from_json((folder / "schema.json").read_text(encoding="utf-8"))
     problem = json.loads((folder / "problem.json").read_text(encoding="utf-8"))
+    if problem["kind"] == "generation":
+        from tasks.format._writer import language_model  # which needs an extra
+
+        model, told, companions = language_model(folder)
+        return Written(model, told, {}, companions)
     graph = Graph()
     inputs = columns.add_inputs(graph, schema)
     prediction = _prediction(graph, folder, is_classification=problem["kind"] != "regression")

@@ -48,7 +48,8 @@ class Onnx:
         made = written(folder)
         path = place / "model.onnx"
         path.write_bytes(made.model.SerializeToString())
-        _example.write(place, _example.ONNX, made.schema, made.companions)
+        example = _example.WRITER if made.schema["problem"] == "generation" else _example.ONNX
+        _example.write(place, example, made.schema, made.companions)
         variants = [Variant("onnx", path, Limits(self.most_difference, self.most_flips))]
         if self.int8:
             limits = Limits(self.int8_most_difference, self.int8_most_flips)

@@ -15,7 +15,7 @@ from pydantic import Field
 from tasks.format import Limits, Made, Variant, _example, without_graph
 from tasks.format import _process as process
 from tasks.format._signature import signature_names
-from tasks.model import Model
+from tasks.model import Model, writes
 
 NEEDS = ("onnx", "tensorflow")
 INSTALL = 'pip install "finefold[savedmodel]"'
@@ -32,7 +32,9 @@ class SavedModel:
     def check(self, families: Sequence[tuple[str, Model]]) -> list[str]:
         absent = [name for name in NEEDS if find_spec(name) is None]
         told = f"export.formats=[savedmodel] needs more packages ({', '.join(absent)}): {INSTALL}"
-        return [*([told] if absent else []), *without_graph(families)]
+        writers = [name for name, family in families if writes(family)]
+        texts = f"export.formats=[savedmodel]: {', '.join(writers)} writes text, and is exported as onnx alone."
+        return [*([told] if absent else []), *([texts] if writers else []), *without_graph(families)]
 
     def write(self, folder: Path, place: Path) -> Made:
         """In a process of its own, from the graph that is ONNX's too."""

@@ -48,7 +48,7 @@ class Curved(Loss, Protocol):
 
 def choose(problem: str) -> str:
     """The loss that `loss=auto` trains on: the choice's name."""
-    return "mse" if problem == "regression" else "cross_entropy"
+    return {"regression": "mse", "generation": "next_token"}.get(problem, "cross_entropy")
 
 
 def check(loss: Loss, problem: str) -> None:

@@ -114,6 +114,15 @@ class HasAdapters(Protocol):
     def save_adapters(self, folder: Path) -> None: ...
 
 
+@runtime_checkable
+class Writes(Protocol):
+    """A trained model that writes."""
+
+    def respond(self, prompts: Sequence[str], most: int | None = None) -> list[str]:
+        """A response to each prompt, of at most so many tokens."""
+        ...
+
+
 @dataclass(frozen=True)
 class Validated:
     """One fold: predictions for its validation rows, (n_valid,) or (n_valid, n_classes); the best round and the
@@ -248,6 +257,11 @@ def packages(it: Model | Fitted) -> tuple[str, ...]:
 def reads_text(family: Model) -> bool:
     """Whether a family takes columns of prose; others never see one."""
     return bool(getattr(family, "reads_text", False))
+
+
+def writes(family: Model) -> bool:
+    """Whether a family writes responses to prompts; others predict a number or a class."""
+    return bool(getattr(family, "generates", False))
 
 
 def growth_of_rounds(family: Model, growth: float) -> float:

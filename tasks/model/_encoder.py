@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import hub
+from tasks.base_folder import writes
 from tasks.model._tokens import Tokens
 from tasks.refusal import Refusal
 
@@ -36,7 +37,7 @@ CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
-_reading = threading.Lock()  # transformers switches process-wide settings while it reads a model
+reading = threading.Lock()  # transformers switches process-wide settings while it reads a model
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Body:
             Refusal: where the folder holds no encoder, or one that can't be read safely.
         """
         check(folder)
-        with _reading, torch.random.fork_rng(devices=[]):  # weights that a file lacks (a pooler's) are drawn
+        with reading, torch.random.fork_rng(devices=[]):  # weights that a file lacks (a pooler's) are drawn
             torch.manual_seed(0)
             net = transformers.AutoModel.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
@@ -164,6 +165,9 @@ def check(folder: Path) -> None:
               for name, config in configs.items() if "auto_map" in config]  # fmt: skip
     if configs[CONFIG].get("is_encoder_decoder"):
         faults.append(f"{folder} is an encoder with a decoder; choose an encoder alone, such as BERT or MiniLM.")
+    if writes(folder):
+        faults.append(f"{folder} is a language model that writes; give it to model=text_generator, and an encoder, "
+                      "such as BERT or MiniLM, to model=text_encoder.")  # fmt: skip
     if faults:
         raise Refusal(*faults)
 

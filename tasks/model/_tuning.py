@@ -80,12 +80,12 @@ class Progress:
     value: float = math.nan
     state: list[Tensor] = field(default_factory=list)
 
-    def note(self, epoch: int, score: Score, plan: Plan) -> bool:
+    def note(self, epoch: int, score: Score, *, is_higher_better: bool) -> bool:
         """Whether it is the best so far."""
         self.curve.append((epoch, score.value))
         self.costs.append((epoch, score.cost))
         value, best = score.value, self.value
-        is_best = not self.epoch or (value > best if plan.is_higher_better else value < best)
+        is_best = not self.epoch or (value > best if is_higher_better else value < best)
         if is_best:
             self.epoch, self.value = epoch, value
         return is_best
@@ -191,7 +191,8 @@ def train(
                 except OutOfTimeError:
                     break
                 continue
-            if progress.note(epoch, look(lambda: course.outputs(valid)), plan):
+            score = look(lambda: course.outputs(valid))
+            if progress.note(epoch, score, is_higher_better=plan.is_higher_better):
                 progress.state = [one.detach().clone() for one in course.parameters]
             if epoch - progress.epoch >= plan.patience:
                 break
@@ -210,7 +211,7 @@ class _Course:
         it.to(place)
         seeds = np.random.SeedSequence(plan.seed).generate_state(2, np.uint64).tolist()
         self.shuffle = np.random.default_rng(seeds[0])
-        _seed_dropout(it.net, plan.dropout, torch.Generator(place).manual_seed(seeds[1] % 2**63))
+        seed_dropout(it.net, plan.dropout, torch.Generator(place).manual_seed(seeds[1] % 2**63))
         self.center, self.scale = self._single(head.center), self._single(head.scale)
         self.weight, self.bias = nn.Parameter(self._single(head.weight)), nn.Parameter(self._single(head.bias))
         self.lengths = rows.lengths(it.tokens)
@@ -307,7 +308,7 @@ class _Course:
             group["lr"] = self.plan.learning_rate * group["share"] * max(share, 1e-3)
 
 
-def _seed_dropout(net: nn.Module, share: float, generator: torch.Generator) -> None:
+def seed_dropout(net: nn.Module, share: float, generator: torch.Generator) -> None:
     """A dropout of our own in the place of every one of the net's."""
     for module in list(net.modules()):
         for name, child in module.named_children():

@@ -17,6 +17,7 @@ from tasks.records import (
     Evaluation,
     Examined,
     Exported,
+    Generated,
     HoldoutScore,
     Prepared,
     Registered,
@@ -73,9 +74,8 @@ class Values:
 
     metric, loss: by name. searched: hyperparameters by family. plots: the folder of the pictures. base: origin,
     licence, sha256 and lineage of the model that was gone on from. conclusion: with the log-loss before and after a
-    calibration, and a note. exports: each with its format and its parity. promotion: the ruling. more: sections of the
-    command that the run belongs to.
-    """
+    calibration, and a note. generated: of a model that writes. exports: each with its format and its parity. promotion:
+    the ruling. more: sections of the command that the run belongs to."""
 
     setting: Setting
     prepared: Prepared
@@ -97,6 +97,7 @@ class Values:
     conclusion: Concluded | None = None
     exports: Sequence[Exported] = ()
     promotion: Ruling | None = None
+    generated: Generated | None = None
     more: Sequence[Section] = field(default=())
 
     @property

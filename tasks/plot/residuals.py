@@ -21,8 +21,8 @@ Floats = npt.NDArray[np.float64]
 
 
 def draw(material: Material) -> Figure | None:
-    """Left out for a classification. Above 5,000 rows the points are counted in hexagons."""
-    if material.problem.is_classification:
+    """Of a regression alone. Above 5,000 rows the points are counted in hexagons."""
+    if material.problem.kind != "regression":
         return None
     table = pd.read_parquet(material.predictions, columns=["target", "prediction"])
     y, prediction = table["target"].to_numpy(dtype=np.float64), table["prediction"].to_numpy(dtype=np.float64)

@@ -33,11 +33,12 @@ class Workspace:
 @dataclass(frozen=True)
 class OnPredictions:
     """A family of models that `learn` makes of a base; nothing in it is searched. The base, which may be dear to ask,
-    sees every row once."""
+    sees every row once. generates: whether it writes text."""
 
     learn: Learn
     apply: Apply
     packages: tuple[str, ...] = ()
+    generates: bool = False
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
     space: dict[str, Any] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tasks.model import Fitted, Floats, Model, Training
+from tasks.model import Fitted, Floats, Model, Training, writes
 from tasks.strategy._on_predictions import OnPredictions
 
 
@@ -22,7 +22,7 @@ class AsIs:
     grid: dict[str, Any]
 
     def family(self, name: str, family: Model) -> Model:
-        return OnPredictions(_unchanged, lambda base, prediction: prediction)
+        return OnPredictions(_unchanged, lambda base, prediction: prediction, generates=writes(family))
 
 
 def _unchanged(base: Fitted, prediction: Floats, y: Floats, weight: Floats | None, training: Training) -> Fitted:

@@ -24,9 +24,11 @@ from tasks.model import (
     Watch,
     WatchAll,
     unwatched,
+    writes,
 )
 from tasks.model._kept import Kept
 from tasks.records import Footprint, Problem
+from tasks.refusal import Refusal
 from tasks.source_rows import SourceRows, source_rows
 
 DOMAIN = "finefold: domain"  # a column that tells target rows (1) from source rows (0)
@@ -49,6 +51,9 @@ class Pooled:
     grid: dict[str, Any]
 
     def family(self, name: str, family: Model) -> Model:
+        if writes(family):
+            raise Refusal(f"strategy=pooled: model={name} trains on the rows of its table alone; put texts of the "
+                          "source into it, or choose lora, which forgets less.")  # fmt: skip
         kind = PooledNets if isinstance(family, TrainsTogether) else PooledFamily
         return kind(
             family,

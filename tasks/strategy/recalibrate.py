@@ -15,7 +15,8 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from tasks import model as models
-from tasks.model import Fitted, Floats, Model, Training
+from tasks.model import Fitted, Floats, Model, Training, writes
+from tasks.refusal import Refusal
 from tasks.strategy._on_predictions import OnPredictions
 
 LEAST = 1e-12  # of a probability whose logarithm is taken
@@ -82,6 +83,9 @@ class Recalibrate:
     grid: dict[str, Any]
 
     def family(self, name: str, family: Model) -> Model:
+        if writes(family):
+            raise Refusal(f"strategy=recalibrate: model={name} writes text, of which nothing is to be scaled; leave it "
+                          "out.")  # fmt: skip
         return OnPredictions(_rescaled, Scaled.of)
 
 

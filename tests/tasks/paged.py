@@ -18,6 +18,7 @@ from tasks.records import (
     Exported,
     FoldScore,
     Footprint,
+    Generated,
     HoldoutScore,
     Member,
     Parity,
@@ -112,8 +113,18 @@ def full(root: Path) -> Values:
         conclusion=Concluded(made.trained, "temperature 1.3", 0.43, 0.41, note="threshold=f1 was not tuned"),
         exports=(Exported("onnx", str(root), (PARITY,)),),
         promotion=RULING,
+        generated=written(root),
         more=(Section("ladder", "The ladder", [Text("chosen: full")]),),
     )
+
+
+def written(root: Path) -> Generated:
+    """What a model that writes wrote."""
+    path = root / "generations.parquet"
+    pairs = {"prompt": ["Why?"], "reference": ["So."], "before": ["<b>Who</b>?"], "after": ["So."]}
+    pd.DataFrame({**pairs, "exact_match": [1.0], "token_f1": [1.0]}).to_parquet(path)
+    scores = {"exact_match": Number(0.41, 0.3, 0.52), "token_f1": Number(0.8, 0.75, 0.85)}
+    return Generated(str(path), 1, scores, dict.fromkeys(scores, Number(0.0, 0.0, 0.0)))
 
 
 def write(root: Path, problem: Problem) -> None:

@@ -6,7 +6,9 @@ import json
 import pickle
 import shutil
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from tasks import model as models
 from tasks import provenance
-from tasks.base_folder import check, model_in, stored
+from tasks.base_folder import FAMILY, check, model_in, stored
 from tasks.refusal import Refusal
 
 
@@ -113,3 +115,22 @@ def test_a_folder_that_holds_no_model_is_refused_and_one_that_mlflow_wrote_is_fo
         model_in(tmp_path, "x")
     logged = shutil.copytree(folder, tmp_path / "logged" / "artifacts" / "model")
     assert model_in(tmp_path / "logged", "x") == logged
+
+
+@pytest.mark.skipif(find_spec("transformers") is None, reason='needs transformers: pip install "finefold[text]"')
+def test_a_language_model_is_told_from_an_encoder_and_predicts_as_it_is(tmp_path: Path) -> None:
+    from tiny_encoder import tiny_encoder  # which need the extra
+    from tiny_generator import tiny_generator
+
+    kept = stored(tiny_generator(tmp_path / "writer"), "w", tmp_path / "bases")
+    known = provenance.read(kept)
+    assert known is not None
+    assert known.family == "text_generator"
+    written: Any = models.load(kept)
+    assert len(written.respond(["Why?"], 3)) == 1
+    assert model_in(kept, "again") == kept
+    encoder = stored(tiny_encoder(tmp_path / "encoder"), "e", tmp_path / "bases")
+    of_encoder = provenance.read(encoder)
+    assert of_encoder is not None
+    assert of_encoder.family == "text_encoder"
+    assert not (encoder / FAMILY).exists()

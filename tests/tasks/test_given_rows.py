@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,23 @@ def test_a_base_that_keeps_no_rows_says_so(base: Path) -> None:
     assert json.loads((base / "base.json").read_text())["source"]["kept"] == {}
     with pytest.raises(Refusal, match="source_data=FILE"):
         source_rows(base, "train", problem_of(base))
+
+
+def test_texts_of_a_general_kind_are_divided_like_a_table_s_rows_and_empty_ones_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from tiny_generator import questions, tiny_generator  # which needs an extra
+
+    bases = tmp_path / "bases"
+    writer = base_folder.stored(tiny_generator(tmp_path / "writer"), "w", bases)
+    roles = replace(ROLES, target="response", prompt="prompt", response="response")
+    table = questions("animals", 200)[["prompt", "response"]]
+    table.loc[3, "response"] = " "
+    folder = with_rows(writer, file(table, tmp_path / "pairs.csv"), roles, 0, bases)
+    problem = Problem("generation", "response", ())
+    found = {part: source_rows(folder, part, problem) for part in PARTS}
+    assert sum(len(one.y) for one in found.values()) == 199
+    assert list(found["valid"].X) == ["prompt", "response"]
+    plain = with_rows(writer, file(table[["response"]], tmp_path / "plain.csv"), roles, 0, bases)
+    assert list(source_rows(plain, "holdout", problem).X) == ["response"]
+    with pytest.raises(Refusal, match=r"source_data: source.response=response: the table has no such column"):
+        with_rows(writer, file(table[["prompt"]], tmp_path / "no.csv"), roles, 0, bases)

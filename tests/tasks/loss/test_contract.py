@@ -32,6 +32,9 @@ REFERENCES = {
     "focal": lambda y, prediction, sample_weight: np.average(
         [-(1 - p[int(c)]) ** 2 * np.log(p[int(c)]) for c, p in zip(y, prediction, strict=True)], weights=sample_weight
     ),
+    "next_token": lambda y, prediction, sample_weight: np.average(
+        prediction[:, 0] / prediction[:, 1], weights=prediction[:, 1] * (1 if sample_weight is None else sample_weight)
+    ),
 }
 DELTA = 0.7
 GIVEN = {"huber": {"delta": DELTA}}  # what the data decides
@@ -49,6 +52,9 @@ def sample(loss: Loss, n: int = 50) -> tuple[Floats, Floats, Floats]:
     generator = np.random.default_rng(0)
     if "regression" in loss.problems:
         y, raw = generator.normal(size=(2, n))
+        return y, raw, raw
+    if "generation" in loss.problems:  # a row's loss and its tokens, which are no logits
+        y, raw = generator.integers(3, 9, n).astype(np.float64), generator.uniform(2, 9, size=(n, 2))
         return y, raw, raw
     y, raw = generator.integers(0, 3, n).astype(np.float64), generator.normal(size=(n, 3))
     return y, raw, softmax(raw, axis=1)
@@ -87,7 +93,7 @@ def test_the_gradient_is_that_of_finite_differences(choice: str) -> None:
     columns = np.eye(raw.shape[1]) if raw.ndim == 2 else np.ones((1, 1))
 
     def of_rows(scores: Floats) -> Floats:
-        return loss.per_sample(y, scores if scores.ndim == 1 else softmax(scores, axis=1))
+        return loss.per_sample(y, softmax(scores, axis=1) if scores.ndim == 2 and choice != "next_token" else scores)
 
     slopes = []
     for column in columns:
@@ -111,13 +117,13 @@ def test_arguments_are_not_written_into(choice: str) -> None:
         np.testing.assert_array_equal(array, old)
 
 
-@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression", "generation"])
 def test_the_default_of_a_problem_is_a_choice_that_fits_it(problem: str) -> None:
     check(load(choose(problem)), problem)
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("problem", ["binary", "multiclass", "regression", "generation"])
 def test_a_loss_of_another_problem_is_refused_with_one_that_fits(choice: str, problem: str) -> None:
     loss = load(choice)
     if problem in loss.problems:

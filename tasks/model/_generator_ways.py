@@ -1,0 +1,118 @@
+"""What of a language model is trained in each way of fine-tuning, and how it becomes a whole one again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tasks.metric import METRICS
+from tasks.model._adapters import Adapters
+from tasks.model._encoder import layers
+from tasks.model._generator import Writer
+from tasks.model._writing import Groups, Plan, Trainable
+
+CONVOLUTIONS = ("gpt2", "gpt_bigcode")  # model types whose linear layers hold their matrices the other way round
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is trained, and what makes a whole net of it in the end; adapters: what was trained, where that is small and
+    stands beside the net."""
+
+    it: Trainable
+    whole: Callable[[], nn.Module]
+    adapters: Callable[[], Adapters | None] = lambda: None
+
+    @property
+    def n_trained(self) -> int:
+        return sum(parameter.numel() for group, _ in self.it.groups for parameter in group)
+
+
+def full(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
+    """Every weight, with smaller steps further down."""
+    net = writer.copied()
+    return _begun(writer, net, groups_of(net, float(given["decay"])), given)
+
+
+def head(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
+    """The norm after the last layer, and the output head where its weights are its own: where it shares those of the
+    embeddings, they would move all that lies below."""
+    net = writer.copied()
+    return _begun(writer, net, groups_of(net, 1.0)[:1], given)
+
+
+def upper(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
+    """The last `n_layers`, the norm and the head."""
+    net = writer.copied()
+    n_layers = min(int(given["n_layers"]), len(layers(net)))
+    return _begun(writer, net, groups_of(net, float(given["decay"]))[: 1 + n_layers], given)
+
+
+def gradual(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
+    """One more group from the top with each epoch, the norm with the last layer."""
+    net = writer.copied()
+    first, second, *others = groups_of(net, float(given["decay"]))
+    groups = [(first[0] + second[0], first[1]), *others]
+    return _begun(writer, net, groups[: int(given["epochs"])], given)
+
+
+def lora(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
+    """Low-rank adapters beside the matrices of the attention that PEFT names for this kind of model, merged into them
+    in the end (Hu et al. 2021). With alpha = 2 rank the learning rate is the same for every rank."""
+    import peft
+
+    rank, is_turned = int(given["rank"]), str(writer.config.model_type) in CONVOLUTIONS
+    with torch.random.fork_rng(devices=[]):  # peft draws from the process's generator
+        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, fan_in_fan_out=is_turned)
+        wrapped = peft.LoraModel(copy.deepcopy(writer.net), config, "default")
+    trained = {name: one for name, one in wrapped.named_parameters() if one.requires_grad}
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in trained.items():
+        if "lora_A" in name:
+            drawn = nn.init.kaiming_uniform_(torch.empty(parameter.shape), a=5**0.5, generator=generator)
+            parameter.data.copy_(drawn)
+    it = Trainable(wrapped.model, [(list(trained.values()), 1.0)], writer.is_plain, bool(given["checkpointing"]))
+    return Begun(it, wrapped.merge_and_unload, lambda: Adapters.of(trained, config))
+
+
+def groups_of(net: nn.Module, decay: float) -> Groups:
+    """The norm after the last layer with a head of its own, the layers from the top down, then the embeddings, with
+    `decay` to the power of their depth."""
+    stack = layers(net)
+    layered = {id(parameter) for parameter in stack.parameters()}
+    shared = {id(parameter) for parameter in net.get_input_embeddings().parameters()}
+    own = [one for one in net.get_output_embeddings().parameters() if id(one) not in shared]
+    outer = [one for one in net.parameters() if id(one) not in layered]
+    top = [one for one in outer if one.ndim == 1 or any(one is other for other in own)]
+    below = [one for one in outer if all(one is not other for other in top)]
+    found = [(list(layer.parameters()), decay**depth) for depth, layer in enumerate(reversed(stack))]
+    return [(top, 1.0), *found, (below, decay ** len(stack))]
+
+
+def _begun(writer: Writer, net: nn.Module, groups: Groups, given: Mapping[str, Any]) -> Begun:
+    trained = {id(parameter) for group, _ in groups for parameter in group}
+    for parameter in net.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
+    return Begun(Trainable(net, groups, writer.is_plain, bool(given["checkpointing"])), lambda: net)
+
+
+WAYS: dict[str, Callable[[Writer, Mapping[str, Any], int], Begun]] = {
+    "from_scratch": full, "feature_extraction": head, "last_layers": upper, "gradual": gradual, "lora": lora,
+    "full": full,
+}  # fmt: skip
+
+
+def plan_of(way: str, given: Mapping[str, Any], most_epochs: int, metric: str, seed: int) -> Plan:
+    """How it is trained. metric: the watched one."""
+    return Plan(
+        learning_rate=float(given["learning_rate"]) * float(given["step"]), warm_up=float(given["warm_up"]),
+        epochs=min(int(given["epochs"]), most_epochs), patience=int(given["patience"]),
+        batch_size=int(given["batch_size"]), accumulation=int(given["accumulation"]),
+        weight_decay=float(given["weight_decay"]), dropout=float(given["dropout"]), l2_sp=float(given["l2_sp"]),
+        is_gradual=way == "gradual", is_higher_better=METRICS[metric].is_higher_better, seed=seed,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""A language model from nothing to a registered one that answers, on a real Prefect server and a real MLflow store."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+if find_spec("transformers") is None:
+    pytest.skip('needs transformers: pip install "finefold[text]"', allow_module_level=True)
+
+from flows.pipeline import run
+from flows.pretrain import pretrain, pretraining
+from tasks.records import Result
+
+SMALL = [f"model.text_generator.new.{key}={value}" for key, value in
+         {"width": 32, "layers": 2, "heads": 2, "vocabulary": 300, "context": 64}.items()]  # fmt: skip
+EPOCHS = "model.text_generator.hyperparameters.epochs=4"
+PAIR = ["source.prompt=prompt", "source.response=response", "folds.n_splits=2", "search.trials=1"]
+UNITS = ["source=grammar", "source.topic=units", "source.rows=200", *PAIR]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def broad(place: Path) -> Result:
+    return pretrain(["model=text_generator", "source=grammar", "source.topic=animals", "source.rows=200",
+                     "source.text=[text]", EPOCHS, *SMALL])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def narrow(broad: Result) -> Result:
+    asked = ["strategy=full", "strategy.hyperparameters.step=1.0", "slices=[form]"]
+    return run([f"base={broad.model_uri}", *UNITS, *asked])
+
+
+def test_fine_tuning_lowers_the_target_s_perplexity_and_tells_the_source_s(broad: Result, narrow: Result) -> None:
+    before = run([f"base={broad.model_uri}", *UNITS, "strategy=as_is", "model_name=before"])
+    assert narrow.problem == "generation"
+    assert set(narrow.holdout) == {"bits_per_byte", "token_loss", "perplexity"}
+    assert narrow.holdout["perplexity"].high < before.holdout["perplexity"].low
+    assert narrow.holdout["bits_per_byte"].baseline == pytest.approx(8)
+    checks = {one.check: one for one in narrow.checks.findings}
+    assert set(checks) == {"near_prompts", "overfitting", "forgetting", "slices", "more_labels", "memorisation"}
+    kept = {name: number.value for name, number in checks["forgetting"].numbers.items()}
+    assert kept["perplexity_of_the_base"] > 1
+    assert kept["worse"] == pytest.approx(kept["fine_tuned"] - kept["base"])
+
+
+def test_what_it_writes_lies_in_mlflow_and_in_the_report(narrow: Result) -> None:
+    client = mlflow.MlflowClient()
+    table = client.load_table("generations.json", [narrow.run_id])
+    assert list(table)[:4] == ["prompt", "reference", "before", "after"]
+    metrics = client.get_run(narrow.run_id).data.metrics
+    assert {"holdout_exact_match", "holdout_token_f1_low", "base_token_f1"} <= set(metrics)
+    report = Path(narrow.report).read_text()
+    assert "What it writes" in report
+    assert "could not be made" not in report
+
+
+def test_the_registered_model_answers_a_prompt(narrow: Result) -> None:
+    model = mlflow.pyfunc.load_model(narrow.model_uri)
+    assert model.metadata.signature.inputs.input_names() == ["prompt"]
+    answer = model.predict(pd.DataFrame({"prompt": ["How many grams are 2 kilograms?"]}))
+    assert list(answer) == ["prediction"]
+    assert isinstance(answer["prediction"].iloc[0], str)
+    folder = Path(mlflow.artifacts.download_artifacts(narrow.model_uri))
+    assert list(folder.rglob("model.safetensors"))
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".bin", ".pt")]
+
+
+def test_few_folds_are_what_pretraining_adds_and_what_is_asked_for_goes_before() -> None:
+    assert pretraining(["model=text_generator"]) == ["pretrain.keep=true", "folds.n_splits=2", "model=text_generator"]
+    asked = ["model=text_generator", "folds.n_splits=4"]
+    assert pretraining(asked) == ["pretrain.keep=true", *asked]
+    assert pretraining(["model=mlp"]) == ["pretrain.keep=true", "model=mlp"]
