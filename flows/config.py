@@ -33,8 +33,8 @@ from tasks.remedy import Rules
 
 # Whose keys are the root's own; what a group's choice has is recorded whole.
 SECTIONS = (
-    "holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers", "labels", "monitor", "replay", "runs",
-    "clean",
+    "holdout", "pretrain", "search", "cost", "tracking", "predictions", "servers", "labels", "monitor", "replay",
+    "runs", "clean",
 )  # fmt: skip
 CONF = Path(__file__).resolve().parent.parent / "conf"
 FORMATS = "export.formats"  # by which the group `format` is chosen
