@@ -47,7 +47,7 @@ limit: 100
 collision: ENQUEUE
 resume: true
 """
-# Of five kills: of a run's process, of the worker alone, of the worker with all that it had begun, and two as the first.
+# Of five kills: of a run's process, of the worker alone, of the worker with all it had begun, and two as the first.
 KINDS = ("process", "worker", "both", "process", "process")
 PAGE = 200
 HEADINGS = (
