@@ -67,8 +67,8 @@ def _fault(deployment: str, name: str, by_hand: str) -> str:
             found = prefect.read_deployment_by_name(deployment)
         except ObjectNotFound:
             return (
-                f"{deployment} (monitor.deployments) is not deployed, so nothing was started; finefold deploy registers "
-                f"it, and by hand it is: {by_hand}"
+                f"{deployment} (monitor.deployments) is not deployed, so nothing was started; finefold deploy registers"
+                f" it, and by hand it is: {by_hand}"
             )
     overrides = [text.partition("=")[2] for text in found.parameters.get("overrides") or () if key_of(text) == MODEL]
     of = found.parameters.get(MODEL) or (overrides[-1] if overrides else name)

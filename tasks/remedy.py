@@ -136,7 +136,8 @@ def _left_open(decay: Decay | None, rules: Rules) -> str:
     if decay is None:
         return ""
     if decay.n_rows < rules.labels:
-        return f"; {decay.n_rows:,} labelled rows are too few to judge the score: monitor.labels asks for {rules.labels:,}"
+        few = f"{decay.n_rows:,} labelled rows are too few to judge the score"
+        return f"; {few}: monitor.labels asks for {rules.labels:,}"
     return f"; the labels leave it open whether the score fell: {decay.in_words()}"
 
 
