@@ -19,7 +19,7 @@ from tasks.score_job import REJECTED, SCORED, Job
 from tasks.scored import Summary
 from tasks.table_sql import SqlTable
 
-HASHES_AT_ONCE = 1 << 21  # 16 MiB
+HASHES_AT_ONCE = 1 << 20  # 8 MiB
 IfExists = Literal["fail", "append", "replace"]
 
 
@@ -171,7 +171,8 @@ def _repeated(path: Path, n_rows: int) -> int:
     n_parts, n = max(1, -(-n_rows // HASHES_AT_ONCE)), 0
     for part in range(n_parts):
         some = [one[one % np.uint64(n_parts) == part] for one in _hashes(path)]
-        hashes = np.sort(np.concatenate(some)) if some else np.zeros(0, dtype=np.uint64)
+        hashes = np.concatenate([np.zeros(0, dtype=np.uint64), *some])
+        hashes.sort()
         n += int((hashes[1:] == hashes[:-1]).sum())
     return n
 

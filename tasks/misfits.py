@@ -40,7 +40,9 @@ def misfits(raw: pd.DataFrame, typed: pd.DataFrame, schema: Schema, keys: Sequen
         if column.kind in WHAT:
             _look_at(column, raw[column.name], typed[column.features()[0]], found)
     for key in keys:
-        places = np.flatnonzero(as_text(raw[key]).isna().to_numpy())
+        # Of numbers each different one would be written as text first: a third of the time of a quick model.
+        known = raw[key] if pd.api.types.is_numeric_dtype(raw[key]) else as_text(raw[key])
+        places = np.flatnonzero(known.isna().to_numpy())
         found.add(places, [f"{key}, the key, is missing"] * len(places))
     return found
 

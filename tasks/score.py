@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import registry
+from tasks import parquet, registry
 from tasks.base_folder import model_in
 from tasks.chunks import Chunk, chunks
 from tasks.deliver import Delivered, Output, delivered
@@ -70,6 +70,7 @@ def deliver(job: Job, champion: Champion, output: Output, n_rows: int, source_na
 
 
 def _all_chunks(source: Source, champion: Champion, job: Job, told: Told, say: Say) -> int:
+    parquet.give_back_large_blocks()
     n_rows = n_chunks = 0
     waiting: set[Future[Chunk]] = set()
     with ThreadPoolExecutor(WORKERS, thread_name_prefix="finefold-score") as pool:
