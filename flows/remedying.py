@@ -18,6 +18,10 @@ from tasks.records import without_nan
 from tasks.remedy import Last
 
 MODEL = "model_name"  # of a deployment: a parameter of its own, or among the overrides
+BY_HAND = {
+    "finetune": "finefold run base=models:/{name}@champion model_name={name} source=...",
+    "search": "finefold run model_name={name} source=...",
+}
 ALARM, QUIET = "finefold.monitor", "finefold.look"  # and after a point the action
 
 
@@ -45,7 +49,7 @@ def begin(looked: Looked, last: Last | None, *, is_on_server: bool) -> Begun:
     before = "first" if last is None else f"{last.time:%Y%m%dT%H%M%S}"
     name, version = looked.champion.name, looked.champion.version
     try:
-        if fault := _fault(deployment, name):
+        if fault := _fault(deployment, name, BY_HAND[action].format(name=name)):
             return Begun(None, fault)
         run: Any = run_deployment(
             deployment, timeout=0, as_subflow=False, idempotency_key=f"finefold-{name}-{version}-{action}-{before}"
@@ -56,16 +60,15 @@ def begin(looked: Looked, last: Last | None, *, is_on_server: bool) -> Begun:
     return Begun(str(run.id), f"{deployment} was started: flow run {run.name}")
 
 
-def _fault(deployment: str, name: str) -> str:
-    """Why it can't be started for this model, or nothing."""
+def _fault(deployment: str, name: str, by_hand: str) -> str:
+    """Why it can't be started for this model, or nothing. by_hand: the command that does the same."""
     with get_client(sync_client=True) as prefect:
         try:
             found = prefect.read_deployment_by_name(deployment)
         except ObjectNotFound:
-            flow, _, schedule = deployment.partition("/")
             return (
-                f"{deployment} is not deployed, so nothing was started; finefold deploy registers it "
-                f"(monitor.deployments), or run it by hand: {flow} {schedule.partition('-')[0]} model_name={name}"
+                f"{deployment} (monitor.deployments) is not deployed, so nothing was started; finefold deploy registers"
+                f" it, and by hand it is: {by_hand}"
             )
     overrides = [text.partition("=")[2] for text in found.parameters.get("overrides") or () if key_of(text) == MODEL]
     of = found.parameters.get(MODEL) or (overrides[-1] if overrides else name)

@@ -245,7 +245,8 @@ def _tell(made: Scored) -> None:
         "bold",
     )
     if made.repeated:
-        screen.say(f"{made.repeated:,} rows have a key that an earlier row has too; each has its prediction", "yellow")
+        have = "row has" if made.repeated == 1 else "rows have"
+        screen.say(f"{made.repeated:,} {have} a key that an earlier row has too; each has its prediction", "yellow")
     for what, where in (("output", made.output), ("rejects", made.rejects), ("monitor", made.monitored)):
         if where:
             screen.say(f"{what:<9}{where}")

@@ -128,7 +128,17 @@ def _wanted(evidence: Evidence, rules: Rules) -> tuple[Action, str]:
         return "nothing", (
             f"{evidence.n_rows:,} rows are too few to say anything: monitor.rows asks for {rules.rows:,}"
         )
-    return _by_drift(evidence, rules)
+    action, reason = _by_drift(evidence, rules)
+    return action, f"{reason}{_left_open(evidence.decay, rules)}"
+
+
+def _left_open(decay: Decay | None, rules: Rules) -> str:
+    if decay is None:
+        return ""
+    if decay.n_rows < rules.labels:
+        few = f"{decay.n_rows:,} labelled rows are too few to judge the score"
+        return f"; {few}: monitor.labels asks for {rules.labels:,}"
+    return f"; the labels leave it open whether the score fell: {decay.in_words()}"
 
 
 def _by_score(decay: Decay, evidence: Evidence, rules: Rules) -> tuple[Action, str] | None:

@@ -92,6 +92,9 @@ def _coarse(was: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[int]:
 
 
 def _labels(column: Histogram, begins: Sequence[int]) -> list[str]:
-    """The upper end of each bar."""
-    ends = [*(place - 1 for place in begins[1:]), len(column.bounds)]
-    return [f"≤ {number(float(column.bounds[end]))}" if end < len(column.bounds) else "above" for end in ends]
+    """The upper end of each bar; the first holds what lies below all values of before, the last what lies above too."""
+    edges = [number(float(edge)) for edge in column.bounds]
+    if len(begins) < 3 or not edges:
+        return ["" for _ in begins]
+    between = [f"≤ {edges[begin - 1]}" for begin in begins[2:]]
+    return ["below", *between, f"> {edges[begins[-1] - 1]}"]

@@ -46,7 +46,7 @@ def test_equal_rows_call_for_nothing_and_the_report_is_in_the_model_s_experiment
 ) -> None:
     made = look(rows(800, 1))
     assert (made.action, made.n_rows) == ("nothing", 800)
-    assert "the score holds" in made.reason
+    assert "roc_auc" in made.reason  # whether it holds, 800 labels may leave open
     assert "<html" in Path(made.report).read_text()
     found = client.search_runs(["1"], "tags.kind = 'monitor'")[0]
     assert found.data.tags["finefold.action"] == "nothing"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +31,7 @@ def stand_in(overrides: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def looked(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Iterator[Looked]:
+def looked(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> Looked:
     """A model of which version 1 is the champion, and a decision that calls for fine-tuning."""
     client, uri = tracking.connect(None, tmp_path_factory.mktemp("remedying") / "mlruns")
     versions(client, "sold", 1)
@@ -43,7 +42,7 @@ def looked(tmp_path_factory: pytest.TempPathFactory, prefect_server: Server) -> 
     rules = replace(compose([]).config.monitor, deployments=Deployments("standing-in/tune", "standing-in/others"))
     champion = Champion("sold", 1, Path(), "0", client, uri)
     observed = Observed(Evidence(1_000), None, None, "", ())
-    yield Looked(champion, observed, Decision("finetune", "finetune", "drift"), rules, NOW)
+    return Looked(champion, observed, Decision("finetune", "finetune", "drift"), rules, NOW)
 
 
 def test_a_remedy_is_started_once_however_often_it_is_asked_for(looked: Looked) -> None:
@@ -69,5 +68,5 @@ def test_what_can_not_be_started_is_said(looked: Looked) -> None:
     assert "trains bought, so nothing was started for sold" in begin(search, None, is_on_server=True).said
     rules = replace(looked.rules, deployments=Deployments("finefold/finetune-daily", ""))
     said = begin(replace(looked, rules=rules), None, is_on_server=True).said
-    assert "finefold/finetune-daily is not deployed" in said
-    assert "finefold deploy" in said
+    assert "finefold/finetune-daily (monitor.deployments) is not deployed" in said
+    assert "finefold run base=models:/sold@champion" in said

@@ -63,7 +63,8 @@ def test_every_such_key_exists_in_some_source() -> None:
     sources = [compose(["source=file"]), compose(["source=sql"])]
     known = {f"source.{key}" for composed in sources for key in composed.config.source}
     known |= {"holdout.path", "search.warm_start", "base", "source_data", "slices"}
-    known |= {"pretrain.licence", "pretrain.origin"}
+    known |= {"pretrain.licence", "pretrain.origin", "labels.path"}
+    known |= {f"predictions.{key}" for key in compose([]).recorded["predictions"]}
     assert known >= NAMES | LISTS_OF_NAMES
     assert not is_typed_as_is("search.trials")
 

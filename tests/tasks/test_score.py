@@ -18,7 +18,9 @@ import pyarrow as pa
 import pytest
 
 from tasks import score_chunk, scored
+from tasks.chunks import Chunk
 from tasks.deliver import Delivered, Output
+from tasks.histogram import Histogram
 from tasks.interval import Residuals
 from tasks.model import Floats
 from tasks.predictor import Predictor
@@ -26,8 +28,9 @@ from tasks.records import Problem
 from tasks.refusal import Refusal
 from tasks.schema import Column, Schema
 from tasks.score import deliver, predict
-from tasks.score_chunk import Champion
+from tasks.score_chunk import Champion, check_columns
 from tasks.score_job import Job
+from tasks.scored import Summary
 from tasks.source.file import File
 from tasks.source.sql import Sql
 from tasks.table_sql import SqlTable
@@ -304,6 +307,22 @@ def test_faults_of_a_database_are_refused_without_its_password(scoring: Scoring)
     with pytest.raises(Refusal) as refused:
         SqlTable("postgresql+psycopg://me:secret@127.0.0.1:9/x", "x").columns()
     assert "secret" not in str(refused.value)
+
+
+def test_levels_that_lost_their_form_are_refused_and_new_ones_are_not(scoring: Scoring) -> None:
+    levels = Histogram.of(pd.Series(["01", "02"], name="c", dtype="str"), "level")
+    reference = Summary("sold", 3, "", "", 2, 0, (levels,), ())
+    schema = Schema((Column("a", "numeric", "double"), Column("c", "categorical", "string")))
+    predictor = replace(champion(Rule()).predictor, schema=schema)
+    model = replace(champion(Rule()), predictor=predictor, reference=reference)
+
+    def checked(cells: Any) -> list[str]:
+        table = pa.RecordBatch.from_pandas(rows(2).assign(c=cells), preserve_index=False)
+        return check_columns(Chunk(0, 1, table), model)
+
+    with pytest.raises(Refusal, match=r"version 3: c has '1' and others where the model knows '01', '02'"):
+        checked([1, 2])
+    assert checked(["new", "newer"])
 
 
 def test_intervals_come_where_the_model_can_tell_them(scoring: Scoring) -> None:
