@@ -27,7 +27,7 @@ def absent(name: str) -> list[str]:
 
 
 @contextmanager
-def named_memory(hyperparameters: Mapping[str, Any]) -> Iterator[None]:
+def named_memory(hyperparameters: Mapping[str, Any], family: str) -> Iterator[None]:
     """
     Raises:
         ValueError: instead of the library's error, when memory runs out.
@@ -38,7 +38,7 @@ def named_memory(hyperparameters: Mapping[str, Any]) -> Iterator[None]:
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         n = int(hyperparameters["batch_size"])
-        remedy = f"try model.mlp.hyperparameters.batch_size={max(1, n // 4)}"
+        remedy = f"try model.{family}.hyperparameters.batch_size={max(1, n // 4)}"
         raise ValueError(f"out of memory at batch_size={n}: {remedy}") from error
 
 
