@@ -3,6 +3,7 @@ on, but neither for ever nor a second time beside itself."""
 
 from __future__ import annotations
 
+import inspect
 import io
 import logging
 from collections.abc import Callable, Iterator
@@ -28,24 +29,19 @@ T = TypeVar("T")
 CRASHES = 3  # in a row, after which a run is left as it is: one that always crashes, for want of memory, would for ever
 GOES_ON = "goes on where it crashed"  # of the state into which the automation puts a run that crashed
 
-Overrides = Annotated[
-    list[str],
-    Field(
-        description="What one would type in a shell after the command, one in each item: search=random. "
-        "They count more than the fields below."
-    ),
-]
-ModelName = Annotated[
-    str | None,
-    Field(description="model_name: the name to register under; trainings of one name never overlap.", min_length=1),
-]
-Trials = Annotated[
-    int | None, Field(description="search.trials: more finds better hyperparameters, in proportion dearer.", ge=1)
-]
-Seconds = Annotated[
-    float | None, Field(description="search.seconds: the most that search and final fit together may take.", gt=0)
-]
+ModelName = Annotated[str | None, Field(min_length=1)]
+Trials = Annotated[int | None, Field(ge=1)]
+Seconds = Annotated[float | None, Field(gt=0)]
 FIELDS = {"model_name": "model_name", "search.trials": "trials", "search.seconds": "seconds"}  # by their keys
+
+FORM = "\n\nArgs:\n"
+HELP = {  # in Prefect's form, which reads it in the docstring
+    "overrides": "what one would type in a shell after the command, one in each item, as in search=random; they count "
+    "more than the fields below",
+    "model_name": "the name to register under; trainings of one name never overlap",
+    "trials": "search.trials: more finds better hyperparameters, in proportion dearer",
+    "seconds": "search.seconds: the most that the search and the final fit together may take",
+}
 
 
 def training(body: Callable[[list[str]], T]) -> Callable[..., T]:
@@ -55,7 +51,7 @@ def training(body: Callable[[list[str]], T]) -> Callable[..., T]:
     """
 
     def flow(
-        overrides: Overrides, model_name: ModelName = None, trials: Trials = None, seconds: Seconds = None
+        overrides: list[str], model_name: ModelName = None, trials: Trials = None, seconds: Seconds = None
     ) -> Any:
         fields = {"model_name": model_name, "search.trials": trials, "search.seconds": seconds}
         given = [*(f"{key}={value}" for key, value in fields.items() if value is not None), *overrides]
@@ -75,7 +71,7 @@ def training(body: Callable[[list[str]], T]) -> Callable[..., T]:
 def in_a_deployment(body: Callable[[list[str]], T]) -> Callable[[list[str]], T]:
     """The function as a flow that trains nothing."""
 
-    def flow(overrides: Overrides) -> Any:
+    def flow(overrides: list[str]) -> Any:
         return as_deployed(lambda: body(overrides))
 
     return _named(flow, body)
@@ -83,9 +79,9 @@ def in_a_deployment(body: Callable[[list[str]], T]) -> Callable[[list[str]], T]:
 
 def _named(flow: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:
     """Under the body's name, but with its own parameters, from which Prefect makes the form."""
-    flow.__module__, flow.__name__, flow.__qualname__, flow.__doc__ = (
-        body.__module__, body.__name__, body.__qualname__, body.__doc__,
-    )  # fmt: skip
+    flow.__module__, flow.__name__, flow.__qualname__ = body.__module__, body.__name__, body.__qualname__
+    fields = "\n".join(f"    {name}: {HELP[name]}" for name in inspect.signature(flow).parameters)
+    flow.__doc__ = f"{inspect.cleandoc(body.__doc__ or '')}{FORM}{fields}\n"
     return flow
 
 
