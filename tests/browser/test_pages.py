@@ -90,6 +90,8 @@ def without_assistant(page: Page) -> None:
 def test_a_flow_run_shows_its_stages_by_name(page: Page, trained: Any, picture: Callable[[str], None]) -> None:
     page.goto(trained["prefect_url"])
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("Finished in state Completed()").first).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
     picture("prefect-run")
     tab(page, "Task Runs")
     for stage in STAGES:
@@ -130,7 +132,7 @@ def test_the_promotion_is_told_among_the_artifacts(page: Page, trained: Any) -> 
 
 def test_the_form_says_what_its_fields_mean(page: Page, deployment: str, picture: Callable[[str], None]) -> None:
     fill_in(page, deployment, TYPED)
-    expect(page.get_by_text("What one would type in a shell")).to_be_visible()
+    expect(page.get_by_text(re.compile("what one would type", re.IGNORECASE))).to_be_visible()
     picture("prefect-form")
 
 
