@@ -21,8 +21,8 @@ SHA256_TAG = "finefold.sha256"  # of the files of a version
 GATE_TAG = "finefold.gate"  # what the checks of a model said: passed, failed, none
 # What a person reads on the page of a model.
 ALIASES = (
-    f"`{CHAMPION}` is the version to use; `{CHALLENGER}` is the newest that passed its checks and isn't better for sure; "
-    f"`{PREVIOUS}` is where `finefold rollback` goes back to."
+    f"`{CHAMPION}` is the version to use; `{CHALLENGER}` the newest that passed its checks and isn't surely better; "
+    f"`{PREVIOUS}` where `finefold rollback` goes back to."
 )
 FORBIDDEN = "/:.'\""  # of a registered model's name; quotes would end MLflow's own filter strings
 

@@ -210,6 +210,6 @@ def test_the_registered_model_has_a_champion_and_a_challenger(
     page.goto(f"{place.mlflow}/#/models/{NAME}?workflowType=machine_learning")
     without_assistant(page)
     for version, alias in ((1, "champion"), (2, "challenger")):
-        row = page.get_by_role("row", name=re.compile(f"Version {version}"))
-        expect(row).to_contain_text(alias)
+        expect(page.get_by_role("row", name=re.compile(f"Version {version}"))).to_contain_text(alias)
+    expect(page.get_by_text("is the version to use")).to_be_visible()
     picture("mlflow-model")
