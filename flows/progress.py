@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import asdict
@@ -95,7 +95,10 @@ class Progress:
         ranked = sorted(whole, key=lambda row: row[self._metric])
         if ranked and better(self._metric, ranked[-1][self._metric], ranked[0][self._metric]):
             ranked.reverse()
-        create_table_artifact(ranked[:N_SHOWN], key="best-trials", description=f"The best trials by {self._metric}")
+        create_table_artifact(
+            shown(ranked[:N_SHOWN], self._metric), key="best-trials",
+            description=f"The best trials by {self._metric}; of their hyperparameters those in which they differ",
+        )  # fmt: skip
         if self._generations:
             for row in _generations(self._generations, self._metric):
                 step = row.pop("generation")
@@ -122,6 +125,18 @@ def _row(result: TrialResult, metric: str) -> dict[str, Any]:
         "seconds": round(result.seconds, 2),
         **chosen,
     }
+
+
+def shown(rows: Sequence[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Trials as a person compares them: five digits, and beside what they came to that alone in which they differ."""
+    always = ("trial", metric, "seconds", "model")
+    keys = [key for key in dict.fromkeys(key for row in rows for key in row)
+            if key in always or len({str(row.get(key)) for row in rows}) > 1]  # fmt: skip
+    return [{key: _short(row.get(key, "")) for key in keys} for row in rows]
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
 def _generations(generations: Mapping[int, list[float]], metric: str) -> list[dict[str, Any]]:

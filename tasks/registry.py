@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.aliases import CHALLENGER, CHAMPION, ROLLED_BACK_TAG
+from tasks.aliases import CHALLENGER, CHAMPION, PREVIOUS, ROLLED_BACK_TAG
 from tasks.records import Registered
 from tasks.refusal import Refusal, did_you_mean
 from tasks.tracking import Tracker, connect, said_by
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 SHA256_TAG = "finefold.sha256"  # of the files of a version
 GATE_TAG = "finefold.gate"  # what the checks of a model said: passed, failed, none
+# What a person reads on the page of a model.
+ALIASES = (
+    f"`{CHAMPION}` is the version to use; `{CHALLENGER}` the newest that passed its checks and isn't surely better; "
+    f"`{PREVIOUS}` where `finefold rollback` goes back to."
+)
 FORBIDDEN = "/:.'\""  # of a registered model's name; quotes would end MLflow's own filter strings
 
 
@@ -65,7 +70,7 @@ def _register(tracker: Tracker, info: Any, name: str, tags: Mapping[str, str]) -
     client = tracker.client
     try:
         if not client.search_registered_models(f"name='{name}'", max_results=1):
-            client.create_registered_model(name)
+            client.create_registered_model(name, description=ALIASES)
         version = client.create_model_version(
             name, info.model_uri, tracker.run_id, tags=dict(tags), model_id=info.model_id
         )

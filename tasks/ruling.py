@@ -56,7 +56,7 @@ class Ruling:
 
     def markdown(self, name: str, number: int) -> str:
         """The sentence, and a table of all numbers."""
-        lines = [f"**{self.said(name, number)}**", ""]
+        lines = [self.said(name, number), ""]  # without marks: MLflow's list of versions shows it as it is written
         if self.rows:
             left_out = f"; {self.left_out:,} that one of the two may have been trained on are left out"
             seen = left_out if self.left_out else ""

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason='needs Playwright: pip install "finefold[browser]"')
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 120  # the longest that a page may take to show what it must, on a machine whose cores are all taken
@@ -55,11 +56,13 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Where `finefold up` stands, in a process of its own as a user has it; none without a browser to look at it."""
     folder, (prefect, mlflow) = tmp_path_factory.mktemp("place"), free_ports(2)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {
-        "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_API_PORT": str(prefect),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "PREFECT_HOME": str(folder / "prefect"), "PREFECT_SERVER_API_PORT": str(prefect),
     }  # fmt: skip
     command = [sys.executable, "-m", "flows.cli", "up", f"servers.mlflow.port={mlflow}", "output=json"]
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as up:
@@ -84,34 +87,38 @@ def free_ports(n: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=SECONDS * 1000)
     names = ("chromium", "chromium-browser", "google-chrome")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if found is None:
         pytest.skip("needs Chromium on the PATH, or CHROMIUM to name it: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield chromium
         chromium.close()
 
 
 @pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
+def page(browser: Browser) -> Iterator[Page]:
     """A new page, which waits for what is asked of it."""
-    sync_api.expect.set_options(timeout=SECONDS * 1000)
     with browser.new_context(viewport=SIZE) as context:
         context.set_default_timeout(SECONDS * 1000)
         yield context.new_page()
 
 
 @pytest.fixture
-def picture(page: Any, request: pytest.FixtureRequest) -> Callable[[str], None]:
+def picture(page: Page, request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Keeps what the page shows now as a picture of that name, where `--pictures` names a folder."""
     folder = request.config.getoption("--pictures", default=None)
 
     def keep(name: str) -> None:
         if folder is not None:
             page.wait_for_timeout(1500)  # what moves comes to rest
+            for path in page.get_by_text("Path: file:").all():  # of a machine that is nobody's
+                path.evaluate("element => element.style.visibility = 'hidden'")
             small(page.screenshot(), Path(folder) / f"{name}.png")
 
     return keep
