@@ -220,8 +220,9 @@ def _a_problem_of(metric: str) -> str:
 def _unused(composed: Composed) -> list[str]:
     """Faults of what was chosen and no family of the run has: a family's YAML names what it takes."""
     asked = {"optimizer": composed.choices["optimizer"], "device": composed.config.device}
+    takers = {"optimizer": "model=mlp", "device": "model=mlp or text_encoder"}
     return [
-        f"{key}={choice}: {', '.join(composed.config.model)} has none; choose model=mlp, or leave {key} out."
+        f"{key}={choice}: {', '.join(composed.config.model)} has none; choose {takers[key]}, or leave {key} out."
         for key, choice in asked.items()
         if choice != "auto" and not any(key in node for node in composed.config.model.values())
     ]

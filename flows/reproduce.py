@@ -180,7 +180,9 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 tracked(job, study) as tracking_,
             ):
                 study.remember("population", known.outcome["population"])
-                budget = Budget(time.time(), None, known.outcome["threads"], _final_rounds(known))
+                budget = Budget(
+                    time.time(), None, known.outcome["threads"], _final_rounds(known), _confirming(known)
+                )
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)
                 ended, tracker = final(job, experiment, tuned, budget), tracking_.result()
@@ -197,6 +199,12 @@ def _final_rounds(known: Recorded) -> int | None:
     return rounds
 
 
+def _confirming(known: Recorded) -> tuple[int, ...]:
+    """The folds on which the run had time to judge its winner on all their rows."""
+    is_whole = known.outcome.get("rows_of_folds") is None
+    return tuple(int(name.removeprefix("fold ")) for name in known.outcome["folds"]) if is_whole else ()
+
+
 def _compared(
     known: Recorded, because: tuple[Difference, ...], now: dict[str, Any], evaluation: Evaluation, reproduced: str
 ) -> Reproduction:
@@ -204,8 +212,6 @@ def _compared(
     notes = why(found, because)
     if any(one.what == "predictions" for one in found):
         notes.append(how_far_apart(known.predictions, read_predictions(evaluation)))
-    if len(known.outcome["folds"]) < len(now["folds"]):
-        notes.append("search.seconds had left no time to judge the winner on all folds; now it was judged on all")
     if known.config.get("evaluation") == "nested":
         notes.append("nested cross-validation, as dear as the run itself, was not repeated")
     return Reproduction(

@@ -42,12 +42,14 @@ class Tuned:
 @dataclass(frozen=True)
 class Budget:
     """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
-    final_rounds: after which a final fit ends that an earlier run's time had ended there, or None."""
+    Of an earlier run that its time had ended, so that it is gone through again: final_rounds: after which its final fit
+    ended; confirming: the folds on which its winner was judged whole; None: whatever there is time for."""
 
     begun: float
     seconds: float | None
     n_threads: int
     final_rounds: int | None = None
+    confirming: tuple[int, ...] | None = None
 
     @property
     def end(self) -> float | None:
@@ -245,9 +247,10 @@ def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> Winner:
     if rung_of(winner.proposal) == Rung():
         return winner
     whole = replace(winner.proposal, n_rows=None, n_folds=None)
-    deadline = loop.rules.budget.deadline(loop.final_seconds(), loop.combining_seconds())
+    budget, order = loop.rules.budget, loop.experiment.order
+    deadline = budget.deadline(loop.final_seconds(), loop.combining_seconds())
     out = []
-    for fold in loop.experiment.order:
+    for fold in order if budget.confirming is None else filter(budget.confirming.__contains__, order):
         task = confirm.with_options(task_run_name=f"confirm-{whole.number}-fold-{fold}")
         given = {"experiment": loop.experiment, "proposal": whole, "fold": fold, "deadline": deadline}
         out.append(runner.submit(task, given))

@@ -65,7 +65,7 @@ def scores(written: Sequence[str], references: Sequence[str], seed: int) -> dict
     of_rows = _of_rows(written, references)
     each = np.stack(list(of_rows.values()), axis=1)
     value, found = resampled(
-        lambda weights: weights @ each / weights.sum(axis=1, keepdims=True), np.zeros(len(each)), are_classes=False,
+        lambda weights: weights @ each / weights.sum(axis=1, keepdims=True), np.zeros(len(each)),
         n_resamples=resamples_for(len(each), N_RESAMPLES), seed=seed,
     )  # fmt: skip
     return {name: Number(float(value[k]), *middle(found[:, k])) for k, name in enumerate(of_rows)}

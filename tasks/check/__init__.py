@@ -45,7 +45,7 @@ class Sample:
         """Numbers (k,) and the same on resamples of the rows, (at most n_resamples, k), see `bootstrap.resampled`;
         another `seed` draws others."""
         return resampled(
-            statistic, self.y, self.weight, groups=self.groups, are_classes=case.problem.is_classification,
+            statistic, self.y, self.weight, groups=self.groups,
             n_resamples=resamples_for(len(self.y), n_resamples), seed=case.experiment.seed + seed,
         )
 

@@ -55,7 +55,7 @@ class Adversarial:
         chance, gains = _out_of_fold(X, is_held, folds, it.seed)
         value, found = resampled(
             prepared("roc_auc", is_held, np.column_stack([1 - chance, chance])), is_held, groups=together,
-            are_classes=False, n_resamples=resamples_for(len(is_held), self.resamples), seed=it.seed,
+            n_resamples=resamples_for(len(is_held), self.resamples), seed=it.seed,
         )  # fmt: skip
         auc = number(value[0], found[:, 0])
         named = {name: gain for name, gain in gains.items() if gain > 0} if auc.low > 0.5 else {}

@@ -87,8 +87,7 @@ def forgotten(
         return np.stack([*(score(weights) for score in scores), weights @ changes / weights.sum(axis=1)], axis=1)
 
     value, found = resampled(
-        every, rows.y, rows.weight, are_classes=problem.is_classification,
-        n_resamples=resamples_for(len(rows.y), n_resamples), seed=experiment.seed,
+        every, rows.y, rows.weight, n_resamples=resamples_for(len(rows.y), n_resamples), seed=experiment.seed,
     )
     zero = _zero(rows, experiment)
     return {

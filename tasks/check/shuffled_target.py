@@ -86,7 +86,7 @@ class ShuffledTarget:
         places = np.split(np.arange(len(rows)), np.cumsum([len(halves[fold][1]) for fold in folds])[:-1])
         weight = None if seen.weight is None else seen.weight[rows]
         value, drawn = resampled(
-            partial(_both, scored, places), shuffled.y[rows], weight, are_classes=case.problem.is_classification,
+            partial(_both, scored, places), shuffled.y[rows], weight,
             n_resamples=resamples_for(len(rows), self.resamples), seed=seed,
         )  # fmt: skip
         gain = case.sign * (value[0] - value[1])

@@ -20,7 +20,10 @@ from tasks.model._computed import Singles, computed, fits
 from tasks.model._device import one_thread
 from tasks.model._encoder import Body, layers, mean_pooled
 from tasks.model._kept import Kept
-from tasks.model._tokens import Places, Tokens
+from tasks.model._tokens import TOKENS_OF_A_BATCH, Places, Tokens
+
+CPU = torch.device("cpu")
+TOKENS_ELSEWHERE = 32_768  # of a batch on a device that a small one doesn't fill
 
 Write = Callable[[Places, Tensor, Tensor], None]  # of some texts (B,) the outputs (B, L, H) and the mask (B, L)
 
@@ -36,20 +39,24 @@ class _ReachedError(Exception):
 @dataclass(frozen=True)
 class Corpus:
     """texts: each different one once, in order; a missing one is empty. codes: (n_rows, T) the text in each of the T
-    columns. digest: of the encoder's weights. folder: where arrays are kept, or None."""
+    columns. digest: of the encoder's weights. folder: where arrays are kept, or None. place: where they are
+    computed."""
 
     texts: tuple[str, ...]
     codes: Places
     body: Body
     digest: str
     folder: Path | None
+    place: torch.device = CPU
     _tokens: Kept[Tokens] = field(default_factory=lambda: Kept(lambda tokens: tokens.ids.nbytes))
     _arrays: Kept[Singles | None] = field(default_factory=lambda: Kept(_bytes_in_memory))
 
     @classmethod
-    def of(cls, X: pd.DataFrame, columns: Sequence[str], body: Body, digest: str, folder: Path | None) -> Corpus:
+    def of(
+        cls, X: pd.DataFrame, columns: Sequence[str], body: Body, digest: str, folder: Path | None, place: torch.device
+    ) -> Corpus:
         texts, codes = coded(X, columns)
-        return cls(texts, codes, body, digest, folder)
+        return cls(texts, codes, body, digest, folder, place)
 
     def tokens(self, max_len: int) -> Tokens:
         return self._tokens.get(max_len, lambda: self.body.tokens(self.texts, max_len))
@@ -66,7 +73,7 @@ class Corpus:
             tokens = self.tokens(max_len)
             return computed(
                 self.folder, self._key("mean", max_len), (len(tokens), self.body.width),
-                lambda array: embed(self.body, tokens, array, os.cpu_count() or 1),
+                lambda array: embed(self.body, tokens, array, os.cpu_count() or 1, self.place),
             )  # fmt: skip
 
         found = self._arrays.get(("mean", max_len), make)
@@ -83,13 +90,14 @@ class Corpus:
 
         def make() -> Singles:
             below = Below.of(self.body.net, first)
+            below.net.to(self.place)
 
             def write(array: Singles) -> None:
                 def put(texts: Places, hidden: Tensor, mask: Tensor) -> None:
                     places, is_token = tokens.places(texts)
                     array[places[is_token]] = hidden[torch.from_numpy(is_token)].numpy()
 
-                _pass(below, self.body.padding, tokens, put, os.cpu_count() or 1)
+                _pass(below, self.body.padding, tokens, put, os.cpu_count() or 1, self.place)
 
             return computed(self.folder, self._key(f"below {first}", max_len), shape, write)
 
@@ -149,26 +157,31 @@ def coded(X: pd.DataFrame, columns: Sequence[str]) -> tuple[tuple[str, ...], Pla
     return tuple(map(str, texts)), codes.astype(np.int64).reshape(len(cells), len(X)).T
 
 
-def embed(body: Body, tokens: Tokens, array: Singles, n_threads: int) -> None:
+def embed(body: Body, tokens: Tokens, array: Singles, n_threads: int, place: torch.device = CPU) -> None:
     """Writes the mean over each text's tokens, (n_texts, H)."""
 
     def put(texts: Places, hidden: Tensor, mask: Tensor) -> None:
         array[texts] = mean_pooled(hidden, mask).numpy()
 
-    _pass(outputs(body.net), body.padding, tokens, put, n_threads)
+    net = body.net if place == CPU else copy.deepcopy(body.net).to(place)
+    _pass(outputs(net), body.padding, tokens, put, n_threads, place)
 
 
-def _pass(run: Callable[[Tensor, Tensor], Tensor], padding: int, tokens: Tokens, put: Write, n_threads: int) -> None:
+def _pass(
+    run: Callable[[Tensor, Tensor], Tensor], padding: int, tokens: Tokens, put: Write, n_threads: int,
+    place: torch.device,
+) -> None:
     """All texts once. Threads take whole batches, each computed by one: what comes out doesn't depend on their
     number, and where another process wants the cores none waits for the other within a batch."""
 
     def one(texts: Places) -> None:
         with one_thread, torch.inference_mode():
             ids, mask = tokens.padded(texts, padding)
-            put(texts, run(ids, mask), mask)
+            put(texts, run(ids.to(place), mask.to(place)).cpu(), mask)
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        for _ in pool.map(one, tokens.batches()):
+    is_here = place == CPU
+    with ThreadPoolExecutor(n_threads if is_here else 1) as pool:
+        for _ in pool.map(one, tokens.batches(TOKENS_OF_A_BATCH if is_here else TOKENS_ELSEWHERE)):
             pass
 
 

@@ -27,7 +27,7 @@ def absent(name: str) -> list[str]:
 
 
 @contextmanager
-def named_memory(hyperparameters: Mapping[str, Any], family: str = "mlp", also: str = "") -> Iterator[None]:
+def named_memory(hyperparameters: Mapping[str, Any], family: str, also: str = "") -> Iterator[None]:
     """also: what else could be lowered.
 
     Raises:

@@ -45,13 +45,13 @@ class Tokens:
     def lengths(self) -> Places:
         return np.diff(self.begins)
 
-    def batches(self) -> Iterator[Places]:
+    def batches(self, n_tokens: int = TOKENS_OF_A_BATCH) -> Iterator[Places]:
         """All texts, (B,) at a time, those of about one length together, so that little is padded."""
         lengths, begin = self.lengths, 0
         order = np.argsort(lengths, kind="stable")
         while begin < len(order):
             end = begin + 1
-            while end < len(order) and (end + 1 - begin) * lengths[order[end]] <= TOKENS_OF_A_BATCH:
+            while end < len(order) and (end + 1 - begin) * lengths[order[end]] <= n_tokens:
                 end += 1
             yield order[begin:end]
             begin = end

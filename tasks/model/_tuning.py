@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.model import Curve, Floats, OutOfTimeError
+from tasks.model._corpus import Below
 from tasks.model._device import one_thread
 from tasks.model._encoder import layers, mean_pooled
 from tasks.model._head import Head, Singles
@@ -111,7 +112,7 @@ class Dropout(nn.Module):  # type: ignore[misc]  # torch is not looked into
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not self.share:
             return x
-        kept = torch.rand(x.shape, generator=self.generator, device=self.generator.device) >= self.share
+        kept = torch.rand(x.shape, generator=self.generator, device=x.device) >= self.share
         return x * kept / (1 - self.share)
 
 
@@ -124,13 +125,24 @@ class Trainable:
     net: nn.Module
     tokens: Tokens
     padding: int
-    below: Singles | Callable[[Tensor, Tensor], Tensor] | None
+    below: Singles | Below | None
     groups: Sequence[tuple[list[nn.Parameter], float]]
+
+    @property
+    def place(self) -> torch.device:
+        """Where the net is."""
+        return torch.device(next(self.net.parameters()).device)
+
+    def to(self, place: torch.device) -> None:
+        """Moves what computes there."""
+        self.net.to(place)
+        if isinstance(self.below, Below):
+            self.below.net.to(place)
 
     def pooled(self, texts: Places) -> Tensor:
         """(B, T H) of texts (B, T)."""
         flat = texts.reshape(-1)
-        ids, mask = self.tokens.padded(flat, self.padding)
+        ids, mask = (one.to(self.place) for one in self.tokens.padded(flat, self.padding))
         if self.below is not None:
             self._give(flat, ids, mask)
         hidden = self.net(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -138,11 +150,11 @@ class Trainable:
 
     def _give(self, flat: Places, ids: Tensor, mask: Tensor) -> None:
         assert self.below is not None
-        if callable(self.below):
+        if isinstance(self.below, Below):
             with torch.no_grad():
                 hidden = self.below(ids, mask)
         else:
-            hidden = torch.from_numpy(np.array(self.below[self.tokens.places(flat)[0]]))
+            hidden = torch.from_numpy(np.array(self.below[self.tokens.places(flat)[0]])).to(self.place)
         self.net.embeddings.hidden = hidden
 
 
@@ -159,16 +171,17 @@ def groups_of(net: nn.Module, decay: float) -> list[tuple[list[nn.Parameter], fl
 def train(
     it: Trainable, head: Head, rows: Part, losses: RowLosses, plan: Plan,
     look: Callable[[Callable[[], Floats]], Score] | None, valid: Part | None, watch: Callable[[Curve], None],
-    n_epochs: int,
+    n_epochs: int, place: torch.device,
 ) -> tuple[Head, Progress]:
     """The head as it is at the best epoch, to which the net is set too: judged by `look`, which gets a function that
-    gives the outputs for the validation rows; without one after `n_epochs`, or as far as the time lasts.
+    gives the outputs for the validation rows; without one after `n_epochs`, or as far as the time lasts. place: where
+    it is trained; afterwards the net is on the CPU.
 
     Raises:
         ValueError: when the cost is no number any more, or explodes.
     """
     with one_thread:
-        course = _Course(it, head, rows, losses, plan)
+        course = _Course(it, head, rows, losses, plan, place)
         progress = Progress()
         for epoch in range(1, n_epochs + 1):
             course.run(epoch, (lambda: watch(())) if look else (lambda: None))
@@ -191,13 +204,16 @@ def train(
 class _Course:
     """A training under way."""
 
-    def __init__(self, it: Trainable, head: Head, rows: Part, losses: RowLosses, plan: Plan) -> None:
-        self.it, self.rows, self.losses, self.plan = it, rows, losses, plan
+    def __init__(
+        self, it: Trainable, head: Head, rows: Part, losses: RowLosses, plan: Plan, place: torch.device
+    ) -> None:
+        self.it, self.rows, self.losses, self.plan, self.place = it, rows, losses, plan, place
+        it.to(place)
         seeds = np.random.SeedSequence(plan.seed).generate_state(2, np.uint64).tolist()
         self.shuffle = np.random.default_rng(seeds[0])
-        seed_dropout(it.net, plan.dropout, torch.Generator().manual_seed(seeds[1] % 2**63))
-        self.center, self.scale = _single(head.center), _single(head.scale)
-        self.weight, self.bias = nn.Parameter(_single(head.weight)), nn.Parameter(_single(head.bias))
+        seed_dropout(it.net, plan.dropout, torch.Generator(place).manual_seed(seeds[1] % 2**63))
+        self.center, self.scale = self._single(head.center), self._single(head.scale)
+        self.weight, self.bias = nn.Parameter(self._single(head.weight)), nn.Parameter(self._single(head.bias))
         self.lengths = rows.lengths(it.tokens)
         self.n_steps = math.ceil(len(rows.y) / plan.batch_size)
         self.optimizer = self._optimizer()
@@ -210,8 +226,8 @@ class _Course:
 
     @property
     def head(self) -> Head:
-        found = (one.detach().double().numpy().copy() for one in (self.center, self.scale, self.weight, self.bias))
-        return Head(*found)
+        parts = self.center, self.scale, self.weight, self.bias
+        return Head(*(one.detach().cpu().double().numpy().copy() for one in parts))
 
     def settle(self, state: Sequence[Tensor]) -> None:
         """Sets what was trained to that state, and the net to predicting."""
@@ -219,6 +235,7 @@ class _Course:
             for parameter, value in zip(self.parameters, state, strict=False):
                 parameter.copy_(value)
         self.it.net.eval().requires_grad_(False)
+        self.it.to(torch.device("cpu"))
 
     def run(self, epoch: int, look: Callable[[], None]) -> None:
         """One epoch; `look` is called after every step."""
@@ -227,7 +244,7 @@ class _Course:
             for depth, (group, _) in enumerate(self.it.groups):
                 for parameter in group:
                     parameter.requires_grad_(depth < epoch)
-        total = 0.0
+        costs = list[Tensor]()
         for step, batch in enumerate(self._batches()):
             self._set_rates((epoch - 1 + step / self.n_steps) / self.plan.epochs)
             self.optimizer.zero_grad()
@@ -235,10 +252,11 @@ class _Course:
             cost.backward()
             nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimizer.step()
-            total += float(cost.detach())
+            costs.append(cost.detach())
             look()
-        if not total / self.n_steps < EXPLODED:
-            raise ValueError(f"the cost was {total / self.n_steps:.3g} in epoch {epoch} at a learning rate of "
+        mean = float(torch.stack(costs).double().mean())  # looked at once: each look waits for the device
+        if not mean < EXPLODED:
+            raise ValueError(f"the cost was {mean:.3g} in epoch {epoch} at a learning rate of "
                              f"{self.plan.learning_rate:.3g}: a smaller one may hold it")  # fmt: skip
 
     def outputs(self, part: Part) -> Floats:
@@ -249,16 +267,16 @@ class _Course:
         with torch.no_grad():
             for begin in range(0, len(order), ROWS_AT_ONCE):
                 rows = order[begin : begin + ROWS_AT_ONCE]
-                found[rows] = self._raw(part, rows).double().numpy()
+                found[rows] = self._raw(part, rows).cpu().double().numpy()
         return found
 
     def _raw(self, part: Part, rows: Places) -> Tensor:
-        pooled, rest = self.it.pooled(part.texts[rows]), torch.from_numpy(part.side[rows])
+        pooled, rest = self.it.pooled(part.texts[rows]), torch.from_numpy(part.side[rows]).to(self.place)
         return ((torch.cat([pooled, rest], 1) - self.center) / self.scale) @ self.weight + self.bias
 
     def _cost(self, rows: Places) -> Tensor:
-        losses = self.losses(self._raw(self.rows, rows)[None], _single(self.rows.y[rows])[None])[0]
-        cost = (losses * _single(self.rows.weight[rows])).mean()
+        losses = self.losses(self._raw(self.rows, rows)[None], self._single(self.rows.y[rows])[None])[0]
+        cost = (losses * self._single(self.rows.weight[rows])).mean()
         if self.begun:
             apart = ((now - then).square().sum() for now, then in zip(self.parameters[2:], self.begun, strict=True))
             cost = cost + self.plan.l2_sp * sum(apart)
@@ -273,6 +291,9 @@ class _Course:
             some = some[np.argsort(self.lengths[some], kind="stable")]
             batches += [some[one : one + size] for one in range(0, len(some), size)]
         yield from (batches[k] for k in self.shuffle.permutation(len(batches)))
+
+    def _single(self, values: Floats) -> Tensor:
+        return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.place)
 
     def _optimizer(self) -> torch.optim.AdamW:
         plan = self.plan
@@ -293,7 +314,3 @@ def seed_dropout(net: nn.Module, share: float, generator: torch.Generator) -> No
         for name, child in module.named_children():
             if isinstance(child, nn.Dropout):
                 setattr(module, name, Dropout(share, generator))
-
-
-def _single(values: Floats) -> Tensor:
-    return torch.from_numpy(np.asarray(values, dtype=np.float32))

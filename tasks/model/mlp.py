@@ -235,7 +235,7 @@ class MLP:
         units = [Unit.learn(training.problem, one.train.y, one.train.weight) for one in encoded]
         jobs = [self._job(one, unit, hyperparameters, training) for one, unit in zip(encoded, units, strict=True)]
         plan = self.plan(training, hyperparameters, workspace.sizes.n_train(folds[0], n_rows), seed)
-        with named_memory(hyperparameters):
+        with named_memory(hyperparameters, "mlp"):
             every = epochs.train(jobs, plan, watch)
         return [
             _validated(one, _fitted(one, job.shape, plan.activation, unit, progress.net), progress)
@@ -251,7 +251,7 @@ class MLP:
         unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
         job = self._job(encoded, unit, hyperparameters, workspace.training)
         plan = self.plan(workspace.training, hyperparameters, len(encoded.train.y), seed)
-        with named_memory(hyperparameters):
+        with named_memory(hyperparameters, "mlp"):
             done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
         return _fitted(encoded, job.shape, plan.activation, unit, done.net)
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,7 @@ try:
     from tasks.model import _tuning as tuning
     from tasks.model._adapters import Adapters
     from tasks.model._corpus import Corpus, coded, embed
+    from tasks.model._device import absent, device, named_memory
     from tasks.model._encoder import Body
     from tasks.model._encoder_ways import WAYS, as_body, plan_of
     from tasks.model._head import Head, Singles, blocks, side
@@ -139,7 +140,7 @@ class TextEncoder:
     """The family. encoder: None for the one that comes as a package, a folder, or an id of Hugging Face's hub; a base
     takes its place. way: how it goes on from there. by_strategy: for each way the hyperparameters that it has beside
     the others, with start, space and grid. min_rows: see `Inputs`. most_epochs: of any fit (None: as the hyperparameter
-    says). strangers: hyperparameters of a strategy that it has no use for."""
+    says). device: where it trains. strangers: hyperparameters of a strategy that it has no use for."""
 
     hyperparameters: dict[str, Any]
     start: dict[str, Any]
@@ -149,6 +150,7 @@ class TextEncoder:
     by_strategy: dict[str, dict[str, dict[str, Any]]]
     way: str
     encoder: str | None
+    device: Literal["auto", "cpu", "cuda", "mps"]
     min_rows: Annotated[int, Field(ge=1)]
     most_epochs: Annotated[int, Field(ge=1)] | None
     strangers: dict[str, Any] = field(default_factory=dict)
@@ -184,7 +186,7 @@ class TextEncoder:
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         linear = ["cross_entropy"] if problem.is_classification else ["mse", "rmse"]
         faults = unsupported("text_encoder", loss, trainable(problem) if self.way in WAYS else linear, problem.kind)
-        return faults + [
+        return faults + absent(self.device) + [
             f"strategy.hyperparameters.{key}={value}: text_encoder has none in strategy={self.way}; leave it out."
             for key, value in self.strangers.items()
         ]
@@ -243,7 +245,8 @@ class TextEncoder:
         folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
         begin = _begin(folder) if base is not None and (folder / FAMILY).exists() else None
         body = Body.load(folder)
-        corpus = Corpus.of(training.X, training.text, body, encoders.digest(folder), training.computed)
+        digest, place = encoders.digest(folder), device(self.device)
+        corpus = Corpus.of(training.X, training.text, body, digest, training.computed, place)
         made = Workspace(training, corpus, self.min_rows, begin)
         if training.text:
             corpus.features(np.arange(1), int(self.hyperparameters["max_len"] or self.start["max_len"]))
@@ -295,6 +298,13 @@ class TextEncoder:
         self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any], seed: int, watch: Watch,
         n_epochs: int, judge: Judge | None,
     ) -> tuple[Fitted, tuning.Progress]:
+        with named_memory(given, "text_encoder"):
+            return self._trained_there(workspace, encoded, given, seed, watch, n_epochs, judge)
+
+    def _trained_there(
+        self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any], seed: int, watch: Watch,
+        n_epochs: int, judge: Judge | None,
+    ) -> tuple[Fitted, tuning.Progress]:
         corpus, unit, loss = workspace.texts, encoded.unit, workspace.training.loss
         if self.way == "gradual":
             given = {**given, "n_layers": min(int(given["epochs"]), corpus.body.depth)}
@@ -303,6 +313,7 @@ class TextEncoder:
             begun.it, workspace.first_head(encoded, given), encoded.train.part(corpus, unit),
             row_losses(loss, unit.scale), plan_of(self.way, given, self.rounds, workspace.training.metric, seed), judge,
             None if judge is None else judge.valid.part(corpus, unit), watch, n_epochs,
+            corpus.place,
         )  # fmt: skip
         adapters, body = begun.adapters(), as_body(begun, corpus.body)
         made = _fitted(workspace, encoded, body, head, int(given["max_len"]), body.n_parameters - begun.n_trained)

@@ -67,7 +67,7 @@ class Duel:
     def resampled(self, statistic: Statistic, n_resamples: int) -> tuple[Floats, Floats]:
         """Numbers (k,) and the same on resamples of the rows, (at most n_resamples, k), see `bootstrap.resampled`."""
         return resampled(
-            statistic, self.y, self.weight, groups=self.groups, are_classes=self.problem.is_classification,
+            statistic, self.y, self.weight, groups=self.groups,
             n_resamples=resamples_for(len(self.y), n_resamples), seed=self.seed,
         )  # fmt: skip
 

@@ -52,6 +52,7 @@ class Searching:
         ladder: Ladder = WHOLE,
         limits: Limits = NONE,
         takes_simplest: bool = False,
+        confirming: tuple[int, ...] | None = None,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *self.overrides]))
         families: dict[str, Any] = {
@@ -66,7 +67,7 @@ class Searching:
                 here = replace(here, limits=limits, takes_simplest=takes_simplest)
                 return tune(
                     here, study, settle(planned.search, POPULATION), planned.space, planned.runner,
-                    Rules(n_trials, 4, Budget(time.time(), seconds, workers), ladder, racing),
+                    Rules(n_trials, 4, Budget(time.time(), seconds, workers, confirming=confirming), ladder, racing),
                     n_workers=workers, told=told or ignore,
                 )  # fmt: skip
 

@@ -106,6 +106,15 @@ def test_a_winner_that_was_judged_on_less_is_judged_on_all_rows_and_folds_before
     assert on_iris.folds("confirmed-1") == stored
 
 
+def test_a_winner_is_judged_again_on_the_folds_that_there_was_time_for_alone(on_iris: Searching) -> None:
+    every = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT).winner
+    some = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT, confirming=(0, 2)).winner
+    none = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT, confirming=()).winner
+    assert some.folds == (every.folds[0], every.folds[2])
+    assert some.proposal == every.proposal != none.proposal
+    assert none.proposal.n_rows is not None
+
+
 def test_without_time_to_confirm_the_winner_stays_on_the_evidence_that_it_has(on_iris: Searching) -> None:
     tuned = on_iris.run("random", "unconfirmed", seconds=1e-9, ladder=SHORT)
     assert tuned.winner.proposal == tuned.results[0].proposal

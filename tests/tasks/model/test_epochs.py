@@ -12,60 +12,15 @@ if find_spec("torch") is None:
 
 import numpy as np
 import torch
+from small_nets import OPTIMIZERS, SIZES, farthest, job, plan
 
-from flows.build import build
-from flows.config import CONF, compose
-from tasks.loss.mse import MSE
-from tasks.model._batches import Rows, steps
-from tasks.model._epochs import SCHEDULES, Job, Plan, Progress, Score, train
-from tasks.model._loss import row_losses
-from tasks.model._net import Shape, Start
-
-OPTIMIZERS = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml") if path.stem != "auto")
-SIZES = ((98, 3, 9), (99, 2, 11), (96, 4, 10))  # rows, flags, levels: no two nets have the same shapes
-RATES = {"sgd": 0.01, "gradient_descent": 0.3}
-
-
-def rows(n: int, n_flags: int, n_levels: int, seed: int, dtype: torch.dtype) -> Rows:
-    generator = torch.Generator().manual_seed(seed)
-    numbers = torch.randn(n, 4 + n_flags, dtype=torch.float64, generator=generator)
-    levels = torch.randint(n_levels, (n, 2), generator=generator)
-    y = numbers[:, 0] - numbers[:, 1] + (levels[:, 0] % 2) + torch.randn(n, generator=generator) / 4
-    weight = 0.5 + torch.rand(n, dtype=torch.float64, generator=generator)
-    return Rows(numbers.to(dtype), levels, y.to(dtype), weight.to(dtype))
-
-
-def job(k: int, dtype: torch.dtype) -> Job:
-    n, n_flags, n_levels = SIZES[k]
-    shape = Shape(4, n_flags, 2, n_levels, 1, layers=2, width=8, level_width=3, frequencies=4, periodic_width=2)
-    valid = rows(60 + k, n_flags, n_levels, 100 + k, dtype)
-    start = Start(torch.zeros(1, dtype=torch.float64), torch.tensor([0]), 0.3)
-
-    def score(raw: torch.Tensor) -> Score:
-        cost = float(((raw[:, 0] - valid.y).double() ** 2).mean())
-        return Score(cost, cost)
-
-    return Job(shape, start, row_losses(MSE(), 1.0), rows(n, n_flags, n_levels, k, dtype), valid, score)
-
-
-def plan(name: str) -> Plan:
-    optimizer = build(compose(["model=mlp", f"optimizer={name}"]).config.optimizer, "optimizer")
-    rows_per_step = {"sgd": 1, "gradient_descent": 10**9}.get(name, 16)
-    return Plan(
-        optimizer, RATES.get(name, optimizer.learning_rate.start), 1e-3, steps(99, rows_per_step), epochs=3,
-        patience=9, schedule="cosine", dropout=0.2, activation="silu", is_higher_better=False, seed=3,
-    )  # fmt: skip
+from tasks.model._batches import steps
+from tasks.model._epochs import SCHEDULES, Plan, Progress, train
 
 
 def one_by_one_and_together(how: Plan, dtype: torch.dtype) -> tuple[list[Progress], list[Progress]]:
     jobs = [job(k, dtype) for k in range(len(SIZES))]
     return [train([one], how, lambda curves: None)[0] for one in jobs], train(jobs, how, lambda curves: None)
-
-
-def farthest(alone: Progress, beside: Progress) -> float:
-    """The largest difference of any parameter, relative to 1 and to its own size."""
-    assert alone.net.keys() == beside.net.keys()
-    return max(float(((a - beside.net[name]).abs() / (1 + a.abs())).max()) for name, a in alone.net.items())
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -76,7 +76,7 @@ def test_folds_as_one_are_validated_as_one_by_one(problem: Problem) -> None:
 
 
 def test_which_folds_are_one_is_told_by_shapes() -> None:
-    it = mlp()
+    it = mlp("device=cpu")  # on a GPU all are
     workspace = it.workspace(training(), None, 1)
 
     def are_one(folds: tuple[int, ...] = (0, 1), **changed: Any) -> bool:
