@@ -5,7 +5,10 @@ trained parameters, each in a process of its own with one core's worth of thread
 
 `speed`: tokens per second of the training loop, of transformers' Trainer with the same net, pairs, batch size,
 optimizer, schedule and clipping, and of forward and backward alone on the loop's own batches, in turn. `adapters`:
-trained parameters and bytes of LoRA beside the formula, and how far merged logits are from those with adapters."""
+trained parameters and bytes of LoRA beside the formula, and how far merged logits are from those with adapters.
+
+`base=FOLDER`: pre-trained once, and kept there.
+"""
 
 from __future__ import annotations
 
@@ -56,13 +59,9 @@ def main() -> None:
         return
     asked, seeds = arguments.names("only", [*WAYS, SPEED, ADAPTERS]), range(report.argument("seeds", 3))
     with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder) / "base"
-        begun, started = time.perf_counter(), time.process_time()
-        fitted = pretrained(n_rows)
-        seconds, processor = time.perf_counter() - begun, time.process_time() - started
-        save(fitted, base)
-        took = f"{seconds:.0f} s ({processor:.0f} processor s)"
-        print(f"pre-trained: {fitted.n_parameters:,} parameters on {n_rows:,} texts in {took}\n")
+        base = Path(arguments.text("base", "") or Path(folder) / "base").resolve()
+        if not base.exists():
+            _pretrain(base, n_rows)
         ways = [way for way in asked if way in WAYS]
         rows = [line(way, seed, base, n_rows, n_target) for way in ways for seed in seeds]
         if rows:
@@ -97,11 +96,14 @@ def family_in(way: str) -> tuple[Any, dict[str, Any]]:
     return on, {**{key: value for key, value in on.hyperparameters.items() if value is not None}, **on.start}
 
 
-def pretrained(n_rows: int) -> Fitted:
+def _pretrain(base: Path, n_rows: int) -> None:
+    begun, started = time.perf_counter(), time.process_time()
     family, given = family_in("from_scratch")
     training = data("animals", n_rows, PLAIN)[0]
     fitted: Fitted = family.fit(family.workspace(training, None, 1), given, given["epochs"], 0)
-    return fitted
+    took = f"{time.perf_counter() - begun:.0f} s ({time.process_time() - started:.0f} processor s)"
+    save(fitted, base)
+    print(f"pre-trained: {fitted.n_parameters:,} parameters on {n_rows:,} texts in {took}\n", flush=True)
 
 
 def line(way: str, seed: int, base: Path, n_rows: int, n_target: int) -> list[str]:

@@ -31,7 +31,7 @@ class _Traced(nn.Module):  # type: ignore[misc]  # of an extra that is not looke
         self.net = net
 
     def forward(self, ids: Tensor) -> Any:
-        return self.net(input_ids=ids, use_cache=False).logits
+        return self.net(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits
 
 
 def language_model(folder: Path) -> tuple[Any, dict[str, Any], dict[str, str]]:
