@@ -50,7 +50,7 @@ ALLOWED_HOME = {
     "peft": {"tasks/model/_encoder_ways.py", "tasks/model/_generator_ways.py"},
     "onnx": {
         f"tasks/format/{one}.py"
-        for one in ("_graph", "_trees", "_text", "_writer", "_tensorflow", "_operators", "_forest")
+        for one in ("_graph", "_trees", "_text", "_writer", "_tensorflow", "_operators", "_forest", "_eight_bits")
     },
     "tensorflow": {f"tasks/format/{one}.py" for one in ("_tensorflow", "_operators", "_forest", "_run_tensorflow")},
     "onnxruntime": {f"tasks/format/{one}.py" for one in ("onnx", "_run_onnx", "_eight_bits")},
