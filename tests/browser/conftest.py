@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,12 +102,23 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def new_page(browser: Browser) -> Callable[[], AbstractContextManager[Page]]:
+    """Opens a page of a browser that knows nothing yet, which waits for what is asked of it."""
+
+    @contextmanager
+    def opened() -> Iterator[Page]:
+        with browser.new_context(viewport=SIZE) as context:
+            context.set_default_timeout(SECONDS * 1000)
+            yield context.new_page()
+
+    return opened
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A new page, which waits for what is asked of it."""
-    with browser.new_context(viewport=SIZE) as context:
-        context.set_default_timeout(SECONDS * 1000)
-        yield context.new_page()
+def page(new_page: Callable[[], AbstractContextManager[Page]]) -> Iterator[Page]:
+    with new_page() as page:
+        yield page
 
 
 @pytest.fixture
