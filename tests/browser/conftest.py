@@ -128,7 +128,7 @@ def picture(page: Page, request: pytest.FixtureRequest) -> Callable[[str], None]
 
     def keep(name: str) -> None:
         if folder is not None:
-            page.wait_for_timeout(1500)  # what moves comes to rest
+            page.wait_for_timeout(4000)  # what is drawn on a canvas can't be asked for, and what moves comes to rest
             for path in page.get_by_text("Path: file:").all():  # of a machine that is nobody's
                 path.evaluate("element => element.style.visibility = 'hidden'")
             small(page.screenshot(), Path(folder) / f"{name}.png")

@@ -97,11 +97,11 @@ def test_a_flow_run_shows_its_stages_by_name(page: Page, trained: Any, picture: 
     page.goto(trained["prefect_url"])
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()
     expect(page.get_by_text("Finished in state Completed()").first).to_be_visible()
-    expect(page.locator("canvas").first).to_be_visible()
-    picture("prefect-run")
     tab(page, "Task Runs")
     for stage in STAGES:
         expect(page.get_by_role("link", name=stage, exact=True).first).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
+    picture("prefect-run")
 
 
 def test_the_best_trials_stand_in_a_table_that_fits(page: Page, trained: Any, picture: Callable[[str], None]) -> None:
