@@ -197,7 +197,7 @@ def test_a_plot_is_opened_from_the_artifact_tree(page: Page, trained: Any, pictu
     plot = page.locator("img[src^=blob]")
     expect(plot.first).to_be_visible()
     assert plot.first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 300
-    picture("mlflow-plots")
+    picture("mlflow-plot")
 
 
 def test_the_report_is_opened_from_the_artifact_tree(page: Page, trained: Any, picture: Callable[[str], None]) -> None:
