@@ -124,8 +124,8 @@ def line(way: str, seed: int, base: Path, n_rows: int, n_target: int) -> list[st
 def measured(way: str, base: Path, n_rows: int, n_target: int, seed: int) -> dict[str, Any]:
     target, held, y = data("units", n_target, PAIR)
     _, source, y_source = data("animals", n_rows, PLAIN)
-    begun, started, fitted = time.perf_counter(), time.process_time(), Fitted.load(base)
-    trained = 0
+    fitted, trained = Fitted.load(base), 0
+    begun, started = time.perf_counter(), time.process_time()
     if way != "as_is":
         family, given = family_in(way)
         workspace = family.workspace(target, base, 1)

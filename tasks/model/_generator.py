@@ -56,6 +56,11 @@ class Writer:
         return int(self.net.get_input_embeddings().weight.shape[0])
 
     @property
+    def width(self) -> int:
+        """Numbers for a token."""
+        return int(self.net.get_input_embeddings().weight.shape[1])
+
+    @property
     def end(self) -> int:
         """The token that ends a text."""
         return self.ends[0]

@@ -16,6 +16,7 @@ from tasks.model._encoder import layers
 from tasks.model._generator import Writer
 from tasks.model._writing import Groups, Plan, Trainable
 
+WIDTH = 128  # up to which the learning rate is what the hyperparameters say
 CONVOLUTIONS = ("gpt2", "gpt_bigcode")  # model types whose linear layers hold their matrices the other way round
 
 
@@ -107,10 +108,14 @@ WAYS: dict[str, Callable[[Writer, Mapping[str, Any], int], Begun]] = {
 }  # fmt: skip
 
 
-def plan_of(way: str, given: Mapping[str, Any], most_epochs: int, metric: str, seed: int) -> Plan:
-    """How it is trained. metric: the watched one."""
+def plan_of(
+    writer: Writer, way: str, given: Mapping[str, Any], most_epochs: int, metric: str, seed: int
+) -> Plan:
+    """How it is trained. metric: the watched one. The learning rate falls with the width as Adam's should (Yang et al.
+    2022, Tensor Programs V), so that one setting serves a small model and a large one."""
+    narrower = min(1.0, WIDTH / writer.width)
     return Plan(
-        learning_rate=float(given["learning_rate"]) * float(given["step"]), warm_up=float(given["warm_up"]),
+        learning_rate=float(given["learning_rate"]) * float(given["step"]) * narrower, warm_up=float(given["warm_up"]),
         epochs=min(int(given["epochs"]), most_epochs), patience=int(given["patience"]),
         batch_size=int(given["batch_size"]), accumulation=int(given["accumulation"]),
         weight_decay=float(given["weight_decay"]), dropout=float(given["dropout"]), l2_sp=float(given["l2_sp"]),

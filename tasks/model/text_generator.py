@@ -246,7 +246,7 @@ class TextGenerator:
         asked = {**given, "checkpointing": self.checkpointing}
         with devices.named_memory(given, "text_generator", ALSO):
             begun = WAYS[self.way](writer, asked, seed)
-            plan = plan_of(self.way, given, self.rounds, training.metric, seed)
+            plan = plan_of(writer, self.way, given, self.rounds, training.metric, seed)
             valid = None if judge is None else judge.valid
             weight = training.fit_weight(rows)
             progress = writing.train(begun.it, workspace.sequences, rows, weight, plan, judge, valid, watch, n_epochs)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,12 +102,23 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def new_page(browser: Browser) -> Callable[[], AbstractContextManager[Page]]:
+    """Opens a page of a browser that knows nothing yet, which waits for what is asked of it."""
+
+    @contextmanager
+    def opened() -> Iterator[Page]:
+        with browser.new_context(viewport=SIZE) as context:
+            context.set_default_timeout(SECONDS * 1000)
+            yield context.new_page()
+
+    return opened
+
+
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A new page, which waits for what is asked of it."""
-    with browser.new_context(viewport=SIZE) as context:
-        context.set_default_timeout(SECONDS * 1000)
-        yield context.new_page()
+def page(new_page: Callable[[], AbstractContextManager[Page]]) -> Iterator[Page]:
+    with new_page() as page:
+        yield page
 
 
 @pytest.fixture
@@ -116,7 +128,7 @@ def picture(page: Page, request: pytest.FixtureRequest) -> Callable[[str], None]
 
     def keep(name: str) -> None:
         if folder is not None:
-            page.wait_for_timeout(1500)  # what moves comes to rest
+            page.wait_for_timeout(4000)  # what is drawn on a canvas can't be asked for, and what moves comes to rest
             for path in page.get_by_text("Path: file:").all():  # of a machine that is nobody's
                 path.evaluate("element => element.style.visibility = 'hidden'")
             small(page.screenshot(), Path(folder) / f"{name}.png")
