@@ -56,7 +56,7 @@ def training(body: Callable[[list[str]], T]) -> Callable[..., T]:
         fields = {"model_name": model_name, "search.trials": trials, "search.seconds": seconds}
         given = [*(f"{key}={value}" for key, value in fields.items() if value is not None), *overrides]
         run = _flow_run()
-        if run.parent_task_run_id is not None:  # a part of a run that is alone already
+        if run is None or run.parent_task_run_id is not None:  # a part of a run that is alone already
             return body(given)
 
         def held() -> T:
@@ -89,7 +89,7 @@ def as_deployed(work: Callable[[], T]) -> T | State:
     """What the work gives; where a deployment started the flow, a failed state with its faults instead of a Refusal,
     whose traceback nobody needs, and its lines in the run's log."""
     run = _flow_run()
-    if run.deployment_id is None:
+    if run is None or run.deployment_id is None:
         return work()
     try:
         if said := _needless(run):
@@ -107,11 +107,10 @@ def _is_more_than_a_failed_state(record: logging.LogRecord) -> bool:
     return not (record.exc_info and record.exc_info[0] and issubclass(record.exc_info[0], FailedRun))
 
 
-def _flow_run() -> FlowRun:
+def _flow_run() -> FlowRun | None:
+    """None where the flow's function is called as a plain one."""
     context = FlowRunContext.get()
-    assert context is not None  # flows alone are made of it
-    assert context.flow_run is not None
-    return context.flow_run
+    return None if context is None else context.flow_run
 
 
 def _needless(run: FlowRun) -> str:

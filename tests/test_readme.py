@@ -64,6 +64,7 @@ def made_before(command: str) -> list[str]:
     return [one for one in COMMANDS if name and f"model_name={name}" in one.split()]
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path, prefect_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.chdir(tmp_path)

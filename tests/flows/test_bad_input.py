@@ -233,6 +233,7 @@ SAID_OF_MANY_KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "overrides", "said"),
     [
@@ -258,6 +259,7 @@ def test_a_column_of_50_000_levels_works(capsys: pytest.CaptureFixture[str], pre
     assert "d has 50,000 levels" in ran(capsys, "source.target=y")
 
 
+@pytest.mark.slow
 def test_a_published_holdout_is_read_with_its_slips(capsys: pytest.CaptureFixture[str], prefect_server: Server) -> None:
     held = pd.concat([TABLE.head(20), TABLE.head(10).assign(y=TABLE["y"] + ".", a=9.5, c="unseen")]).assign(more=1)
     held.to_csv("h.csv", index=False)

@@ -14,6 +14,8 @@ from flows.pipeline import run
 from tasks.records import Result
 from tasks.refusal import Refusal
 
+pytestmark = pytest.mark.slow  # whole runs; the core suite has those of test_pipeline
+
 SMALL = ["search=none", "folds.n_splits=3", "model.lightgbm.rounds=40", "source.target=sold", "model_name=concluded"]
 FEW = [*SMALL, "model.lightgbm.check_every=20", "model.lightgbm.patience=40"]
 

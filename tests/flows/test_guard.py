@@ -16,6 +16,8 @@ from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.verdict import Finding
 
+pytestmark = pytest.mark.slow  # whole runs; the core suite has those of test_pipeline
+
 SMALL = ["search.trials=1", "folds.n_splits=3", "model.lightgbm.rounds=60", "source.target=y", "model_name=guarded"]
 
 

@@ -12,6 +12,8 @@ import pytest
 from flows.pipeline import run
 from tasks.records import Result
 
+pytestmark = pytest.mark.slow  # whole runs; the core suite has those of test_pipeline
+
 SMALL = ["model=linear", "search.trials=2", "folds.n_splits=3", "check=[]"]
 
 

@@ -147,6 +147,7 @@ def test_a_larger_budget_extends_the_search(result: Result) -> None:
     assert (extended.trials.reused, extended.trials.finished) == (4, 6)
 
 
+@pytest.mark.slow
 def test_resume_never_begins_anew_and_finds_the_same(result: Result) -> None:
     anew = run([*SMALL, "resume=never"])
     assert anew.trials.reused == 0
@@ -201,6 +202,7 @@ def test_text_without_a_header_is_read_by_the_family_that_reads_it_and_by_no_oth
     assert named == ["size"]
 
 
+@pytest.mark.slow
 def test_a_base_is_gone_on_from(result: Result) -> None:
     # Of the portfolio a strongly penalised setting wins, which finds nothing to add to what knows these very rows.
     alone = "model.lightgbm.portfolio=[]"
@@ -243,6 +245,7 @@ def test_an_ensemble_reuses_every_trial_and_is_better_out_of_fold(mixed: tuple[R
     assert len({member["hyperparameters"]["model"] for member in members}) > 1
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_registered_as_one_model_that_takes_raw_rows(
     mixed: tuple[Result, Result], place: Path, client: mlflow.MlflowClient
 ) -> None:
@@ -270,6 +273,7 @@ def test_a_search_that_keeps_the_models_of_its_folds_makes_the_same_ensemble(mix
     assert (again.ensemble, again.holdout) == (mixed[1].ensemble, mixed[1].holdout)
 
 
+@pytest.mark.slow
 def test_a_limit_is_held_by_the_final_model_and_both_are_tracked(
     result: Result, place: Path, client: mlflow.MlflowClient
 ) -> None:

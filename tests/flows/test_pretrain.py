@@ -19,6 +19,8 @@ from flows.pretrain import pretrain
 from tasks.records import Result
 from tasks.registry import download
 
+pytestmark = pytest.mark.slow  # whole runs; the core suite has those of test_pipeline
+
 SOURCE, TARGET = table(400, 0), table(120, 1, shift=0.5)
 GIVEN = ["model_name=broad", "pretrain.licence=CC0-1.0", "pretrain.origin=a public survey, 2011"]
 

@@ -13,6 +13,8 @@ from flows.pipeline import run
 from tasks.metric import value
 from tasks.records import Result
 
+pytestmark = pytest.mark.slow  # whole runs; the core suite has those of test_pipeline
+
 SMALL = ["search.trials=2", "folds.n_splits=3", "model.lightgbm.rounds=40"]
 N = 900
 GENERATOR = np.random.default_rng(0)

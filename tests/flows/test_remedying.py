@@ -66,7 +66,7 @@ def test_what_can_not_be_started_is_said(looked: Looked) -> None:
     assert "does not answer" in begin(looked, None, is_on_server=False).said
     search = replace(looked, decision=Decision("search", "search", ""))
     assert "trains bought, so nothing was started for sold" in begin(search, None, is_on_server=True).said
-    rules = replace(looked.rules, deployments=Deployments("finefold/finetune-daily", ""))
+    rules = replace(looked.rules, deployments=Deployments("standing-in/absent", ""))
     said = begin(replace(looked, rules=rules), None, is_on_server=True).said
-    assert "finefold/finetune-daily (monitor.deployments) is not deployed" in said
+    assert "standing-in/absent (monitor.deployments) is not deployed" in said
     assert "finefold run base=models:/sold@champion" in said

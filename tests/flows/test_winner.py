@@ -14,6 +14,8 @@ from tasks.footprint import Limits, promised
 from tasks.refusal import Refusal
 from tasks.trial import run_trial
 
+pytestmark = pytest.mark.slow  # whole runs; the core suite has those of test_pipeline
+
 
 def size_of(tuned: Tuned, share: float) -> Limits:
     """A limit that so large a share of the trials would hold."""

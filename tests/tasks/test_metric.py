@@ -134,7 +134,7 @@ def test_the_default_comes_first_in_a_report() -> None:
 
 
 def test_every_metric_is_reported_where_it_fits() -> None:
-    assert set().union(*(metric.for_problem(problem) for problem in PROBLEMS)) == set(metric.METRICS)
+    assert set().union(*(metric.for_problem(problem) for problem in (*PROBLEMS, "generation"))) == set(metric.METRICS)
     assert "f1" not in metric.for_problem("multiclass")
 
 

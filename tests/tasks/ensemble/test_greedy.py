@@ -95,7 +95,7 @@ def test_it_is_near_to_the_best_of_all_sets_of_five() -> None:
     assert found <= best + 0.05 * (alone - best)
 
 
-@pytest.mark.parametrize("metric", [name for name, it in METRICS.items() if name != "mape"])
+@pytest.mark.parametrize("metric", [name for name, it in METRICS.items() if it.problems & {*KINDS} and name != "mape"])
 @pytest.mark.parametrize("bags", [1, 5])
 def test_it_is_never_worse_than_the_best_alone_where_it_chose(metric: str, bags: int) -> None:
     kind = next(kind for kind in KINDS if kind in METRICS[metric].problems)

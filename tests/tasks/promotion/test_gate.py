@@ -63,6 +63,7 @@ def test_a_better_challenger_is_promoted_and_a_worse_one_is_not() -> None:
     assert "roc_auc better by -" in worse.reason
 
 
+@pytest.mark.slow
 def test_of_equally_good_models_that_lean_towards_different_classes_few_are_promoted() -> None:
     """How many rows of each class there are is luck, and tells for one of the two."""
     n_promoted = 0
