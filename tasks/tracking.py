@@ -103,8 +103,12 @@ class Tracker:
         self.client.log_dict(self.run_id, value, path)
 
     def table(self, frame: pd.DataFrame, path: str) -> None:
-        """Logs a table that MLflow's pages show side by side with those of other runs."""
-        self.client.log_table(self.run_id, frame, path)
+        """Logs a table that MLflow's pages show side by side with those of other runs; text as objects, which MLflow
+        asks for in a way that pandas warns of where it is text of its own kind."""
+        import pandas as pd
+
+        text = {name: object for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)}
+        self.client.log_table(self.run_id, frame.astype(text), path)
 
     def read_json(self, path: str) -> Any:
         """What `json` logged there; None where there is nothing."""

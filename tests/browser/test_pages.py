@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,15 +56,19 @@ def fill_in(page: Page, deployment: str, override: str) -> None:
 
 
 def start(page: Page, deployment: str, override: str) -> None:
-    """Starts a run from the form and opens its page, to which a button leads that is there for seconds alone. A server
-    whose SQLite is busy refuses with 503: one submits once more."""
+    """Starts a run from the form and opens its page, to which a button leads that is there for seconds alone. What the
+    server, whose SQLite may be busy, or the form does not take is submitted once more, as a person would."""
     fill_in(page, deployment, override)
+    page.keyboard.press("Tab")
     for _ in range(3):
-        with page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as answered:
-            page.get_by_role("button", name="Submit").click()
-        if answered.value.ok:
-            break
-    page.goto(f"{deployment.partition('/deployments')[0]}/runs/flow-run/{answered.value.json()['id']}")
+        with suppress(sync_api.TimeoutError):
+            with page.expect_response(re.compile("create_flow_run$"), timeout=60_000) as answered:
+                page.get_by_role("button", name="Submit").click()
+            if answered.value.ok:
+                number = answered.value.json()["id"]
+                page.goto(f"{deployment.partition('/deployments')[0]}/runs/flow-run/{number}")
+                return
+    pytest.fail("the form was not taken")
 
 
 def artifact(page: Page, trained: Any, key: str) -> None:
