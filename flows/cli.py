@@ -201,7 +201,8 @@ def _compare(overrides: list[str]) -> int:
 
 def _finetune(overrides: list[str]) -> int:
     with _no_collection():
-        from flows.finetune import FineTuned, finetune
+        from flows.finetune import FineTuned, finetune, with_strategy
+    overrides = with_strategy(overrides)
     done = finetune(overrides, begun=BEGUN)
     result = done.result if isinstance(done, FineTuned) else done
     _summarize(result, overrides)
