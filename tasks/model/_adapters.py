@@ -27,7 +27,7 @@ class Adapters:
     def of(cls, parameters: Mapping[str, Any], config: Any) -> Adapters:
         """As they are now. parameters: tensors by their names in a `peft.LoraModel`."""
         names = {f"base_model.{name.replace('.default.', '.')}": one for name, one in parameters.items()}
-        return cls({name: np.array(one.detach().numpy()) for name, one in names.items()}, config)
+        return cls({name: np.array(one.detach().cpu().numpy()) for name, one in names.items()}, config)
 
     def save(self, folder: Path) -> None:
         save_file(dict(self.matrices), folder / "adapter_model.safetensors")
