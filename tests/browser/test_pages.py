@@ -52,14 +52,15 @@ def fill_in(page: Page, deployment: str, override: str) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_text("Custom run").click()
     page.get_by_role("button", name="Add item").click()
-    page.locator("textarea").first.fill(override)
+    fields = page.locator("textarea")
+    expect(fields).to_have_count(2)  # beside the new item the name of the model; numbers have fields of another kind
+    fields.first.fill(override)
 
 
 def start(page: Page, deployment: str, override: str) -> None:
     """Starts a run from the form and opens its page, to which a button leads that is there for seconds alone. What the
     server, whose SQLite may be busy, or the form does not take is submitted once more, as a person would."""
     fill_in(page, deployment, override)
-    page.keyboard.press("Tab")
     for _ in range(3):
         with suppress(sync_api.TimeoutError):
             with page.expect_response(re.compile("create_flow_run$"), timeout=60_000) as answered:
