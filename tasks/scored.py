@@ -153,12 +153,13 @@ def reference_in(folder: Path, model_name: str, version: int) -> Summary | None:
 
 
 def write_reference(
-    folder: Path, train_features: Path, text: Sequence[str], predictions: Path, classes: Sequence[Any], when: str
+    folder: Path, train_features: Path, text: Sequence[str], predictions: Path, classes: Sequence[Any]
 ) -> None:
     """Into a model's folder: how the features of its training rows are spread, and its predictions for the holdout.
 
     train_features: Parquet, (n_train, n_features). text: the features that are prose, of which lengths are counted.
-    predictions: of the holdout, as evaluation writes them, with codes for classes. when: it was made, UTC in ISO 8601.
+    predictions: of the holdout, as evaluation writes them, with codes for classes. It has no time in it, so that the
+    same training leaves the same files.
     """
     file = pq.read_metadata(train_features)
     most = min(REFERENCE_ROWS, max(1, REFERENCE_CELLS // max(1, file.num_columns)))
@@ -170,7 +171,7 @@ def write_reference(
         predicted["prediction"] = pd.Series(labels[predicted["prediction"].to_numpy(dtype=np.int64)], dtype="str")
     columns = tuple(Histogram.of(X[name], kind_of(X[name], text)) for name in X)
     of_holdout = tuple(Histogram.of(predicted[name], kind_of(predicted[name])) for name in predicted)
-    made = Summary("", 0, when, when, file.num_rows, 0, columns, of_holdout)
+    made = Summary("", 0, "", "", file.num_rows, 0, columns, of_holdout)
     _write_text(folder / REFERENCE, made.as_json())
 
 

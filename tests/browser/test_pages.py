@@ -61,7 +61,7 @@ def start(page: Page, deployment: str, override: str) -> None:
     """Starts a run from the form and opens its page, to which a button leads that is there for seconds alone. What the
     server, whose SQLite may be busy, or the form does not take is submitted once more, as a person would."""
     fill_in(page, deployment, override)
-    for _ in range(3):
+    for _ in range(10):
         with suppress(sync_api.TimeoutError):
             with page.expect_response(re.compile("create_flow_run$"), timeout=60_000) as answered:
                 page.get_by_role("button", name="Submit").click()
@@ -69,6 +69,7 @@ def start(page: Page, deployment: str, override: str) -> None:
                 number = answered.value.json()["id"]
                 page.goto(f"{deployment.partition('/deployments')[0]}/runs/flow-run/{number}")
                 return
+            page.wait_for_timeout(5_000)
     pytest.fail("the form was not taken")
 
 

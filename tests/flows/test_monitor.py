@@ -61,7 +61,7 @@ def test_far_inputs_without_labels_call_for_a_remedy_and_labels_overrule_them(sh
     made = look(far.drop(columns="sold"))
     assert made.action == "finetune"
     assert {one.name for one in made.drifted} >= {"size", "output: prediction"}
-    assert "is not deployed" in made.begun.said
+    assert "so nothing was started" in made.begun.said
     pd.concat([far, far.head(5)])[["id", "sold"]].to_csv("labels.csv", index=False)
     judged = look(far.drop(columns="sold"), "labels.path=labels.csv", "source.key=[id]")
     assert judged.decay is not None

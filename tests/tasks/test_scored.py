@@ -22,7 +22,7 @@ def reference(tmp_path: Path) -> Summary:
     predictions = pd.DataFrame({"target": 0, "prediction": codes, "probability_0.5": rng.random(90),
                                 "probability_1.5": rng.random(90)})  # fmt: skip
     predictions.to_parquet(tmp_path / "p.parquet")
-    scored.write_reference(tmp_path, tmp_path / "X.parquet", ["t"], tmp_path / "p.parquet", (0.5, 1.5), "2026-01-01")
+    scored.write_reference(tmp_path, tmp_path / "X.parquet", ["t"], tmp_path / "p.parquet", (0.5, 1.5))
     found = scored.reference_in(tmp_path, "sold", 3)
     assert found is not None
     return found
