@@ -55,7 +55,7 @@ COMMANDS = {
         "`model_name=NAME`: whether inputs, predictions or score drifted since training, and what is done about it",
         "model_name=NAME [source.path=FILE] [labels.path=FILE source.key=[COLUMN]] [monitor.KEY=VALUE ...]",
         (
-            "allow_packages", "labels.path", "model_name", "monitor", "output", "source", "source.path", "source.key",
+            "allow_packages", "deploy.suffix", "labels.path", "model_name", "monitor", "output", "source", "source.path", "source.key",
             "tracking.uri",
         ),
         "Without a table it looks at the batches that finefold score kept, as long back as monitor.window_hours. "

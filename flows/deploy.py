@@ -36,13 +36,15 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.deployments.runner import RunnerDeployment
 
+SUFFIX = "deploy.suffix"  # a monitor is told it too, so that it finds what it may start
 HEARTBEAT_SECONDS = 30  # Prefect's least
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the section `deploy`; lost_after: seconds."""
+    """Of the section `deploy`; suffix: of each deployment's name. lost_after: seconds."""
 
+    suffix: Annotated[str, Field(pattern=r"^[-\w.]*$", max_length=100)]
     lost_after: Annotated[float, Field(ge=3 * HEARTBEAT_SECONDS)]
 
 
@@ -93,7 +95,7 @@ def deploy(overrides: Sequence[str]) -> Deployed:
     wanted = asked(overrides)
     recorded, model_name, pool = wanted.composed.recorded, wanted.model_name, wanted.composed.config.servers.pool
     settings = cast(Settings, validate(Settings, recorded["deploy"], "deploy"))
-    made = deployments_of(wanted.schedules, wanted.given, pool, Path.cwd())
+    made = deployments_of(wanted.schedules, wanted.given, pool, Path.cwd(), settings.suffix)
     api_url = _server()
     point_prefect_at(api_url)
     page = f"{without_password(api_url)[0].removesuffix('/api')}/deployments/deployment"
@@ -103,7 +105,7 @@ def deploy(overrides: Sequence[str]) -> Deployed:
         ensure_pool(pool)
         keep_limit(client, model_name)
         automations = automation.keep(client, settings.lost_after, notifier)
-        done = [_applied(client, one, wanted.schedules[one.name], page) for one in made]
+        done = [_applied(client, one, of, page) for one, of in zip(made, wanted.schedules.values(), strict=True)]
     return Deployed(model_name, pool, str(Path.cwd()), tuple(done), tuple(automations))
 
 
@@ -129,7 +131,7 @@ def asked(overrides: Sequence[str]) -> Asked:
     if not composed.recorded.get("schedule"):
         raise Refusal(f"schedule: name at least one: {', '.join(names())}.")
     schedules = schedules_of(composed)
-    given = tuple(text for text in overrides if key_of(text).partition(".")[0] not in OWN)
+    given = tuple(text for text in overrides if key_of(text) == SUFFIX or key_of(text).partition(".")[0] not in OWN)
     faults = [f"{text}: {_unused(schedules, text)}" for text in given if _unused(schedules, text)]
     faults += [
         f"schedule={name} needs {key}: write {key}=..., or leave {name} out by schedule=[...]."
@@ -147,7 +149,7 @@ def asked(overrides: Sequence[str]) -> Asked:
 
 def _unused(schedules: Mapping[str, Schedule], text: str) -> str:
     """Why no run of the schedules would take it, or ''."""
-    if any(text in overrides_of(one, [text]) for one in schedules.values()):
+    if key_of(text) == SUFFIX or any(text in overrides_of(one, [text]) for one in schedules.values()):
         return ""
     if key_of(text) == "search.trials":
         return f"change what the schedule has of its own: schedule.{next(iter(schedules))}.trials=NUMBER."
@@ -155,7 +157,7 @@ def _unused(schedules: Mapping[str, Schedule], text: str) -> str:
 
 
 def deployments_of(
-    schedules: Mapping[str, Schedule], given: Sequence[str], pool: str, folder: Path
+    schedules: Mapping[str, Schedule], given: Sequence[str], pool: str, folder: Path, suffix: str = ""
 ) -> list[RunnerDeployment]:
     """Each schedule as a deployment of its flow, by module, checked as its command would.
 
@@ -165,7 +167,7 @@ def deployments_of(
     made, faults = [], []
     for name, one in schedules.items():
         try:
-            made.append(_deployment(name, one, given, pool, folder))
+            made.append(_deployment(name, one, given, pool, folder, suffix))
         except Refusal as refusal:
             faults += [fault for fault in refusal.faults if fault not in faults]
     if faults:
@@ -173,12 +175,14 @@ def deployments_of(
     return made
 
 
-def _deployment(name: str, one: Schedule, given: Sequence[str], pool: str, folder: Path) -> RunnerDeployment:
+def _deployment(
+    name: str, one: Schedule, given: Sequence[str], pool: str, folder: Path, suffix: str
+) -> RunnerDeployment:
     flow = _flow(name, one)
     parameters = parameters_of(one, given, list(inspect.signature(flow.fn).parameters))
     _check(one, given)
     made: RunnerDeployment = flow.to_deployment(
-        name,
+        f"{name}{suffix}",
         schedules=[when(name, one)],
         concurrency_limit=ConcurrencyLimitConfig.model_validate(
             {"limit": one.limit, "collision_strategy": one.collision}
@@ -236,8 +240,8 @@ def _refuse_another_model(client: SyncPrefectClient, made: Sequence[RunnerDeploy
         of = None if known is None else model_of(known.parameters)
         if of not in (None, model_name):
             faults.append(
-                f"{one.full_name} is deployed for model_name={of}; delete it first (prefect deployment delete "
-                f"'{one.full_name}'), or copy conf/schedule/{one.name}.yaml under another name (FINEFOLD_CONF)."
+                f"{one.full_name} is deployed for model_name={of}; give this model's another name: "
+                f"{SUFFIX}=-{model_name}, or delete it (prefect deployment delete '{one.full_name}')."
             )
     if faults:
         raise Refusal(*faults)

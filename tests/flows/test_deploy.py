@@ -17,8 +17,10 @@ from prefect.client.schemas.responses import DeploymentResponse
 
 from flows import cli
 from flows.alone import limit_of
+from flows.config import compose
 from flows.deploy import asked, deploy, deployments_of
 from tasks.refusal import Refusal
+from tasks.remedy import Deployments
 
 TRAININGS = "schedule=[train-weekly,finetune-daily]"
 NAME = "breast_cancer"
@@ -26,10 +28,12 @@ NAME = "breast_cancer"
 
 @pytest.fixture(scope="module")
 def server(place: Path) -> Iterator[SyncPrefectClient]:
-    """The trainings of one model, deployed."""
+    """The trainings of one model, deployed; the server is other tests' afterwards."""
     deploy([TRAININGS, f"model_name={NAME}", "search.trials=4"])
     with get_client(sync_client=True) as client:
         yield client
+        for one in client.read_deployments():
+            client.delete_deployment(one.id)
 
 
 def deployment(server: SyncPrefectClient, name: str = "finefold/train-weekly") -> DeploymentResponse:
@@ -88,7 +92,8 @@ def test_a_second_one_changes_in_place_and_leaves_what_a_person_did(server: Sync
 
 @pytest.mark.parametrize(("overrides", "said"), [
     ([], "deploy needs the name that models are registered under: model_name=NAME."),
-    (["model_name=other"], "finefold/train-weekly is deployed for model_name=breast_cancer"),
+    (["model_name=other"], "finefold/train-weekly is deployed for model_name=breast_cancer; give this model's another "),
+    (["model_name=other", "deploy.suffix=a/b"], "deploy.suffix"),
     ([f"model_name={NAME}", "serch.trials=5"], "did you mean 'search.trials'?"),
     ([f"model_name={NAME}", "schedule=[train-weekl]"], "did you mean 'train-weekly'?"),
     ([f"model_name={NAME}", "schedule=[]"], "schedule: name at least one"),
@@ -105,6 +110,19 @@ def test_what_can_not_be_deployed_is_refused(server: SyncPrefectClient, override
     with pytest.raises(Refusal) as refused:
         deploy(given)
     assert said in str(refused.value)
+
+
+def test_a_second_model_has_deployments_of_its_own_which_its_monitor_starts(server: SyncPrefectClient) -> None:
+    given = ["model_name=other", "source=sklearn", "deploy.suffix=-other"]
+    done = deploy(["schedule=[train-weekly,monitor-hourly]", *given])
+    assert [one.name for one in done.deployments] == [
+        "finefold/train-weekly-other", "finefold-monitor/monitor-hourly-other",
+    ]  # fmt: skip
+    assert deployment(server, "finefold/train-weekly-other").parameters["model_name"] == "other"
+    assert deployment(server).parameters["model_name"] == NAME
+    looks = deployment(server, "finefold-monitor/monitor-hourly-other").parameters["overrides"]
+    rules = compose(looks).config.monitor
+    assert rules.deployments == Deployments("finefold/finetune-daily-other", "finefold/train-weekly-other")
 
 
 def test_a_pool_of_another_type_is_refused(server: SyncPrefectClient) -> None:
