@@ -22,7 +22,7 @@ from tasks.retention import Folder
 
 MOST_SHOWN = 30
 DAY = 86_400.0
-TRIALS, MODELS = "trial artifacts", "models"
+TRIALS, LOOKS, MODELS = "trial artifacts", "monitor reports", "models"
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def _cleaned(asked: Clean, client: Client | None, runs: list[Made]) -> Cleaned:
     if client is not None:
         old = [run for run in runs[asked.last :] if run.is_over and run.ended < before and run.run_id not in is_needed]
         stored = [(TRIALS, one) for one in leftovers.of_trials(client, old)]
+        stored += [(LOOKS, one) for one in leftovers.of_looks(client, before, asked.last)]
         if asked.models:
             ids = {run.run_id for run in old}
             stored += [(MODELS, leftovers.of_version(client, one)) for one in others if str(one.run_id) in ids]

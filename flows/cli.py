@@ -87,11 +87,13 @@ def _run(command: str, arguments: list[str]) -> int:
         from flows.pretrain import pretraining
 
         overrides = pretraining(overrides)
-    if command in ONLY_KEYS or COMMANDS[command].has_own_file:
+    if command in ONLY_KEYS:
+        return _of_its_own(command, flags, overrides)
+    if "--cfg" in flags:
+        return _show_configuration(_with_own_family(overrides))
+    if COMMANDS[command].has_own_file:
         return _of_its_own(command, flags, overrides)
     overrides = _with_own_family(overrides)
-    if "--cfg" in flags:
-        return _show_configuration(overrides)
     warnings.simplefilter("ignore")  # of libraries, to users who can't mend them
     if command in ("compare", "finetune") and "--multirun" in flags:
         raise Refusal(f"{command} --multirun: {command} runs several by itself; leave --multirun out.")
@@ -99,8 +101,6 @@ def _run(command: str, arguments: list[str]) -> int:
         return _compare(overrides)
     if command == "finetune":
         return _finetune(overrides)
-    if command == "replay":
-        return _of_its_own(command, flags, overrides)
     if "--multirun" in flags:
         return _multirun(overrides)
     result = _run_once(overrides, BEGUN)

@@ -30,7 +30,9 @@ COMMANDS = {
     "pretrain": Command("a run on a broad source, whose model takes along what fine-tuning needs of it"),
     "finetune": Command("from a base to the cheapest strategy of the best: each tried on the same folds, in one table"),
     "compare": Command("`KEY=A,B`: each choice on the same folds and budget, in one table with intervals"),
-    "replay": Command("a table gone through month by month under several policies: what each scores and costs"),
+    "replay": Command(
+        "a table gone through month by month under several policies: what each scores and costs", has_own_file=True
+    ),
     "rollback": Command(
         "`model_name=NAME`: the champion before the last promotion is the champion again",
         "model_name=NAME, and where that is no folder mlruns/ here: tracking.uri=ADDRESS; output=json",
@@ -55,8 +57,8 @@ COMMANDS = {
         "`model_name=NAME`: whether inputs, predictions or score drifted since training, and what is done about it",
         "model_name=NAME [source.path=FILE] [labels.path=FILE source.key=[COLUMN]] [monitor.KEY=VALUE ...]",
         (
-            "allow_packages", "deploy.suffix", "labels.path", "model_name", "monitor", "output", "source", "source.path", "source.key",
-            "tracking.uri",
+            "allow_packages", "deploy.suffix", "labels.path", "model_name", "monitor", "output", "source",
+            "source.key", "source.path", "tracking.uri",
         ),
         "Without a table it looks at the batches that finefold score kept, as long back as monitor.window_hours. "
         "finefold run --help shows the keys of monitor, and those of source.",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 SUFFIX = "deploy.suffix"  # a monitor is told it too, so that it finds what it may start
 HEARTBEAT_SECONDS = 30  # Prefect's least
+BUSY_SECONDS = 30.0  # a server of many runs answers late; where there is none, that shows at once
 
 
 @dataclass(frozen=True)
@@ -225,10 +226,10 @@ def _server() -> str:
         Refusal: where none answers; runs that a schedule starts need one that stays.
     """
     url = given_url() or f"http://127.0.0.1:{preferred_port()}/api"
-    if is_healthy(url):
+    if is_healthy(url, seconds=BUSY_SECONDS):
         return url.rstrip("/")
     process = recorded_process(home) if (home := home_folder()).is_dir() and not given_url() else None
-    if process is not None and is_healthy(f"{process.url}/api"):
+    if process is not None and is_healthy(f"{process.url}/api", BUSY_SECONDS):
         return f"{process.url}/api"
     raise Refusal(f"no Prefect server answers at {without_password(url)[0]}; start it, and keep it: finefold up")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from tasks import monitor_run
 from tasks.aliases import REPLACED_TAG
 from tasks.tracking import PARENT_TAG, STUDY_TAG
 from tasks.trial_log import TRIAL_TAG
@@ -111,6 +112,22 @@ def of_trials(client: MlflowClient, runs: Sequence[Made]) -> Iterator[Stored]:
                     yield Stored(name, trial.info.artifact_uri, run.ended, size)
             if not (token := page.token):
                 break
+
+
+def of_looks(client: MlflowClient, before: float, last: int) -> Iterator[Stored]:
+    """What the monitor's runs that ended before (Unix time in seconds) left as files, but for the newest ones."""
+    every = [one.experiment_id for one in client.search_experiments()]
+    token, asked, n_seen = None, f"tags.kind = '{monitor_run.KIND}'", 0
+    while True:
+        page = client.search_runs(every, asked, page_token=token, order_by=["attributes.start_time DESC"])
+        for look in page:
+            n_seen += 1
+            used = (look.info.end_time or look.info.start_time) / 1000
+            size = _megabytes(look.info.artifact_uri)
+            if n_seen > last and used < before and (size is None or size > 0):
+                yield Stored(f"{look.info.run_name} {look.info.run_id}", look.info.artifact_uri, used, size)
+        if not (token := page.token):
+            return
 
 
 def of_version(client: MlflowClient, version: ModelVersion) -> Stored:

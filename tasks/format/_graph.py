@@ -15,6 +15,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from tasks.refusal import Refusal
+
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 IR_VERSION = 8  # of that time, so that older runtimes read it too
 TYPES = {"double": TensorProto.DOUBLE, "string": TensorProto.STRING, "int64": TensorProto.INT64}
@@ -46,6 +48,16 @@ class Graph:
         return f"/{of.lower()}_{self._n}"
 
     def input(self, name: str, kind: str, shape: Sequence[str | int] = ("rows",)) -> str:
+        """A new input; gives its name.
+
+        Raises:
+            Refusal: where another has that already, such as a column beside the tokens of a text.
+        """
+        if name in {given.name for given in self.inputs}:
+            raise Refusal(
+                f"export.formats: two inputs of the graph would be called {name!r}: rename that column, or leave "
+                "export.formats out."
+            )
         self.inputs.append(helper.make_tensor_value_info(name, TYPES[kind], list(shape)))
         return name
 

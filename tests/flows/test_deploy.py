@@ -92,7 +92,7 @@ def test_a_second_one_changes_in_place_and_leaves_what_a_person_did(server: Sync
 
 @pytest.mark.parametrize(("overrides", "said"), [
     ([], "deploy needs the name that models are registered under: model_name=NAME."),
-    (["model_name=other"], "finefold/train-weekly is deployed for model_name=breast_cancer; give this model's another "),
+    (["model_name=other"], "finefold/train-weekly is deployed for model_name=breast_cancer; give this model's"),
     (["model_name=other", "deploy.suffix=a/b"], "deploy.suffix"),
     ([f"model_name={NAME}", "serch.trials=5"], "did you mean 'search.trials'?"),
     ([f"model_name={NAME}", "schedule=[train-weekl]"], "did you mean 'train-weekly'?"),

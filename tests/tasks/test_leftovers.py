@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import left
 import pytest
 
-from tasks import leftovers
+from tasks import leftovers, monitor_run, tracking
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -40,6 +41,24 @@ def test_a_base_of_a_needed_version_is_needed_too(store: Store) -> None:
         assert sorted(one.version for one in leftovers.versions(client)[0]) == [1, 2]
     finally:
         client.delete_model_version_tag("sold", "1", "finefold.base")
+
+
+def test_a_report_of_the_monitor_may_go_when_it_is_old_and_not_among_the_newest(tmp_path: Path) -> None:
+    client, uri = tracking.connect(None, tmp_path / "mlruns")
+    experiment = tracking.experiment_of(client, uri, "finefold", tmp_path / "mlruns")
+    now = time.time()
+    for days in (60, 50, 1):
+        begun = int((now - days * left.DAY) * 1000)
+        run = client.create_run(experiment, start_time=begun, tags={"kind": monitor_run.KIND}, run_name=f"{days}")
+        client.log_text(run.info.run_id, "seen", "monitor.html")
+        client.set_terminated(run.info.run_id, "FINISHED", begun + 1)
+
+    def old(days: float, last: int) -> list[str]:
+        return [one.name.split()[0] for one in leftovers.of_looks(client, now - days * left.DAY, last)]
+
+    assert old(30, last=0) == ["50", "60"]
+    assert old(30, last=2) == ["60"]
+    assert old(55, last=0) == ["60"]
 
 
 def test_what_a_trial_left_is_sized_and_removed(store: Store, tmp_path: Path) -> None:
