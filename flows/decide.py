@@ -22,7 +22,7 @@ from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
 from tasks.folds import Splitter
 from tasks.loss import Loss
 from tasks.loss.huber import Huber
-from tasks.model import Model, reads_text
+from tasks.model import HasForced, Model, reads_text
 from tasks.records import Prepared, Split
 from tasks.refusal import Refusal
 from tasks.search import Search
@@ -88,8 +88,15 @@ def settle(search: Search, population: int) -> Search:
     return replace(search, population=population) if is_open else search  # type: ignore[type-var]  # a dataclass then
 
 
-def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, begun: float) -> Job:
-    """The run, with what its table and its budget in seconds decide of the evidence that trials are judged on."""
+def job_of(
+    planned: Plan, decided: Decided, prepared: Prepared, divided: Split, begun: float, base: Path | None = None
+) -> Job:
+    """The run, with what its table and its budget in seconds decide of the evidence that trials are judged on, and of
+    hyperparameters that its target or base leaves no choice of.
+
+    Raises:
+        Refusal: where the user fixed another value of these.
+    """
     seconds = decided.composed.config.search.seconds
     n_columns, n_classes = prepared.n_features, len(prepared.problem.classes)
     families = {
@@ -98,7 +105,16 @@ def job_of(planned: Plan, decided: Decided, prepared: Prepared, divided: Split, 
         else family.affordable(SHARE_OF_THE_FIT * seconds, divided.n_train, n_columns, n_classes)
         for name, family in planned.families.items()
     }
-    decided = replace(decided, loss=_settled(decided.loss, divided))
+    roles = pd.read_parquet(Path(divided.folder) / "train_roles.parquet", columns=["target"])
+    y = roles["target"].to_numpy(dtype="float64")
+    loss = decided.loss.settled(y) if isinstance(decided.loss, Huber) else decided.loss
+    decided = replace(decided, loss=loss)
+    forced = {
+        name: family.forced(prepared.problem, loss, y, base if goes_on_from(planned) else None)
+        for name, family in planned.families.items()
+        if isinstance(family, HasForced)
+    }
+    planned = replace(planned, space=planned.space.fixing(forced))
     rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 
@@ -139,9 +155,6 @@ def _metric_of(loss: Loss | None, kind: str) -> str:
     return of_loss or metrics.default(kind)
 
 
-def _settled(loss: Loss, divided: Split) -> Loss:
-    """With what was left `auto` decided by the training rows' target."""
-    if not isinstance(loss, Huber):
-        return loss
-    roles = pd.read_parquet(Path(divided.folder) / "train_roles.parquet", columns=["target"])
-    return loss.settled(roles["target"].to_numpy(dtype="float64"))
+def goes_on_from(planned: Plan) -> bool:
+    """Whether its families are given the run's base."""
+    return planned.strategy is None or planned.strategy.uses_base

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.decide import Job
+from flows.decide import Job, goes_on_from
 from flows.record import versioned
 from tasks import provenance
 from tasks.strategy import trains_on_source
@@ -62,7 +62,6 @@ def _encoders(job: Job, base: Path | None) -> dict[str, str]:
 
 
 def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Experiment:
-    uses_base = job.plan.strategy is None or job.plan.strategy.uses_base
     return Experiment(
         digest=f"{digest}-{study.folder.name}",
         folder=str(study.folder.resolve()),
@@ -71,7 +70,7 @@ def experiment_of(job: Job, study: Study, digest: str, base: Path | None) -> Exp
         families=job.families,
         loss=job.decided.loss,
         metric=job.decided.metric,
-        base=str(base.resolve()) if base is not None and uses_base else None,
+        base=str(base.resolve()) if base is not None and goes_on_from(job.plan) else None,
         seed=job.decided.composed.config.seed,
         n_folds=job.split.n_folds,
         growth=job.split.growth,

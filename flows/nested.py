@@ -36,7 +36,7 @@ from tasks.study import Study
 from tasks.workspace import Experiment
 
 
-def outer_jobs(job: Job) -> list[Job]:
+def outer_jobs(job: Job, base: Path | None) -> list[Job]:
     """The run within each fold, where evaluation=nested asks for it; what that will cost is said.
 
     Raises:
@@ -48,7 +48,7 @@ def outer_jobs(job: Job) -> list[Job]:
     splits = [
         outer_split(job.prepared, job.split, job.decided.splitter, folds, fold) for fold in range(job.split.n_folds)
     ]
-    made = [job_of(job.plan, job.decided, job.prepared, divided, job.begun) for divided in splits]
+    made = [job_of(job.plan, job.decided, job.prepared, divided, job.begun, base) for divided in splits]
     n, seconds = job.plan.n_trials, job.decided.composed.config.search.seconds
     n_inner = sum(n * one.split.n_folds for one in made)
     bound = "" if seconds is None else f", each within search.seconds={seconds:g}"

@@ -143,7 +143,7 @@ def pipeline(overrides: list[str]) -> Result:
     """The main job. `overrides` are what one would type after `finefold run`: `["search.trials=50"]`."""
     job, base = job_for(overrides)
     config, prepared = job.decided.composed.config, job.prepared
-    outer = outer_jobs(job)
+    outer = outer_jobs(job, base)
     with searching(job, base) as (study, experiment, tracking_):
         budget = Budget(time.time(), config.search.seconds, job.plan.n_workers)
         tuned, searched = search(job, experiment, study, tracking_, budget)

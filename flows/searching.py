@@ -67,7 +67,7 @@ def job_from(composed: Composed, *, is_told: bool = True) -> tuple[Job, Path | N
     prepared = prepare(*given, takes=new, slices=config.slices, reads_text=planned.reads_text)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
-    job = job_of(planned, decided, prepared, divided, begun)
+    job = job_of(planned, decided, prepared, divided, begun, base)
     if is_told:
         narrate.say_what_was_found(job, base)
         job = replace(job, inspected=inspected(job))

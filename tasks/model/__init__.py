@@ -214,6 +214,19 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
+class HasForced(Protocol):
+    """A family with hyperparameters that some targets, losses or bases leave no choice of."""
+
+    def forced(self, problem: Problem, loss: Loss, y: Floats, base: Path | None) -> dict[str, Any]:
+        """Their values; none where all are free. y: (n_rows,) the training rows' target.
+
+        Raises:
+            Refusal: where the user fixed another one.
+        """
+        ...
+
+
 WatchAll = Callable[[Sequence[Curve]], None]  # sees the curves of all folds at the same round
 
 

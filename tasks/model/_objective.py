@@ -40,8 +40,9 @@ WATCHED = {
 }
 COST = {
     "binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2", "regression_l1": "l1",
-    "huber": "huber", "quantile": "quantile",
+    "huber": "huber", "quantile": "quantile", "poisson": "l2",
 }
+IDENTITY, LOG = "identity", "log"  # a regression's prediction is the sum of its trees, or the exponential of that
 LINKS = {"binary": "binary sigmoid:1", "multiclass": "multiclass num_class:{}", "regression": "regression"}
 Singles = npt.NDArray[np.float32]
 ROWS_AT_A_TIME = 1 << 14  # a dozen arrays of them stay in the processor's cache
@@ -61,6 +62,12 @@ class Look:
         return self.value > other.value if self.is_higher_better else self.value < other.value
 
 
+def can_be_log(loss: Loss, problem: Problem) -> bool:
+    """Whether LightGBM can predict exponentials: by Poisson's likelihood, which the mean maximises, as it minimises the
+    mse, however the target is distributed (Gourieroux, Monfort and Trognon 1984, Pseudo maximum likelihood methods)."""
+    return problem.kind == "regression" and loss.name in ("mse", "rmse")
+
+
 def trainable(loss: Loss, problem: Problem) -> list[str]:
     """The names of the losses that LightGBM can train on; `loss` among them where it knows its curvature."""
     own = [name for kind, name in OBJECTIVES if kind == problem.kind]
@@ -75,9 +82,12 @@ class Objective:
     By a loss's own gradient LightGBM grows trees of raw scores that begin at 0, knows no link function, and gives its
     own metrics raw scores. So the rows are given the constant that a model without features predicts as their initial
     score, and the constant and the link are written into the finished model, which is then like any other.
+
+    link: of a regression.
     """
 
     training: Training
+    link: str = IDENTITY
 
     @property
     def is_own(self) -> bool:
@@ -95,7 +105,7 @@ class Objective:
         classes = {"num_class": len(self.training.problem.classes)} if kind == "multiclass" else {}
         if not self.is_own:
             return {"objective": "none", "metric": "none", **classes}
-        name = OBJECTIVES[kind, loss.name]
+        name = "poisson" if self.link == LOG else OBJECTIVES[kind, loss.name]
         return {"objective": name, "metric": WATCHED.get((kind, self.training.metric), COST[name]), **classes,
                 **_alpha(loss)}
 

@@ -34,7 +34,7 @@ from tasks.model._booster import Form
 from tasks.model._encode import Levels, relative
 from tasks.model._going_on import Knobs
 from tasks.model._kept import Kept
-from tasks.model._objective import Look, Objective, start_at, trainable, weigh
+from tasks.model._objective import IDENTITY, LOG, Look, Objective, can_be_log, start_at, trainable, weigh
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
@@ -86,6 +86,10 @@ class Workspace:
     def objective(self) -> Objective:
         return Objective(self.training)
 
+    def objective_of(self, hyperparameters: Mapping[str, Any]) -> Objective:
+        """By the link that a trial, or before it the base, chose."""
+        return Objective(self.training, self.base.link if self.base else hyperparameters.get("link", IDENTITY))
+
     def fold(self, fold: int, n_rows: int | None) -> Fold:
         return self.folds.get((fold, n_rows), lambda: self._cut(fold, n_rows))
 
@@ -129,12 +133,13 @@ def _bin(training: Training, base: Fitted | None, parameters: Mapping[str, Any])
 
 @dataclass(frozen=True)
 class Fitted:
-    """A booster with its encoding. n_frozen: parameters of the base that it went on from."""
+    """A booster with its encoding. n_frozen: parameters of the base that it went on from. link: of a regression."""
 
     booster: lgb.Booster
     levels: Levels
     is_binary: bool
     n_frozen: int = 0
+    link: str = IDENTITY
 
     @property
     def n_parameters(self) -> int:
@@ -183,8 +188,9 @@ class Fitted:
             booster = lgb.Booster(model_file=str(folder / "booster.txt"))
         except lgb.basic.LightGBMError as error:
             raise ValueError(str(error)) from error
-        objective = str(booster.dump_model(num_iteration=1)["objective"])
-        return cls(booster, Levels.from_json(kept), objective.split()[0] == "binary", kept.get("n_frozen", 0))
+        objective = str(booster.dump_model(num_iteration=1)["objective"]).split()[0]
+        link = LOG if objective == "poisson" else IDENTITY
+        return cls(booster, Levels.from_json(kept), objective == "binary", kept.get("n_frozen", 0), link)
 
 
 @dataclass(frozen=True)
@@ -222,12 +228,34 @@ class LightGBM:
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         free = [name for name in self.space if self.hyperparameters.get(name) is None]
-        return unsupported("lightgbm", loss, trainable(loss, problem), problem.kind) + [
+        return unsupported("lightgbm", loss, trainable(loss, problem), problem.kind) + self._misfits(loss, problem) + [
             f"model.lightgbm.space.{name}: all trials share one set of bins, so it can't be searched; fix it by "
             f"model.lightgbm.hyperparameters.{name}=VALUE, or compare values by --multirun."
             for name in free
             if name in DATASET_PARAMETERS
         ]
+
+    def _misfits(self, loss: Loss, problem: Problem) -> list[str]:
+        link = self.hyperparameters["link"]
+        given = f"model.lightgbm.hyperparameters.link={link}"
+        if link not in (None, IDENTITY, LOG):
+            return [f"{given}: it is {IDENTITY} or {LOG}, or null for either."]
+        if link != LOG or can_be_log(loss, problem):
+            return []
+        return [f"{given} is for a regression by mse or rmse; leave it out."]
+
+    def forced(self, problem: Problem, loss: Loss, y: Floats, base: Path | None) -> dict[str, Any]:
+        """The base's link, and identity where a target below 0, or nothing but zeros, allows no other."""
+        if base is not None:
+            link = Fitted.load(own_files(base)).link
+        elif not can_be_log(loss, problem) or y.min() < 0 or y.max() == 0:
+            link = IDENTITY
+        else:
+            return {}
+        if self.hyperparameters["link"] not in (None, link):
+            why = "its base's is" if base is not None else "a target below 0, or of zeros alone, allows only"
+            raise Refusal(f"model.lightgbm.hyperparameters.link={self.hyperparameters['link']}: {why} {link}.")
+        return {"link": link}
 
     @property
     def usual_rounds(self) -> int:
@@ -295,13 +323,13 @@ class LightGBM:
         rows = workspace.fold(fold, n_rows)
         booster = lgb.Booster(self._parameters(workspace, hyperparameters, seed), rows.train)
         booster.add_valid(rows.valid, "valid")
-        objective = workspace.objective
+        objective = workspace.objective_of(hyperparameters)
         grown = self._boost_until_no_gain(
             booster, objective, rows, watch if objective.watches_the_metric else lambda _: watch(())
         )
         begins_at_constant = workspace.base is None and not objective.is_own
         made = objective.finished(booster, objective.initial(rows.train_rows) if begins_at_constant else None)
-        fitted = Fitted(made, workspace.levels, workspace.training.problem.kind == "binary")
+        fitted = Fitted(made, workspace.levels, workspace.training.problem.kind == "binary", link=objective.link)
         return Validated(grown.prediction, grown.rounds, grown.curve, fitted, grown.costs)
 
     def fit(
@@ -317,14 +345,16 @@ class LightGBM:
             data = _bin(workspace.training, workspace.base, workspace.parameters)[1].set_init_score(None)
             base = workspace.base.booster
         rows = np.arange(len(workspace.training.y))
-        gradient = workspace.objective.gradient(rows)
+        objective = workspace.objective_of(hyperparameters)
+        gradient = objective.gradient(rows)
         parameters |= {"num_threads": n_threads or workspace.n_threads, **({"objective": gradient} if gradient else {})}
         booster = lgb.train(
             parameters, data, num_boost_round=rounds or self.rounds, init_model=base, callbacks=[_ending(watch)],
         )
-        made = workspace.objective.finished(booster, workspace.objective.initial(rows) if base is None else None)
+        made = objective.finished(booster, objective.initial(rows) if base is None else None)
         n_frozen = workspace.base.n_parameters if workspace.base else 0
-        return Fitted(made.free_dataset(), workspace.levels, workspace.training.problem.kind == "binary", n_frozen)
+        is_binary = workspace.training.problem.kind == "binary"
+        return Fitted(made.free_dataset(), workspace.levels, is_binary, n_frozen, objective.link)
 
     def _boost_until_no_gain(
         self, booster: lgb.Booster, objective: Objective, rows: Fold, watch: Watch
@@ -351,7 +381,8 @@ class LightGBM:
 
     def _parameters(self, workspace: Workspace, hyperparameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
         fixed = {"seed": seed, "deterministic": True, "force_row_wise": True}
-        return {**workspace.parameters, **hyperparameters, **workspace.objective.parameters(), **fixed}
+        own = {key: value for key, value in hyperparameters.items() if key != "link"}  # which LightGBM doesn't know
+        return {**workspace.parameters, **own, **workspace.objective_of(hyperparameters).parameters(), **fixed}
 
 
 @dataclass(frozen=True)

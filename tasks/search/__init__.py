@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Any, Protocol
 
@@ -34,6 +34,14 @@ class FamilySpace:
     portfolio: Sequence[Mapping[str, Any]] = ()
     when: Mapping[str, Condition] = field(default_factory=dict)
 
+    def fixing(self, values: Mapping[str, Any]) -> FamilySpace:
+        """With these hyperparameters, as far as they were free, no longer searched."""
+        known = {key: value for key, value in values.items() if key in self.free}
+        free = {key: it for key, it in self.free.items() if key not in known}
+        start = {key: it for key, it in self.start.items() if key not in known}
+        grid = {key: it for key, it in self.grid.items() if key not in known}
+        return replace(self, free=free, fixed={**self.fixed, **known}, start=start, grid=grid)
+
     def is_searched(self, key: str, values: Mapping[str, Any]) -> bool:
         """Whether a free hyperparameter has an effect beside these values of the others."""
         return key not in self.when or self.when[key].holds({**self.start, **self.fixed, **values})
@@ -56,6 +64,11 @@ class Space:
 
     families: Mapping[str, FamilySpace]
     warm: Sequence[Setting] = ()
+
+    def fixing(self, values: Mapping[str, Mapping[str, Any]]) -> Space:
+        """With these hyperparameters, by family, no longer searched."""
+        families = {name: space.fixing(values.get(name, {})) for name, space in self.families.items()}
+        return replace(self, families=families)
 
     def name(self, family: str, hyperparameter: str) -> str:
         return hyperparameter if len(self.families) == 1 else f"{family}.{hyperparameter}"

@@ -21,8 +21,9 @@ LARGEST = 10_000  # the most points that are looked at one by one, for those tha
 
 @dataclass(frozen=True)
 class Grid:
-    """A list in a space is taken as it is. Of a range, `points` values at even (or evenly logarithmic) distances;
-    with `points` null the family's own short grid, and the start value of what that leaves out.
+    """A list in a space is taken as it is, unless the family's own grid names one value of it alone. Of a range,
+    `points` values at even (or evenly logarithmic) distances; with `points` null the family's own short grid, and the
+    start value of what that leaves out.
 
     Every list runs from cheap to dear (a spread range in the direction of the family's own list), and the points in
     the order of their positions' sum: the cheapest corner first, the dearest last; families in turn.
@@ -80,12 +81,13 @@ class Grid:
             own = one.grid.get(key, [])
             if isinstance(distribution, CategoricalDistribution):
                 # The user's list is taken in the user's order; the family's own where it holds the same values.
-                lists[key] = own if set(own) == set(distribution.choices) else distribution.choices
+                is_own = set(own) == set(distribution.choices) or (len(own) == 1 and own[0] in distribution.choices)
+                lists[key] = own if is_own else distribution.choices
             elif self.points is not None or own:
                 assert isinstance(distribution, Numeric)
                 within = [value for value in own if distribution.low <= value <= distribution.high]
-                is_own = self.points is None and within  # else the user's range lies elsewhere
-                lists[key] = within if is_own else _spread_as(own, distribution, self.points or len(own))
+                is_within = self.points is None and within  # else the user's range lies elsewhere
+                lists[key] = within if is_within else _spread_as(own, distribution, self.points or len(own))
         return lists
 
 

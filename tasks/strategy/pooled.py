@@ -17,6 +17,7 @@ from tasks.model import (
     Explains,
     Fitted,
     Floats,
+    HasForced,
     Model,
     Training,
     TrainsTogether,
@@ -155,6 +156,9 @@ class PooledFamily:
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         return self.family.check(problem, loss)
+
+    def forced(self, problem: Problem, loss: Loss, y: Floats, base: Path | None) -> dict[str, Any]:
+        return self.family.forced(problem, loss, y, None) if isinstance(self.family, HasForced) else {}
 
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
         return self.family.seconds(n_rows, n_columns, n_classes)

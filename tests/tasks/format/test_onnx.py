@@ -40,6 +40,7 @@ def test_a_graph_predicts_what_the_model_does(cases: dict[str, Case], tmp_path: 
         {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6},
         {"boosting": "dart"},
         {"reg_sqrt": True},
+        {"link": "log"},
         {"max_cat_to_onehot": 1, "min_data_per_group": 1, "cat_smooth": 0.1},
     ],
     ids=str,

@@ -14,12 +14,14 @@ from flows.build import build
 from flows.config import compose
 from tasks import model
 from tasks.loss.cross_entropy import CrossEntropy
+from tasks.loss.mae import MAE
 from tasks.loss.mse import MSE
 from tasks.loss.rmse import RMSE
 from tasks.metric import value
 from tasks.model import Curve, OutOfTimeError, Training
 from tasks.model.lightgbm import Fitted, LightGBM
 from tasks.records import Problem, ProblemKind
+from tasks.refusal import Refusal
 
 N = 400
 KINDS: tuple[ProblemKind, ...] = ("binary", "multiclass", "regression")
@@ -225,3 +227,61 @@ def test_the_final_fit_takes_smaller_steps_and_as_many_more_unless_the_user_fixe
     assert it.final({**PLAIN, "learning_rate": 0.2}, 100) == ({**PLAIN, "learning_rate": 0.05}, 400)
     fixed = lightgbm("model.lightgbm.final_step=0.25", "model.lightgbm.hyperparameters.learning_rate=0.2")
     assert fixed.final({**PLAIN, "learning_rate": 0.2}, 100) == ({**PLAIN, "learning_rate": 0.2}, 100)
+
+
+def amounts() -> Training:
+    """A target whose effects multiply."""
+    data = training("regression")
+    return replace(data, y=np.exp(data.y))
+
+
+def test_a_log_link_predicts_exponentials_whose_mean_is_the_targets() -> None:
+    it, data = lightgbm(), amounts()
+    fitted = it.fit(it.workspace(data, None, 1), {**PLAIN, "link": "log"}, 100, 0)
+    prediction = fitted.predict(data.X)
+    assert prediction.min() > 0
+    assert prediction.mean() == pytest.approx(data.y.mean(), rel=1e-3)  # as where its score is 0
+    np.testing.assert_allclose(prediction, np.exp(fitted.raw(fitted.levels.encode(data.X))), rtol=1e-12)
+
+
+def test_a_fold_of_a_log_link_is_judged_in_the_targets_unit() -> None:
+    it, data = lightgbm("model.lightgbm.rounds=60"), amounts()
+    done = it.validate(it.workspace(data, None, 1), 0, {**PLAIN, "link": "log"}, 0)
+    valid = data.folds[0][1]
+    np.testing.assert_allclose(done.prediction, done.fitted.predict(data.X.iloc[valid]), rtol=1e-6)
+    assert dict(done.curve)[done.rounds or 0] == pytest.approx(value("rmse", data.y[valid], done.prediction))
+
+
+def test_what_goes_on_from_a_base_keeps_its_link(tmp_path: Path) -> None:
+    it, data = lightgbm(), amounts()
+    first = it.fit(it.workspace(data, None, 1), {**PLAIN, "link": "log"}, 10, 0)
+    model.save(first, tmp_path)
+    assert it.forced(data.problem, data.loss, data.y, tmp_path) == {"link": "log"}
+    workspace = it.workspace(data, tmp_path, 1)
+    valid = data.folds[0][1]
+    fold = it.validate(workspace, 0, NO_GAIN, 0)
+    np.testing.assert_allclose(fold.prediction, first.predict(data.X.iloc[valid]), rtol=1e-6)
+    more = it.fit(workspace, PLAIN, 5, 0)
+    assert (more.link, more.booster.num_trees()) == ("log", 15)
+    assert value("rmse", data.y, more.predict(data.X)) < value("rmse", data.y, first.predict(data.X))
+
+
+def test_the_target_decides_whether_there_is_a_choice_of_link() -> None:
+    it, data = lightgbm(), amounts()
+    assert it.forced(data.problem, data.loss, data.y, None) == {}
+    assert it.forced(data.problem, MAE(), data.y, None) == {"link": "identity"}
+    for y in (data.y - data.y.mean(), np.zeros(N)):
+        assert it.forced(data.problem, data.loss, y, None) == {"link": "identity"}
+    fixed = lightgbm("model.lightgbm.hyperparameters.link=log")
+    assert fixed.check(data.problem, data.loss) == []
+    with pytest.raises(Refusal, match=r"hyperparameters\.link=log: a target below 0, or of zeros alone, allows only"):
+        fixed.forced(data.problem, data.loss, data.y - 10, None)
+
+
+@pytest.mark.parametrize(("link", "kind", "said"), [
+    ("log", "binary", "is for a regression by mse or rmse"), ("sqrt", "regression", "it is identity or log"),
+])  # fmt: skip
+def test_a_link_that_there_is_not_is_refused(link: str, kind: ProblemKind, said: str) -> None:
+    data = training(kind)
+    (fault,) = lightgbm(f"model.lightgbm.hyperparameters.link={link}").check(data.problem, data.loss)
+    assert said in fault

@@ -32,6 +32,7 @@ N = 14
 SMALL = (  # 2 x 3 points
     *(f"model.lightgbm.hyperparameters.{key}=0.5" for key in ("feature_fraction", "bagging_fraction")),
     *(f"model.lightgbm.hyperparameters.{key}=0.5" for key in ("lambda_l1", "lambda_l2", "learning_rate")),
+    "model.lightgbm.hyperparameters.link=identity",
     "model.lightgbm.space.num_leaves=[15,31]",
     "model.lightgbm.space.min_data_in_leaf=[5,20,40]",
 )

@@ -1,0 +1,34 @@
+"""What a table decides of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.config import compose
+from flows.decide import Job, decide, job_of
+from flows.plan import plan
+from tasks.prepare import prepare
+from tasks.split import split
+
+
+@pytest.mark.parametrize(("name", "is_searched"), [("diabetes", True), ("iris", False)])
+def test_the_target_decides_whether_the_link_of_trees_is_searched(
+    name: str, is_searched: bool, place: Path
+) -> None:
+    job = job_for("source=sklearn", f"source.name={name}")
+    of_trees = job.plan.space.families["lightgbm"]
+    assert ("link" in of_trees.free) is is_searched
+    tried = [job.plan.space.setting(params)[1].get("link") for params in job.plan.space.firsts()]
+    assert ("log" in tried) is is_searched
+    assert of_trees.complete({})["link"] == "identity"
+
+
+def job_for(*overrides: str) -> Job:
+    composed = compose(list(overrides))
+    planned = plan(composed)
+    prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
+    decided = decide(composed, prepared)
+    divided = split.fn(prepared, decided.splitter, decided.composed.choices["folds"], 0.2)
+    return job_of(planned, decided, prepared, divided, 0.0)
