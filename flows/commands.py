@@ -92,7 +92,7 @@ COMMANDS = {
         "Prefect's server, MLflow's server and a worker on this machine, until Ctrl-C",
         "[KEY=VALUE ...]",
         ("output", *SERVERS),
-        "It shows where they are once each answers. A worker that ends is started anew; a server that ends is said.",
+        "It shows where they are once each answers. What of them ends is started anew.",
     ),
     "status": Command(
         "what of the two servers and this folder's worker is up", "[KEY=VALUE ...]", ("output", *SERVERS),

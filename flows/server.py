@@ -124,9 +124,10 @@ class Server:
         logging.getLogger("prefect.task_runs").removeFilter(self.seen)
         if self.hold and not self.hold.closed and self.home:
             with _alone(self.home), self.hold:
-                if not self.is_given and self.process and _is_last_user(self.hold):
+                process = recorded(self.home) or self.process  # another one, where that was begun anew
+                if not self.is_given and process and _is_last_user(self.hold):
                     flush(5)
-                    self.process.stop()
+                    process.stop()
                     (self.home / "finefold-server.json").unlink(missing_ok=True)
         if not self.is_given and os.environ.get("PREFECT_API_URL") == self.api_url:
             point_prefect_at(None)
@@ -176,6 +177,14 @@ def _use_given(url: str) -> Server:
         return Server(ui_url, url, is_given=True)
     with _alone(home):  # another finefold process started it: keep that one from stopping it under us
         return Server(ui_url, url, is_given=True, process=process, home=home, hold=_hold(home))
+
+
+def revive(server: Server, database: str = "") -> None:
+    """Begins a server that finefold started, and whose process ended, anew at its address."""
+    assert server.home is not None
+    with _alone(server.home):
+        if recorded(server.home) is None:
+            spawn(server.home, int(server.ui_url.rpartition(":")[2]), database)
 
 
 def stop_unused() -> bool:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from tasks.tracking import without_password
 
 SECONDS_BETWEEN_LOOKS = 1.0
 STOPPABLE: tuple[Program, ...] = ("worker", "mlflow")
-SHORT_LIFE = 30.0  # seconds; a worker that ends sooner is started anew ever more slowly
+SHORT_LIFE = 30.0  # seconds; what ends sooner is started anew ever more slowly
 WORKFLOWS = "?workflowType=machine_learning"  # else MLflow 3.17 opens its GenAI mode, where experiments look empty
 
 
@@ -55,14 +55,14 @@ def command(arguments: Sequence[str], begun: float) -> int:
             try:
                 mlflow = mlflow_server.start(servers)
                 show(_waited_for(servers, prefect, mlflow), arguments, f"up after {time.time() - begun:.0f} s")
-                _stand(servers, prefect, mlflow)
+                _stand(_all(servers, prefect, database))
             except KeyboardInterrupt:
                 screen.say("stopping: the worker, then MLflow's server, then Prefect's")
             finally:
                 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_IGN)
                 stop_here()
-    if prefect.process and prefect.process.is_alive():
+    if prefect.process and recorded(home_folder()):
         screen.say(f"a run still uses Prefect's server at {prefect.ui_url}, and will stop it")
     return 0
 
@@ -175,26 +175,56 @@ def show(up: Up, arguments: Sequence[str], title: str) -> None:
     print_json(asdict(up), arguments)
 
 
-def _stand(servers: Servers, prefect: server.Server, mlflow: Process) -> None:
-    """Until Ctrl-C: a worker that ends is started anew, a server that ends is said."""
+@dataclass
+class Standing:
+    """Something that is begun anew when it ends, and ever more slowly where it ends at once. begun: Unix time in
+    seconds."""
+
+    name: str
+    log: Path
+    is_alive: Callable[[], object]
+    begin: Callable[[], object]
+    begun: float
+    n_short: int = 0
+    next: float = 0.0
+
+    def look(self) -> None:
+        now = time.time()
+        if self.is_alive() or now < self.next:
+            return
+        self.n_short = self.n_short + 1 if now - self.begun < SHORT_LIFE else 0
+        self.begun, self.next = now, now + min(60, 2**self.n_short - 1)
+        try:
+            self.begin()
+        except Refusal as refusal:
+            screen.say(f"{self.name} ended, and can't be started anew: {'; '.join(refusal.faults)}", "red")
+        else:
+            screen.say(f"{self.name} ended; it is started anew. {self.log}: {last_line(self.log)}", "yellow")
+
+
+def _all(servers: Servers, prefect: server.Server, database: str) -> list[Standing]:
+    """What this command started."""
+    now = time.time()
+    mlflow = Standing("MLflow's server", log_of("mlflow"), lambda: running("mlflow"),
+                      lambda: mlflow_server.start(servers), now)  # fmt: skip
+    found = [mlflow]
+    if prefect.process:
+        home = home_folder()
+        found.append(Standing("Prefect's server", home / "finefold-server.log", lambda: recorded(home),
+                              lambda: server.revive(prefect, database), now))  # fmt: skip
+    if servers.runs != 0:
+        found.append(Standing("the worker", log_of("worker"), lambda: running("worker"),
+                              lambda: worker.start(servers), now))  # fmt: skip
+    return found
+
+
+def _stand(every: Sequence[Standing]) -> None:
+    """Until Ctrl-C: whatever ends is started anew."""
     screen.say("Ctrl-C stops them", "dim")
-    said: set[str] = set()
-    begun, lives = time.time(), 0
     while True:
         time.sleep(SECONDS_BETWEEN_LOOKS)
-        dead = [name for name, process in (("Prefect", prefect.process), ("MLflow", mlflow))
-                if process and not process.is_alive()]  # fmt: skip
-        for name in set(dead) - said:
-            log = home_folder() / "finefold-server.log" if name == "Prefect" else log_of("mlflow")
-            screen.say(f"{name}'s server ended; Ctrl-C and `finefold up` start it anew. {log}: {last_line(log)}", "red")
-        said |= set(dead)
-        if servers.runs == 0 or running("worker"):
-            continue
-        lives = lives + 1 if time.time() - begun < SHORT_LIFE else 0
-        time.sleep(min(60, 2**lives - 1))
-        screen.say(f"the worker ended; it is started anew. {log_of('worker')}: {last_line(log_of('worker'))}", "yellow")
-        begun = time.time()
-        worker.start(servers)
+        for one in every:
+            one.look()
 
 
 def stop_here() -> None:

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tasks import parquet, scored, table_file
 from tasks.refusal import Refusal
@@ -85,8 +84,7 @@ def delivered(job: Job, champion: Champion, output: Output, n_rows: int, source_
         Refusal: where it can't be written, or has come to be there meanwhile.
         RuntimeError: where rows of the table are neither scored nor rejected, before anything is put in place.
     """
-    records = job.records()
-    n_rejected = sum(record.n_rejected for record in records)
+    n_rejected = sum(record.n_rejected for record in job.records())
     n_scored = sum(batch.num_rows for batch in job.read(SCORED))
     if n_scored + n_rejected != n_rows:
         raise RuntimeError(f"{n_rows:,} rows were read, {n_scored:,} scored and {n_rejected:,} rejected")
@@ -153,8 +151,7 @@ def _for_monitor(job: Job) -> Iterator[pa.RecordBatch]:
 
 def _summary(job: Job, champion: Champion, n_scored: int, n_rejected: int, source_name: str) -> Summary:
     empty = champion.reference or Summary(champion.name, champion.version, "", "", 0, 0, (), ())
-    counted = [Summary.from_json(record.summary) for record in job.records() if record.summary]
-    made = scored.merged(counted) if counted else empty
+    made = scored.merged((Summary.from_json(one.summary) for one in job.records() if one.summary), empty)
     return replace(
         made,
         begun=job.begun.isoformat(),
@@ -178,6 +175,5 @@ def _repeated(path: Path, n_rows: int) -> int:
 
 
 def _hashes(path: Path) -> Iterator[np.typing.NDArray[np.uint64]]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(parquet.ROWS_IN_GROUP, columns=["key"]):
-            yield batch.column(0).to_numpy()
+    for batch in parquet.batches(path, ["key"]):
+        yield batch.column(0).to_numpy()

@@ -87,7 +87,7 @@ def _all_chunks(source: Source, champion: Champion, job: Job, told: Told, say: S
             waiting.add(pool.submit(score_chunk, chunk, champion, job))
             waiting = _waited(waiting, told, at_most=WORKERS)
         _waited(waiting, told, at_most=0)
-    if len(job.records()) > n_chunks:
+    if job.n_finished > n_chunks:
         raise ChangedError
     return n_rows
 

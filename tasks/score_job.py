@@ -74,9 +74,17 @@ class Job:
         known = _read(self.parts / f"{number:06d}.json")
         return None if known is None else Record(**known)
 
-    def records(self) -> list[Record]:
-        """Of all finished chunks, in their order."""
-        return [Record(**json.loads(path.read_text())) for path in sorted(self.parts.glob("[0-9]*.json"))]
+    def records(self) -> Iterator[Record]:
+        """Of all finished chunks, in their order; one at a time, for summaries of thousands are large."""
+        return (Record(**json.loads(path.read_text())) for path in self._finished())
+
+    @property
+    def n_finished(self) -> int:
+        """How many chunks."""
+        return len(self._finished())
+
+    def _finished(self) -> list[Path]:
+        return sorted(self.parts.glob("[0-9]*.json"))
 
     def keep(self, number: int, record: Record, scored: pa.RecordBatch, rejected: pa.RecordBatch | None) -> None:
         """Raises a Refusal where the disk is full or can't be written."""
@@ -89,7 +97,7 @@ class Job:
 
     def read(self, suffix: str) -> Iterator[pa.RecordBatch]:
         """All rows that were scored, or rejected, in their order."""
-        for path in sorted(self.parts.glob("[0-9]*.json")):
+        for path in self._finished():
             file = path.with_suffix(suffix)
             if file.exists():
                 with pa.OSFile(str(file)) as source, pa.ipc.open_file(source) as reader:

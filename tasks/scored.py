@@ -101,9 +101,13 @@ class Batch:
         yield from parquet.frames(self.folder / PREDICTIONS)
 
 
-def merged(summaries: Iterable[Summary]) -> Summary:
-    """Of the rows of all of at least one. Raises ValueError where they were counted in other bins."""
-    return reduce(Summary.__add__, summaries)
+def merged(summaries: Iterable[Summary], empty: Summary | None = None) -> Summary:
+    """Of the rows of all; of none `empty`. Raises ValueError where they were counted in other bins."""
+    every = iter(summaries)
+    first = next(every, empty)
+    if first is None:
+        raise ValueError("there is nothing to merge")
+    return reduce(Summary.__add__, every, first)
 
 
 def write(summary: Summary, predictions: Path, name: str, root: Path = MONITOR) -> Path:

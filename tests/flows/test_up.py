@@ -49,7 +49,9 @@ class Place:
         )
 
     def process(self, program: str) -> Process:
-        return Process(**json.loads((self.folder / "mlruns" / f"finefold-{program}.json").read_text()))
+        records = {"prefect": Path(self.environment["PREFECT_HOME"]) / "finefold-server.json"}
+        record = records.get(program, self.folder / "mlruns" / f"finefold-{program}.json")
+        return Process(**json.loads(record.read_text()))
 
 
 def begin_up(folder: Path, *overrides: str) -> Place:
@@ -112,11 +114,17 @@ def test_status_and_doctor_find_nothing_wrong(place: Place) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_started_anew(place: Place) -> None:
-    killed = place.process("worker")
+@pytest.mark.parametrize("program", ["worker", "mlflow", "prefect"])
+def test_what_was_killed_is_started_anew_at_its_address(place: Place, program: str) -> None:
+    killed = place.process(program)
+    for one in psutil.Process(killed.pid).children(recursive=True):
+        one.kill()
     os.kill(killed.pid, signal.SIGKILL)
-    wait_until(lambda: place.process("worker").pid != killed.pid)
-    assert place.process("worker").is_alive()
+    wait_until(lambda: place.process(program).pid != killed.pid)
+    assert place.process(program).is_alive()
+    if killed.url:
+        assert place.process(program).url == killed.url
+        wait_until(lambda: answers(killed.url) if program == "mlflow" else is_healthy(f"{killed.url}/api"))
 
 
 @pytest.mark.slow
