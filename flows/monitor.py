@@ -156,8 +156,11 @@ def _observed(composed: Composed, champion: Champion, call: Call, now: datetime)
     if config.labels.path is not None:
         if not key:
             raise Refusal(f"labels.path={config.labels.path} needs the columns that name a row: source.key=[COLUMN].")
-        target = Predictor.load(champion.folder).problem.target
-        labels = Labels.read(File(resolve(config.labels.path, "labels.path"), None, None, None), key, target)
+        problem = Predictor.load(champion.folder).problem
+        if problem.is_generation:
+            raise Refusal(f"labels.path={config.labels.path}: {champion.name} writes {problem.target}, which isn't "
+                          "scored here; leave it out.")  # fmt: skip
+        labels = Labels.read(File(resolve(config.labels.path, "labels.path"), None, None, None), key, problem.target)
     if not is_table:
         return cast(Observed, call(observe_batches, champion.folder, batches, labels, rules, now))
     source = build(configs.source_node(config), "source", config.allow_packages)

@@ -35,7 +35,7 @@ def as_base(job: Job, trained: Trained, evaluation: Evaluation, base: Path | Non
         seen.write(folder, job.prepared, job.split, job.decided.composed.config.holdout.seed, base)
         scored.write_reference(
             folder, Path(job.split.folder) / "train_features.parquet", job.prepared.text, Path(evaluation.predictions),
-            job.prepared.problem.classes,
+            job.prepared.problem,
         )  # fmt: skip
         made = replace(_provenance(job, trained, evaluation, base, kept), files=provenance.digests(folder))
         (folder / provenance.FILE).write_text(made.as_json(), encoding="utf-8")

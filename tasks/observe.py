@@ -84,20 +84,22 @@ def observe_table(folder: Path, source: Source, labels: Labels | None, key: Sequ
     """
     predictor, before = Predictor.load(folder), scored.reference_in(folder, "", 0)
     labelled, parts, gone, n_rows, n_known = _Labelled(), list[Summary](), tuple[str, ...](), 0, 0
-    tables = seen.read(folder)
+    tables, writes = seen.read(folder), predictor.problem.is_generation  # of what is written nothing is judged
     for batch in source.batches():
         raw = batch.to_pandas()
         is_new = ~known_rows(tables, raw)
         n_known += int((~is_new).sum())
         raw = raw[is_new].reset_index(drop=True)
         n_rows += len(raw)
-        gone = tuple(one.name for one in predictor.schema.columns if one.name not in raw)
+        gone = tuple(one.name for one in predictor.asked.columns if one.name not in raw)
         if not len(raw):
             continue
         raw = raw.assign(**dict.fromkeys(gone))
-        predicted = predictor.predict(raw)
+        predicted = pd.DataFrame(index=raw.index) if writes else predictor.predict(raw)
         if before is not None:
-            parts.append(before.counted(predictor.schema.apply(raw), predicted))
+            parts.append(before.counted(predictor.asked.apply(raw), predicted))
+        if writes:
+            continue
         if labels is not None:
             check_columns(raw, key, "source.path")
             hashes = key_hashes(raw, key)

@@ -50,14 +50,19 @@ class Predictor:
             Refusal: when columns are missing, or there are two of one name; names them. For an interval that can't be
                 had.
         """
-        if self.problem.is_generation:
-            return self._responses(raw, interval=interval, contributions=contributions)
-        typed = self.schema.apply(raw)
+        if self.problem.is_generation and (interval is not None or contributions):
+            key = "contributions" if interval is None else f"interval={interval:g}"
+            raise Refusal(f"{key}: {self.problem.target} is text that is written; leave it out.")
+        typed = self.asked.apply(raw)
         made = self.of_typed(typed, interval)
         return pd.concat([made, self._contributions(typed)], axis=1) if contributions else made
 
     def of_typed(self, typed: pd.DataFrame, interval: float | None = None) -> pd.DataFrame:
-        """`predict` of rows that the schema was applied to."""
+        """`predict` of rows that `asked` was applied to."""
+        if self.problem.is_generation:
+            assert isinstance(self.fitted, models.Writes)
+            (prompts,) = (values for _, values in typed.items())
+            return pd.DataFrame({"prediction": self.fitted.respond(prompts.fillna("").tolist())}, index=typed.index)
         prediction = self.fitted.predict(typed)
         columns = self._classes(prediction) if self.problem.is_classification else {"prediction": prediction}
         if interval is not None:
@@ -82,18 +87,6 @@ class Predictor:
     def asked(self) -> Schema:
         """The columns that rows must have: of pairs the prompt alone, of plain texts how they begin."""
         return Schema(self.schema.columns[:1]) if self.problem.is_generation else self.schema
-
-    def _responses(self, raw: pd.DataFrame, *, interval: float | None, contributions: bool) -> pd.DataFrame:
-        """
-        Raises:
-            Refusal: where the prompts are missing, and for what a text doesn't have.
-        """
-        if interval is not None or contributions:
-            key = "contributions" if interval is None else f"interval={interval:g}"
-            raise Refusal(f"{key}: {self.problem.target} is text that is written; leave it out.")
-        (prompts,) = (values for _, values in self.asked.apply(raw).items())
-        assert isinstance(self.fitted, models.Writes)
-        return pd.DataFrame({"prediction": self.fitted.respond(prompts.fillna("").tolist())}, index=raw.index)
 
     def _classes(self, prediction: models.Floats) -> dict[str, object]:
         labels = np.array(self.problem.classes)[labels_of(prediction, self.decision)]

@@ -17,11 +17,13 @@ from tasks.chunks import Chunk
 from tasks.misfits import Misfits, misfits
 from tasks.predictor import Predictor
 from tasks.refusal import Refusal, did_you_mean
+from tasks.schema import Schema
 from tasks.score_job import Job, Record
 from tasks.scored import Summary
 
 ROWS, CELLS = 1 << 16, 1 << 22  # of a chunk at most; 32 MiB of float64
 ROWS_OF_TEXT = 1 << 11  # of an encoder, which takes a second for some hundred
+ROWS_TO_ANSWER = 1 << 7  # of a model that writes, which takes a second for some ten
 KEY = "finefold_key"  # the hash of a row's key, for the monitor; no column of the output
 ROW = "row"  # of the output, where there is no key
 REASON = ("rejected_row", "rejected_because")
@@ -42,9 +44,16 @@ class Champion:
     notes: tuple[str, ...]
 
     @property
+    def schema(self) -> Schema:
+        """Of the columns that rows must have."""
+        return self.predictor.asked
+
+    @property
     def chunk_rows(self) -> int:
-        is_slow = bool(self.predictor.schema.text) and "torch" in models.packages(self.predictor.fitted)
-        return ROWS_OF_TEXT if is_slow else max(1, min(ROWS, CELLS // max(1, len(self.predictor.schema.columns))))
+        if self.predictor.problem.is_generation:
+            return ROWS_TO_ANSWER
+        is_slow = bool(self.schema.text) and "torch" in models.packages(self.predictor.fitted)
+        return ROWS_OF_TEXT if is_slow else max(1, min(ROWS, CELLS // max(1, len(self.schema.columns))))
 
     @property
     def own(self) -> list[str]:
@@ -82,7 +91,7 @@ def check_columns(chunk: Chunk, champion: Champion) -> list[str]:
     Raises:
         Refusal: for columns that are missing or that hold something else than the model knows; all of them at once.
     """
-    schema, names = champion.predictor.schema, chunk.rows.schema.names
+    schema, names = champion.schema, chunk.rows.schema.names
     faults = [
         f"source.key={key}: the table has no such column{did_you_mean(key, names)}"
         for key in champion.keys
@@ -110,8 +119,10 @@ def check_columns(chunk: Chunk, champion: Champion) -> list[str]:
 def score_chunk(chunk: Chunk, champion: Champion, job: Job) -> Chunk:
     """Predicts the rows that fit, and keeps them and the others in the job's folder."""
     raw = _frame(chunk, champion)
-    typed = champion.predictor.schema.apply(raw)
-    found = misfits(raw, typed, champion.predictor.schema, champion.keys)
+    typed = champion.schema.apply(raw)
+    found = misfits(raw, typed, champion.schema, champion.keys)
+    if champion.predictor.problem.is_generation:
+        _without_prompt(typed, found)
     predicted = champion.predictor.of_typed(typed, champion.interval)
     rows, rejected = chunk.rows, None
     numbers = np.arange(chunk.first, chunk.first + chunk.n_rows)
@@ -127,6 +138,13 @@ def score_chunk(chunk: Chunk, champion: Champion, job: Job) -> Chunk:
     return chunk
 
 
+def _without_prompt(typed: pd.DataFrame, found: Misfits) -> None:
+    """A model that writes is asked nothing by an empty text."""
+    for name, prompts in typed.items():
+        places = np.flatnonzero((prompts.fillna("").astype(str).str.strip() == "").to_numpy())
+        found.add(places, [f"{name}, the prompt, is empty"] * len(places))
+
+
 def _keys_of(folder: Path) -> tuple[str, ...]:
     known = seen.read(folder)
     identity = known[0].identity if known else None
@@ -135,14 +153,14 @@ def _keys_of(folder: Path) -> tuple[str, ...]:
 
 def _frame(chunk: Chunk, champion: Champion) -> pd.DataFrame:
     """The columns that are used, of all the table's."""
-    needed = dict.fromkeys([*(column.name for column in champion.predictor.schema.columns), *champion.keys])
+    needed = dict.fromkeys([*(column.name for column in champion.schema.columns), *champion.keys])
     frame: pd.DataFrame = chunk.rows.select(list(needed)).to_pandas(split_blocks=True)
     return frame
 
 
 def _strange_levels(raw: pd.DataFrame, typed: pd.DataFrame, champion: Champion) -> Iterator[str]:
     """Columns of levels that come in another type than in training, and of which the model knows no level: 1 for 01."""
-    kinds = {column.name: column.raw for column in champion.predictor.schema.columns if column.kind == "categorical"}
+    kinds = {column.name: column.raw for column in champion.schema.columns if column.kind == "categorical"}
     for known in champion.reference.columns if champion.reference is not None else ():
         if known.name not in kinds or (kinds[known.name] == "string") == _is_text(raw[known.name]):
             continue
@@ -158,7 +176,7 @@ def _is_text(values: pd.Series[Any]) -> bool:
 
 def _ignored(names: Sequence[str], champion: Champion) -> list[str]:
     target = champion.predictor.problem.target
-    known = {column.name for column in champion.predictor.schema.columns} | set(champion.keys) | {target}
+    known = {column.name for column in champion.schema.columns} | set(champion.keys) | {target}
     extra = [name for name in names if name not in known]
     notes = [f"{target}, the target, is in the table and is ignored"] if target in names else []
     if extra:

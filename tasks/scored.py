@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 
 from tasks import parquet
 from tasks.histogram import Histogram, Kind, kind_of
+from tasks.records import Problem
 from tasks.row_hash import Hashes, row_hashes
 from tasks.store import write_file, write_folder
 
@@ -157,9 +158,10 @@ def reference_in(folder: Path, model_name: str, version: int) -> Summary | None:
 
 
 def write_reference(
-    folder: Path, train_features: Path, text: Sequence[str], predictions: Path, classes: Sequence[Any]
+    folder: Path, train_features: Path, text: Sequence[str], predictions: Path, problem: Problem
 ) -> None:
-    """Into a model's folder: how the features of its training rows are spread, and its predictions for the holdout.
+    """Into a model's folder: how the features of its training rows are spread, and its predictions for the holdout; of
+    a model that writes, its prompts alone.
 
     train_features: Parquet, (n_train, n_features). text: the features that are prose, of which lengths are counted.
     predictions: of the holdout, as evaluation writes them, with codes for classes. It has no time in it, so that the
@@ -170,8 +172,10 @@ def write_reference(
     rows = np.unique(np.linspace(0, file.num_rows - 1, min(file.num_rows, most)).astype(np.int64))
     X = parquet.take(train_features, rows)
     predicted = pd.read_parquet(predictions).drop(columns="target")
-    if classes:
-        labels = np.array([str(label) for label in classes], dtype=object)
+    if problem.is_generation:
+        X, predicted = X.iloc[:, :1], predicted.iloc[:, :0]
+    if problem.is_classification:
+        labels = np.array([str(label) for label in problem.classes], dtype=object)
         predicted["prediction"] = pd.Series(labels[predicted["prediction"].to_numpy(dtype=np.int64)], dtype="str")
     columns = tuple(Histogram.of(X[name], kind_of(X[name], text)) for name in X)
     of_holdout = tuple(Histogram.of(predicted[name], kind_of(predicted[name])) for name in predicted)

@@ -13,9 +13,12 @@ import pytest
 if find_spec("transformers") is None:
     pytest.skip('needs transformers: pip install "finefold[text]"', allow_module_level=True)
 
+from flows.monitor import monitor
 from flows.pipeline import run
 from flows.pretrain import pretrain, pretraining
+from flows.score import score
 from tasks.records import Result
+from tasks.refusal import Refusal
 
 SMALL = [f"model.text_generator.new.{key}={value}" for key, value in
          {"width": 32, "layers": 2, "heads": 2, "vocabulary": 300, "context": 64}.items()]  # fmt: skip
@@ -72,6 +75,35 @@ def test_the_registered_model_answers_a_prompt(narrow: Result) -> None:
     folder = Path(mlflow.artifacts.download_artifacts(narrow.model_uri))
     assert list(folder.rglob("model.safetensors"))
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pickle", ".bin", ".pt")]
+
+
+def test_a_table_of_prompts_is_answered_row_by_row(narrow: Result, place: Path) -> None:
+    asked = [f"How many grams are {n} kilograms?" for n in range(2, 150)]  # of more than one chunk
+    pd.DataFrame({"prompt": [*asked, None, " "], "number": range(150)}).to_csv(place / "prompts.csv", index=False)
+    name, _, version = narrow.model_uri.removeprefix("models:/").partition("/")
+    made = score([
+        f"model_name={name}", f"predictions.version={version}", "source=file", "source.path=prompts.csv",
+        "source.key=[number]", "predictions.path=responses.parquet",
+    ])  # fmt: skip
+    assert (made.rows, made.scored, made.rejected) == (150, 148, 2)
+    answers = pd.read_parquet(place / "responses.parquet")
+    assert answers["number"].tolist() == list(range(148))
+    model = mlflow.pyfunc.load_model(narrow.model_uri)
+    again = model.predict(pd.DataFrame({"prompt": asked[::50]}))
+    assert answers["prediction"].tolist()[::50] == again["prediction"].tolist()
+    rejects = pd.read_parquet(made.rejects)
+    assert set(rejects["rejected_because"]) == {"prompt, the prompt, is empty"}
+
+
+def test_prompts_that_became_longer_are_drift(broad: Result, narrow: Result, place: Path) -> None:
+    name = narrow.model_uri.removeprefix("models:/").partition("/")[0]
+    longer = [f"How many grams are {n} kilograms, and what else is there to be said of it?" for n in range(600)]
+    pd.DataFrame({"prompt": longer}).to_csv(place / "longer.csv", index=False)
+    looked = monitor([f"model_name={name}", "source.path=longer.csv"])
+    assert [one.name for one in looked.drifted] == ["prompt"]
+    (place / "labels.csv").write_text("prompt,response\na,b\n")
+    with pytest.raises(Refusal, match=r"labels\.path=labels\.csv: \S+ writes response, which isn't scored here"):
+        monitor([f"model_name={name}", "source.path=longer.csv", "source.key=[prompt]", "labels.path=labels.csv"])
 
 
 def test_few_folds_are_what_pretraining_adds_and_what_is_asked_for_goes_before() -> None:

@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from tasks import scored
+from tasks.records import Problem
 from tasks.scored import COUNTED, Summary
+
+PROBLEM = Problem("binary", "y", (0.5, 1.5))
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def reference(tmp_path: Path) -> Summary:
     predictions = pd.DataFrame({"target": 0, "prediction": codes, "probability_0.5": rng.random(90),
                                 "probability_1.5": rng.random(90)})  # fmt: skip
     predictions.to_parquet(tmp_path / "p.parquet")
-    scored.write_reference(tmp_path, tmp_path / "X.parquet", ["t"], tmp_path / "p.parquet", (0.5, 1.5))
+    scored.write_reference(tmp_path, tmp_path / "X.parquet", ["t"], tmp_path / "p.parquet", PROBLEM)
     found = scored.reference_in(tmp_path, "sold", 3)
     assert found is not None
     return found
@@ -35,6 +38,19 @@ def test_the_reference_of_a_version_counts_its_training_rows_and_its_holdout_s_p
     ]  # fmt: skip
     assert [one.n_rows for one in reference.predictions] == [90] * 3
     assert set(reference.predictions[0].bounds) == {"0.5", "1.5"}
+
+
+def test_of_a_model_that_writes_the_lengths_of_prompts_are_counted_alone(tmp_path: Path) -> None:
+    pairs = pd.DataFrame({"asked": ["a", "bb", "ccc"] * 50, "answered": ["d"] * 150}, dtype="str")
+    pairs.to_parquet(tmp_path / "X.parquet")
+    pd.DataFrame({"target": 1.0, "loss": 0.5, "tokens": [1, 2]}).to_parquet(tmp_path / "p.parquet")
+    files = tmp_path / "X.parquet", ["asked", "answered"], tmp_path / "p.parquet"
+    scored.write_reference(tmp_path, *files, Problem("generation", "answered", ()))
+    found = scored.reference_in(tmp_path, "writer", 1)
+    assert found is not None
+    assert [(one.name, one.kind) for one in found.columns] == [("asked", "length")]
+    assert found.predictions == ()
+    assert found.counted(pairs[["asked"]], pd.DataFrame({"prediction": pairs["answered"]})).n_rows == 150
 
 
 def test_a_model_that_was_registered_without_has_none(tmp_path: Path) -> None:
