@@ -150,7 +150,7 @@ def main() -> None:
 
     n_runs, n_kills = report.argument("runs", 500), report.argument("kills", 25)
     generator = random.Random(report.argument("seed", 0))
-    interval, n_at_once = report.argument("milliseconds", 2500) / 1000, report.argument("at_once", 6)
+    interval, n_at_once = report.argument("milliseconds", 4000) / 1000, report.argument("at_once", 6)
     with place.temporary() as root:
         os.chdir(root)
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
