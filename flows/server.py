@@ -46,8 +46,8 @@ QUIET = {
     "PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER": "PT1H",
     # In memory, leases of concurrency limits are lost with the server, and what they held stays taken for ever.
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    # By default after 15 s. Each mark is a transaction that SQLite refuses beside others: where several are late, marking
-    # them keeps the server busier than running them.
+    # By default after 15 s. Each mark is a transaction that SQLite refuses beside others: where several runs are late,
+    # it keeps the server busier to mark them than to run them.
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "120",
     # The console's handlers alone are silenced: logs of runs go on to the API and stand in the UI.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
