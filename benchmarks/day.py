@@ -4,6 +4,8 @@ worker or without it, is each accounted for, and none done twice?
 The flow is as small as one can be, since its accounting is what is measured: `small` notes that it begins, waits for
 half a second and notes that it has ended, in a process of its own that a worker starts. It is wrapped as every flow of
 finefold is (`flows/deployed.py`), and deployed by `finefold deploy`.
+
+The server's database is SQLite, or, where the environment variable DAY_DATABASE is set, the one of that URL, empty.
 """
 
 from __future__ import annotations
@@ -162,7 +164,7 @@ def main() -> None:
         }  # fmt: skip
         (root / "conf" / "schedule").mkdir(parents=True)
         (root / "conf" / "schedule" / "tick.yaml").write_text(SCHEDULE.format(interval=interval))
-        with server.start() as running:
+        with server.start(os.environ.get("DAY_DATABASE", "")) as running:
             running.wait(300)
             row = _day(n_runs, n_kills, n_at_once, interval, generator)
     print(report.table(HEADINGS, [row]))
