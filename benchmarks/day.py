@@ -131,7 +131,11 @@ class Worker:
     def end(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:  # a worker waits for every run that it took
+                self.process.kill()
+                self.process.wait()
 
 
 def _at_work() -> list[int]:
