@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flows import comparable, compared, screen, server
 from flows.base import base_of, takes, with_own_family
 from flows.config import Composed
-from flows.decide import Decided, decide
+from flows.decide import Decided, decide, narrowed
 from flows.multirun import Outcome, for_each, planned, run_each
 from flows.overrides import varied
 from flows.parent import holding, log_comparison
@@ -139,7 +139,11 @@ def _say(
     if seconds is None:
         fewer = {name: n for name, n in trials.items() if n < most}
         notes += [f"{name} has fewer to spend: {_fold_fits(n, n_folds)}" for name, n in fewer.items()]
-    if most > 1 and (known := known_to_all(plans)) >= most:
+    narrow = {
+        name: (composed, narrowed(plan, ground.decided[name].loss, ground.prepared, ground.split, None))
+        for name, (composed, plan) in plans.items()
+    }
+    if most > 1 and (known := known_to_all(narrow)) >= most:
         families = next(iter(plans.values()))[1].families
         notes.append(
             f"every search begins with the same {known} known good settings, so {most} trials tell no searches apart: "

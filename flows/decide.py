@@ -20,7 +20,7 @@ from tasks import metric as metrics
 from tasks.class_weight import ClassWeight
 from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
 from tasks.folds import Splitter
-from tasks.loss import Loss
+from tasks.loss import Floats, Loss
 from tasks.loss.huber import Huber
 from tasks.model import HasForced, Model, reads_text
 from tasks.records import Prepared, Split
@@ -105,16 +105,9 @@ def job_of(
         else family.affordable(SHARE_OF_THE_FIT * seconds, divided.n_train, n_columns, n_classes)
         for name, family in planned.families.items()
     }
-    roles = pd.read_parquet(Path(divided.folder) / "train_roles.parquet", columns=["target"])
-    y = roles["target"].to_numpy(dtype="float64")
-    loss = decided.loss.settled(y) if isinstance(decided.loss, Huber) else decided.loss
-    decided = replace(decided, loss=loss)
-    forced = {
-        name: family.forced(prepared.problem, loss, y, base if goes_on_from(planned) else None)
-        for name, family in planned.families.items()
-        if isinstance(family, HasForced)
-    }
-    planned = replace(planned, space=planned.space.fixing(forced))
+    if isinstance(decided.loss, Huber):
+        decided = replace(decided, loss=decided.loss.settled(_target(divided)))
+    planned = narrowed(planned, decided.loss, prepared, divided, base)
     rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 
@@ -153,6 +146,26 @@ def _metric_of(loss: Loss | None, kind: str) -> str:
     """What `metric=auto` selects on; some losses fit one metric alone."""
     of_loss: str | None = getattr(loss, "metric", None) if loss and kind in loss.problems else None
     return of_loss or metrics.default(kind)
+
+
+def narrowed(planned: Plan, loss: Loss, prepared: Prepared, divided: Split, base: Path | None) -> Plan:
+    """The plan without the hyperparameters that the target, the loss or the base leaves no choice of.
+
+    Raises:
+        Refusal: where the user fixed another value of these.
+    """
+    forced = {
+        name: family.forced(prepared.problem, loss, _target(divided), base if goes_on_from(planned) else None)
+        for name, family in planned.families.items()
+        if isinstance(family, HasForced)
+    }
+    return replace(planned, space=planned.space.fixing(forced)) if forced else planned
+
+
+def _target(divided: Split) -> Floats:
+    """Of the training rows, (n_rows,)."""
+    roles = pd.read_parquet(Path(divided.folder) / "train_roles.parquet", columns=["target"])
+    return roles["target"].to_numpy(dtype="float64")
 
 
 def goes_on_from(planned: Plan) -> bool:

@@ -87,8 +87,10 @@ class Workspace:
         return Objective(self.training)
 
     def objective_of(self, hyperparameters: Mapping[str, Any]) -> Objective:
-        """By the link that a trial, or before it the base, chose."""
-        return Objective(self.training, self.base.link if self.base else hyperparameters.get("link", IDENTITY))
+        """By the link that a trial, or before it the base, chose, where the loss has a choice."""
+        link = self.base.link if self.base else hyperparameters.get("link", IDENTITY)
+        has_choice = can_be_log(self.training.loss, self.training.problem)
+        return Objective(self.training, link if has_choice else IDENTITY)
 
     def fold(self, fold: int, n_rows: int | None) -> Fold:
         return self.folds.get((fold, n_rows), lambda: self._cut(fold, n_rows))

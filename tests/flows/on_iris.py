@@ -19,6 +19,7 @@ N = 8
 FAST = (
     "source.name=iris", "folds.n_splits=3", "model.lightgbm.rounds=10", "model.lightgbm.check_every=5",
     "model.lightgbm.space.num_leaves=[4,6,8,12]", "model.lightgbm.space.learning_rate=[0.1,0.2,0.3]",
+    "model.lightgbm.hyperparameters.link=identity",
     *(f"model.lightgbm.hyperparameters.{key}=0" for key in ("lambda_l1", "lambda_l2")),
     "model.lightgbm.hyperparameters.feature_fraction=0.9",
 )  # fmt: skip
