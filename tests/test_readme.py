@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from flows.server import Server
 
@@ -42,7 +44,22 @@ def test_make_knows_what_the_readme_says(target: str) -> None:
     assert last in ended.stdout
 
 
+@pytest.fixture(scope="module")
+def without_deployments(prefect_server: Server) -> Iterator[None]:
+    """The server is other tests' before and afterwards."""
+    with get_client(sync_client=True) as client:
+        delete_deployments(client)
+        yield
+        delete_deployments(client)
+
+
+def delete_deployments(client: SyncPrefectClient) -> None:
+    for one in client.read_deployments():
+        client.delete_deployment(one.id)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_deployments")
 @pytest.mark.parametrize(
     "command", [one for one in COMMANDS if one.startswith("finefold") and one.split()[1] not in STANDING]
 )
