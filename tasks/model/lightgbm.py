@@ -250,6 +250,9 @@ class LightGBM:
         """The base's link, and identity where a target below 0, or nothing but zeros, allows no other."""
         if base is not None:
             link = Fitted.load(own_files(base)).link
+            if link == LOG and (not can_be_log(loss, problem) or y.min() < 0):
+                raise Refusal("base predicts by the link log, which trains by loss=mse or rmse on targets from 0 on; "
+                              "choose such a loss, or strategy=from_scratch.")  # fmt: skip
         elif not can_be_log(loss, problem) or y.min() < 0 or y.max() == 0:
             link = IDENTITY
         else:

@@ -257,6 +257,9 @@ def test_what_goes_on_from_a_base_keeps_its_link(tmp_path: Path) -> None:
     first = it.fit(it.workspace(data, None, 1), {**PLAIN, "link": "log"}, 10, 0)
     model.save(first, tmp_path)
     assert it.forced(data.problem, data.loss, data.y, tmp_path) == {"link": "log"}
+    for loss, y in ((MAE(), data.y), (data.loss, data.y - 10)):
+        with pytest.raises(Refusal, match="base predicts by the link log"):
+            it.forced(data.problem, loss, y, tmp_path)
     workspace = it.workspace(data, tmp_path, 1)
     valid = data.folds[0][1]
     fold = it.validate(workspace, 0, NO_GAIN, 0)
