@@ -18,7 +18,7 @@ from tasks import looks
 from tasks.correct import correct
 from tasks.evaluate import FEWEST_UNITS, evaluate
 from tasks.model import Model
-from tasks.records import Evaluation, Trained, without_nan
+from tasks.records import Evaluation, Trained, jsonable
 from tasks.selected import Corrected
 from tasks.tracking import Tracker
 from tasks.weigh import ranks
@@ -121,4 +121,4 @@ def _log(tracker: Tracker, made: Evaluation) -> None:
     tracker.metrics(numbers)
     if made.nested is not None:
         tracker.series({f"nested_fold_{made.nested.metric}": list(enumerate(made.nested.folds))})
-    tracker.json(without_nan(asdict(replace(made, predictions=""))), "evaluation.json")
+    tracker.json(jsonable(asdict(replace(made, predictions=""))), "evaluation.json")

@@ -19,7 +19,7 @@ from tasks.drift import Drift
 from tasks.histogram import Histogram
 from tasks.observe import OUTPUT, Observed
 from tasks.page import Block, Cell, Facts, Page, Picture, Points, Section, Table, Text
-from tasks.records import without_nan
+from tasks.records import jsonable
 from tasks.remedy import Decision, Rules
 from tasks.report import write
 from tasks.tracking import Tracker
@@ -71,7 +71,7 @@ def reported(looked: Looked, begun: Begun) -> tuple[Tracker, Path]:
     tracker = monitor_run.begin(champion, tags, looked.now)
     tracker.metrics(_numbers(looked))
     evidence = looked.observed.evidence
-    tracker.json(without_nan({**asdict(decision), **asdict(begun), "evidence": asdict(evidence)}), "monitor.json")
+    tracker.json(jsonable({**asdict(decision), **asdict(begun), "evidence": asdict(evidence)}), "monitor.json")
     with tempfile.TemporaryDirectory(prefix="finefold-monitor-") as folder:
         pictures = _pictures(looked, Path(folder))
         tracker.artifacts(Path(folder), "plots")

@@ -19,7 +19,7 @@ from flows.final import Final
 from flows.record import described, versioned
 from tasks import provenance, registry
 from tasks.recorded import OUTCOME, PREDICTIONS
-from tasks.records import Evaluation, without_nan
+from tasks.records import Evaluation, jsonable
 from tasks.store import write_file
 from tasks.study import Study
 from tasks.tracking import Tracker
@@ -32,7 +32,7 @@ def log_outcome(
     folder = study.folder / "outcome"
     predictions = read_predictions(evaluation)
     content = {**circumstances(job, base), **outcome(job, ended, evaluation), "population": study.recall("population")}
-    text = json.dumps(without_nan(content), indent=1, ensure_ascii=False)
+    text = json.dumps(jsonable(content), indent=1, ensure_ascii=False)
     write_file(folder / OUTCOME, lambda beside: _write(beside, text))
     write_file(folder / PREDICTIONS, lambda beside: predictions.to_parquet(beside, index=False))
     tracker.artifacts(folder, folder.name)
@@ -103,7 +103,7 @@ def machine() -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """As JSON gives it back."""
-    return json.loads(json.dumps(without_nan(value), default=str))
+    return json.loads(json.dumps(jsonable(value), default=str))
 
 
 def _processor() -> str:

@@ -14,7 +14,7 @@ from flows.screen import cells, climb_cells, climb_headings, climb_verdict, head
 from tasks import parent_run, tracking
 from tasks.climb import Climb
 from tasks.comparison import Comparison
-from tasks.records import Prepared, without_nan
+from tasks.records import Prepared, jsonable
 from tasks.refusal import Refusal
 from tasks.tracking import Tracker
 
@@ -64,7 +64,7 @@ def log_comparison(tracker: Tracker, made: Comparison, overrides: Sequence[str])
         }
     )
     tracker.tags({"mlflow.note.content": _table_of(made)})
-    tracker.json(without_nan(asdict(made)), "comparison.json")
+    tracker.json(jsonable(asdict(made)), "comparison.json")
     if made.plot:
         tracker.artifacts(Path(made.plot).parent, "plots", only=(Path(made.plot).name,))
     for one in made.choices:
@@ -93,7 +93,7 @@ def log_climb(tracker: Tracker, made: Climb, overrides: Sequence[str]) -> None:
     passed = [f"- {line}" for line in passed_by(made)]
     lines = [*(f"| {' | '.join(row)} |" for row in rows), "", climb_verdict(made), "", *passed]
     tracker.tags({"mlflow.note.content": "\n".join(lines)})
-    tracker.json(without_nan(asdict(made)), "climb.json")
+    tracker.json(jsonable(asdict(made)), "climb.json")
     for one in made.reached:
         assert one.score is not None
         numbers = {**ends(f"cv_{made.metric}", one.score), "seconds": one.seconds, "megabytes": one.megabytes}

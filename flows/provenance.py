@@ -18,7 +18,7 @@ from flows.decide import Job
 from flows.record import versioned
 from tasks import provenance, registry, scored, seen, source_rows
 from tasks.provenance import Ancestor, Provenance
-from tasks.records import Evaluation, Trained, without_nan
+from tasks.records import Evaluation, Trained, jsonable
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def _provenance(
     job: Job, trained: Trained, evaluation: Evaluation, base: Path | None, kept: dict[str, int]
 ) -> Provenance:
     config, prepared = job.decided.composed.config, job.prepared
-    scores: dict[str, Any] = without_nan({name: asdict(score) for name, score in evaluation.scores.items()})
+    scores: dict[str, Any] = jsonable({name: asdict(score) for name, score in evaluation.scores.items()})
     return Provenance(
         family=trained.family,
         source={"name": prepared.name, "digest": prepared.digest, "rows": prepared.n_rows, "kept": kept},

@@ -33,7 +33,7 @@ from tasks.examine import OUT_OF_FOLD
 from tasks.loss import Loss
 from tasks.model import packages
 from tasks.optimizer import Optimizer
-from tasks.records import Combined, Evaluation, Examined, HoldoutScore, Trained, Winner, without_nan
+from tasks.records import Combined, Evaluation, Examined, HoldoutScore, Trained, Winner, jsonable
 from tasks.registry import GATE_TAG
 from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
@@ -226,7 +226,7 @@ def log_checks(tracker: Tracker, verdict: Verdict, base: Path | None) -> None:
             numbers |= ends(re.sub(r"[^\w\-. :/]", ":", f"check.{finding.check}.{name}"), number)
     tracker.metrics(numbers)
     tracker.tags({GATE_TAG: verdict.gate, **{f"finefold.check.{one.check}": one.state for one in verdict.findings}})
-    tracker.json(without_nan({**asdict(verdict), "base": origin_of(base)}), "checks.json")
+    tracker.json(jsonable({**asdict(verdict), "base": origin_of(base)}), "checks.json")
 
 
 def origin_of(base: Path | None) -> dict[str, str | None] | None:

@@ -14,7 +14,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from flows.monitored import Looked
 from flows.overrides import key_of
 from tasks import champion as champions
-from tasks.records import without_nan
+from tasks.records import jsonable
 from tasks.remedy import Last
 
 MODEL = "model_name"  # of a deployment: a parameter of its own, or among the overrides
@@ -88,7 +88,7 @@ def inform(looked: Looked, begun: Begun) -> None:
             "prefect.resource.name": looked.champion.name,
             "finefold.version": str(looked.champion.version),
         },
-        payload=without_nan({
+        payload=jsonable({
             **asdict(decision), **asdict(begun), "rows": evidence.n_rows,
             "drifted": [one.name for one in (*evidence.predictions, *evidence.inputs) if one.is_drifted],
             "decay": None if evidence.decay is None else asdict(evidence.decay),

@@ -23,7 +23,7 @@ from flows.replay_table import line, quiet, say, table
 from flows.replaying import Ground, Table, begun, checked, step, table_of
 from flows.searching import COMMAND_GIVEN, DATA
 from tasks import parent_run, registry
-from tasks.records import without_nan
+from tasks.records import jsonable
 from tasks.replayed import Begun, Replayed, Step, read_begun, read_step, standings, write
 from tasks.store import check_writable, locked, write_frame
 from tasks.study import digest_of
@@ -162,7 +162,7 @@ def _told(ground: Ground, start: Begun, steps: list[Step], notes: Sequence[str],
         parent.metrics({f"{one.policy}/{made.metric}": one.score, f"{one.policy}/seconds": one.seconds})
         own = [(place, step.score) for place, step in enumerate(steps) if step.policy == one.policy]
         parent.series({f"{one.policy}/by_period": own})
-    parent.json(without_nan(asdict(made)), "replay.json")
+    parent.json(jsonable(asdict(made)), "replay.json")
     parent.artifacts(plot.parent, "plots", only=(plot.name,))
     create_markdown_artifact(f"{markdown}\n\n[MLflow run]({parent.url})", key=KIND, description="The policies compared")
     return made

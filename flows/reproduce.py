@@ -34,7 +34,7 @@ from flows.searching import DATA, job_from, search, studying, tracked
 from flows.tune import Budget
 from tasks import recorded as records
 from tasks.recorded import Recorded
-from tasks.records import Evaluation, without_nan
+from tasks.records import Evaluation, jsonable
 from tasks.refusal import Refusal, did_you_mean
 from tasks.reproduction import Difference, Reproduction, causes, how_far_apart, n_results, of_results, why
 from tasks.store import locked, remove_folder
@@ -208,7 +208,7 @@ def _confirming(known: Recorded) -> tuple[int, ...]:
 def _compared(
     known: Recorded, because: tuple[Difference, ...], now: dict[str, Any], evaluation: Evaluation, reproduced: str
 ) -> Reproduction:
-    found = of_results(known.outcome, plain(without_nan(now)))
+    found = of_results(known.outcome, plain(jsonable(now)))
     notes = why(found, because)
     if any(one.what == "predictions" for one in found):
         notes.append(how_far_apart(known.predictions, read_predictions(evaluation)))

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import parity, text_parity
 from tasks.format import Format, Made, _example, _rows
-from tasks.records import Exported, Split, Trained, without_nan
+from tasks.records import Exported, Split, Trained, jsonable
 from tasks.schema import Schema
 
 N_EXAMPLES = 5
@@ -44,7 +44,7 @@ def _exported(name: str, form: Format, folder: Path, holdout: Path, most: int) -
     look = _at_texts if made.schema["problem"] == "generation" else _at_columns
     rows, inputs, truth = look(folder, holdout, made, place, most)
     found = tuple(parity.compare(form, one, made, rows, truth, inputs, seconds) for one in made.variants)
-    (place / "parity.json").write_text(json.dumps(without_nan([asdict(one) for one in found]), indent=1))
+    (place / "parity.json").write_text(json.dumps(jsonable([asdict(one) for one in found]), indent=1))
     return Exported(name, str(place), found)
 
 

@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import aliases, registry
 from tasks.aliases import MovedError, Standing
 from tasks.promotion import Contest, Promotion
-from tasks.records import Registered, without_nan
+from tasks.records import Registered, jsonable
 from tasks.refusal import Refusal
 from tasks.rescore import Challenger, contest
 from tasks.ruling import Ruling
@@ -39,7 +39,7 @@ def promote(promotion: Promotion, tracker: Tracker, registered: Registered, chal
     for _ in range(MOST_TRIES):
         standing, said = aliases.settled(tracker.client, tracker.uri, name)
         ruling = replace(_ruling(promotion, tracker, registered, challenger, standing), mended=said)
-        tracker.json(without_nan(asdict(ruling)), FILE)
+        tracker.json(jsonable(asdict(ruling)), FILE)
         try:
             if ruling.promotes and standing.champion != number:
                 aliases.promote(tracker.client, tracker.uri, name, number, standing.champion)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from statistics import fmean, median
 from typing import Any, Literal
 
@@ -418,10 +419,12 @@ class Result:
     exports: tuple[Exported, ...] = ()
 
 
-def without_nan(value: Any) -> Any:
-    """A value as JSON can hold it, which has no NaN: a number that isn't defined is null."""
+def jsonable(value: Any) -> Any:
+    """A value as JSON can hold it, which knows no NaN and no times: a number that isn't defined is null."""
     if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
+        return {key: jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
+        return [jsonable(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
     return None if isinstance(value, float) and not math.isfinite(value) else value

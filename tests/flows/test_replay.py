@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import mlflow
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from flows.output import print_json
 from flows.replay import ROOT, replay
 from flows.replaying import checked, table_of
 from tasks.refusal import Refusal
@@ -81,6 +83,16 @@ def test_it_is_kept_as_a_run_with_one_for_each_step_below(made: Replayed, client
     fired = next(one for one in steps(made, "monitor") if one.outcome)
     step = next(one for one in below if one.info.run_name == f"monitor {fired.period}")
     assert client.get_run(fired.run_id).data.tags["mlflow.parentRunId"] == step.info.run_id
+
+
+@pytest.mark.slow
+def test_what_it_came_to_is_one_json_object_with_the_time_of_each_remedy(
+    made: Replayed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_json(asdict(made), ["output=json"])
+    told = json.loads(capsys.readouterr().out)
+    last = [one.last for one in made.steps if one.last is not None][-1]
+    assert [one["last"]["time"] for one in told["steps"] if one["last"]][-1] == last.time.isoformat()
 
 
 @pytest.mark.slow
