@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from flows import screen
 from flows.output import print_json
 from flows.searching import DATA
 from flows.sections import Clean
-from flows.tracked import LOCAL, address, config_for
+from flows.tracked import address, config_for, is_somewhere, uri_of
 from tasks import leftovers, retention, tracking
 from tasks.leftovers import Client, Made, Stored
 from tasks.refusal import Refusal
@@ -66,7 +66,7 @@ def clean(overrides: Sequence[str] = ()) -> Cleaned:
         Refusal: for other keys, and where neither runs nor data are.
     """
     config = config_for("clean", overrides)
-    is_here = config.tracking.uri is not None or LOCAL.exists()
+    is_here = is_somewhere(uri_of(config))
     if not is_here and not DATA.is_dir():
         raise Refusal("clean: there is neither data/ nor mlruns/ here; go to the folder where the runs were.")
     if not is_here:
@@ -95,7 +95,10 @@ def _cleaned(asked: Clean, client: Client | None, runs: list[Made]) -> Cleaned:
         if asked.models:
             ids = {run.run_id for run in old}
             stored += [(MODELS, leftovers.of_version(client, one)) for one in others if str(one.run_id) in ids]
-        items += list(_stored(client, stored, do=asked.do))
+        for kind, one in stored:
+            fault = _removed(client, one) if asked.do else "not asked for"
+            faults += [fault] if fault and asked.do else []
+            items.append(Item(kind, one.name, _iso(one.used), one.megabytes, not fault))
     return Cleaned(tuple(items), _kept(found), tuple(faults))
 
 
@@ -108,11 +111,13 @@ def _removed_folder(folder: Folder) -> str:
     return ""
 
 
-def _stored(client: Client, every: Sequence[tuple[str, Stored]], *, do: bool) -> Iterator[Item]:
-    for kind, one in every:
-        if do:
-            leftovers.remove(client, one)
-        yield Item(kind, one.name, _iso(one.used), one.megabytes, do)
+def _removed(client: Client, one: Stored) -> str:
+    """The same of what MLflow keeps."""
+    try:
+        leftovers.remove(client, one)
+    except Refusal as refusal:
+        return "; ".join(refusal.faults)
+    return ""
 
 
 def _kept(found: Sequence[Folder]) -> dict[str, float]:

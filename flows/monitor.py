@@ -24,6 +24,7 @@ from flows.output import print_json
 from flows.overrides import key_of
 from flows.pipeline import drain, on_server
 from flows.remedying import Begun, begin, inform
+from flows.tracked import address, uri_of
 from tasks import champion as champions
 from tasks import registry, scored, tracking
 from tasks.champion import Champion
@@ -110,7 +111,7 @@ def monitoring(overrides: list[str]) -> Monitored:
 def looked_at(overrides: list[str], call: Call, *, is_on_server: bool) -> Monitored:
     """What a look comes to. call: runs a task with its arguments."""
     composed = _asked(overrides)
-    config, uri = composed.config, _tracking_uri(composed)
+    config, uri = composed.config, uri_of(composed.config)
     name, now = str(config.model_name), datetime.now(UTC)
     with tracking.refusing(uri), tempfile.TemporaryDirectory(prefix="finefold-champion-") as into:
         client, used = tracking.connect(uri)
@@ -194,16 +195,5 @@ def _asked(overrides: Sequence[str]) -> Composed:
     if faults:
         raise Refusal(*faults)
     registry.check_name(str(composed.config.model_name))
-    uri = _tracking_uri(composed)
-    if uri is None and not Path("mlruns/mlflow.db").exists():
-        raise Refusal(
-            f"model_name={composed.config.model_name}: there is no mlruns/mlflow.db here; go to the folder where the "
-            "runs were, or give tracking.uri."
-        )
-    tracking.check(uri)
+    address(composed.config, f"model_name={composed.config.model_name}")
     return composed
-
-
-def _tracking_uri(composed: Composed) -> str | None:
-    uri = composed.config.tracking.uri
-    return None if uri is None else resolve(uri, "tracking.uri")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from flows import config as configs
 from flows import screen
-from flows.build import resolve
 from flows.commands import ONLY_KEYS
 from flows.output import print_json
 from flows.overrides import key_of
+from flows.tracked import address
 from tasks import aliases, registry, tracking
 from tasks.aliases import MovedError
 from tasks.refusal import Refusal
 
-LOCAL = Path("mlruns") / "mlflow.db"
 KEYS = ONLY_KEYS["rollback"]
 
 
@@ -48,11 +46,6 @@ def rollback(overrides: Sequence[str]) -> RolledBack:
         Refusal: where there is nothing to go back to, no such model, or the registry doesn't answer.
     """
     name, uri = _asked(overrides)
-    if uri is None and not LOCAL.exists():
-        raise Refusal(
-            f"model_name={name}: there is no {LOCAL} here; go to the folder where the runs were, or give tracking.uri."
-        )
-    tracking.check(uri)
     with tracking.refusing(uri):
         client, used = tracking.connect(uri)
         registry.check_registered(client, name)
@@ -72,7 +65,7 @@ def _asked(overrides: Sequence[str]) -> tuple[str, str | None]:
     """The name and the registry's address.
 
     Raises:
-        Refusal: for keys that it has no use for, and without a name.
+        Refusal: for keys that it has no use for, without a name, and where no registry is to be found.
     """
     config = configs.compose(overrides).config
     faults = [
@@ -85,5 +78,4 @@ def _asked(overrides: Sequence[str]) -> tuple[str, str | None]:
     if faults or config.model_name is None:
         raise Refusal(*faults)
     registry.check_name(config.model_name)
-    uri = config.tracking.uri
-    return config.model_name, None if uri is None else resolve(uri, "tracking.uri")
+    return config.model_name, address(config, f"model_name={config.model_name}")

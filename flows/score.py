@@ -23,19 +23,19 @@ from flows.output import print_json
 from flows.overrides import key_of
 from flows.pipeline import drain, on_server
 from flows.rows_seen import RowsSeen
+from flows.tracked import NOWHERE, is_somewhere, uri_of
 from tasks import registry, tracking
 from tasks.deliver import Delivered, Output
 from tasks.refusal import Refusal
 from tasks.score import deliver, load, predict
 from tasks.score_chunk import Champion
-from tasks.score_job import Job
+from tasks.score_job import Job, ended
 from tasks.source import Source
 from tasks.store import check_writable, locked
 from tasks.table_file import SUFFIXES
 from tasks.table_sql import SqlTable
 
 JOBS = Path("data") / "scores"
-LOCAL = Path("mlruns") / "mlflow.db"
 KEYS = ONLY_KEYS["score"]
 
 
@@ -111,6 +111,8 @@ def scoring(overrides: list[str]) -> Scored:
     version = _version(asked)
     place = hashlib.sha256(asked.output.shown.encode()).hexdigest()[:16]
     with locked(JOBS / place, f"{asked.output.shown}: another process is scoring into it; wait for it to end."):
+        if (known := ended(JOBS / place, str(flow_run.id or ""))) is not None:
+            return Scored(**known)
         job, said = Job.of(JOBS / place, _decides(asked, version))
         asked.output.check(job)
         for note in filter(None, [said]):
@@ -122,8 +124,9 @@ def scoring(overrides: list[str]) -> Scored:
             n_rows = predict(asked.source, champion, job, seen.told, _say)
         done = deliver(job, champion, asked.output, n_rows, asked.source.name)
         made = _made(asked, champion, n_rows, seen.n_before, done, time.monotonic() - begun)
-    _tell(made)
-    create_table_artifact([_row(made)], key="scored", description=f"{made.scored:,} rows by {asked.name} {version}")
+        _tell(made)
+        create_table_artifact([_row(made)], key="scored", description=f"{made.scored:,} rows by {asked.name} {version}")
+        job.end(made.flow_run_id, asdict(made))
     return made
 
 
@@ -134,9 +137,9 @@ def _asked(overrides: Sequence[str]) -> _Asked:
     """
     composed = configs.compose(overrides)
     config, faults = composed.config, _faults(composed, overrides)
-    uri = None if config.tracking.uri is None else resolve(config.tracking.uri, "tracking.uri")
-    if uri is None and not LOCAL.exists():
-        faults.append(f"there is no {LOCAL} here; go to the folder where the runs were, or give tracking.uri.")
+    uri = uri_of(config)
+    if not is_somewhere(uri):
+        faults.append(NOWHERE)
     try:
         source: Source = build(configs.source_node(config), "source", config.allow_packages)
     except Refusal as refusal:
@@ -164,12 +167,22 @@ def _faults(composed: Composed, overrides: Sequence[str]) -> list[str]:
         faults.append("predictions need one place: predictions.path=FILE, or predictions.url and predictions.table.")
     if (given.url is None) != (given.table is None):
         faults.append("predictions.url and predictions.table go together: give both, or predictions.path.")
-    faults += [
-        f"predictions.{key}={path}: its name must end in {' or '.join(SUFFIXES)}."
-        for key, path in (("path", given.path), ("rejects", given.rejects))
-        if path is not None and Path(path).suffix not in SUFFIXES
-    ]
+    files = {"path": given.path, "rejects": given.rejects}
+    for key, path in ((f"predictions.{name}={path}", path) for name, path in files.items() if path is not None):
+        if "://" in path:
+            faults.append(f"{key}: predictions go into a file of this machine, or a database by predictions.url.")
+        elif Path(path).suffix not in SUFFIXES:
+            faults.append(f"{key}: its name must end in {' or '.join(SUFFIXES)}.")
+        elif _same(path, composed.recorded["source"].get("path")):
+            faults.append(f"{key}: that is the table itself; name another file.")
+    if _same(given.path, given.rejects):
+        faults.append(f"predictions.rejects={given.rejects}: that is where the predictions go; name another file.")
     return faults
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    """Whether both are given, and name one file."""
+    return None not in (one, other) and len({Path(str(path)).expanduser().resolve() for path in (one, other)}) == 1
 
 
 def _output(config: Config) -> Output:
@@ -232,7 +245,7 @@ def _made(asked: _Asked, champion: Champion, n_rows: int, n_before: int, done: D
         rejects=done.rejects,
         monitored=done.monitored,
         seconds=seconds,
-        flow_run_id=str(flow_run.id),
+        flow_run_id=str(flow_run.id or ""),
         prefect_url=str(flow_run.ui_url or ""),
     )
 

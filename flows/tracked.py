@@ -14,6 +14,7 @@ from tasks import tracking
 from tasks.refusal import Refusal, did_you_mean
 
 LOCAL = Path("mlruns") / "mlflow.db"
+NOWHERE = f"there is no {LOCAL} here; go to the folder of the runs, or give tracking.uri."
 
 
 def config_for(command: str, overrides: Sequence[str]) -> Config:
@@ -34,14 +35,26 @@ def config_for(command: str, overrides: Sequence[str]) -> Config:
 
 
 def address(config: Config, command: str) -> str | None:
-    """Where runs are tracked; None is mlruns/ in the current folder.
+    """Where runs are tracked; None: wherever `tracking.address` finds that it is.
+
+    command: what the refusal begins with.
 
     Raises:
         Refusal: where there is nothing, or a server doesn't answer.
     """
-    uri = None if config.tracking.uri is None else resolve(config.tracking.uri, "tracking.uri")
-    if uri is None and not LOCAL.exists():
-        raise Refusal(f"{command}: there is no {LOCAL} here; go to the folder of the runs, or give tracking.uri.")
+    uri = uri_of(config)
+    if not is_somewhere(uri):
+        raise Refusal(f"{command}: {NOWHERE}")
     tracking.check(uri)
     return uri
+
+
+def uri_of(config: Config) -> str | None:
+    """What the user gave, with the environment's variables in it."""
+    return None if config.tracking.uri is None else resolve(config.tracking.uri, "tracking.uri")
+
+
+def is_somewhere(uri: str | None) -> bool:
+    """Whether there are runs to look at: an address is given or found, or a database is in the current folder."""
+    return tracking.address(uri) is not None or LOCAL.exists()
 

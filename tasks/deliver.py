@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tasks import parquet, scored, table_file
 from tasks.refusal import Refusal
-from tasks.score_chunk import KEY, Champion
+from tasks.score_chunk import KEY, KNOWN, Champion
 from tasks.score_job import REJECTED, SCORED, Job
 from tasks.scored import Summary
 from tasks.table_sql import SqlTable
@@ -38,11 +38,15 @@ class Output:
     def check(self, job: Job) -> None:
         """
         Raises:
-            Refusal: where something is there that isn't this job's, and is to stay.
+            Refusal: where something is there that isn't this job's, and is to stay, or can't be replaced.
         """
+        files = [path for path in (self.path, self.rejects) if path is not None]
+        if folders := [path for path in files if path.is_dir()]:
+            raise Refusal(*(f"{one} is a folder; name a file." for one in folders))
+        if self.table is not None and self.if_exists == "replace" and self.table.is_another_s():
+            raise Refusal(f"{self.table.shown} holds no predictions, and is not replaced; name another table.")
         if self.if_exists != "fail":
             return
-        files = [path for path in (self.path, self.rejects) if path is not None]
         there = [str(path) for path in files if path.exists() and not job.has_placed(path)]
         if self.table is not None and self.table.columns() is not None and not self.table.has(job.begun):
             there.append(self.table.shown)
@@ -81,7 +85,8 @@ def delivered(job: Job, champion: Champion, output: Output, n_rows: int, source_
     """Puts everything in its place; whatever is there already from this job stays.
 
     Raises:
-        Refusal: where it can't be written, or has come to be there meanwhile.
+        Refusal: where it can't be written, or has come to be there meanwhile; where every row was rejected, and what
+            was predicted before stays.
         RuntimeError: where rows of the table are neither scored nor rejected, before anything is put in place.
     """
     n_rejected = sum(record.n_rejected for record in job.records())
@@ -89,6 +94,10 @@ def delivered(job: Job, champion: Champion, output: Output, n_rows: int, source_
     if n_scored + n_rejected != n_rows:
         raise RuntimeError(f"{n_rows:,} rows were read, {n_scored:,} scored and {n_rejected:,} rejected")
     rejects = _place_rejects(job, output, n_rejected)
+    if not n_scored and n_rejected:
+        job.end()
+        raise Refusal(f"none of {n_rows:,} rows could be scored: {rejects} has them with the reasons; {output.shown} "
+                      "stays as it was.")  # fmt: skip
     _place_output(job, output)
     summary = _summary(job, champion, n_scored, n_rejected, source_name)
     predictions = job.folder / scored.PREDICTIONS
@@ -98,7 +107,6 @@ def delivered(job: Job, champion: Champion, output: Output, n_rows: int, source_
     if champion.reference is not None:
         scored.keep_reference(champion.reference)
     predictions.unlink()
-    job.end()
     return Delivered(n_scored, n_rejected, n_repeated, rejects, str(monitored))
 
 
@@ -109,7 +117,7 @@ def output_schema(job: Job) -> pa.Schema:
 
 def _outputs(job: Job) -> Iterator[pa.RecordBatch]:
     for batch in job.read(SCORED):
-        yield batch.drop_columns([KEY])
+        yield batch.drop_columns([KEY, KNOWN])
 
 
 def _place_output(job: Job, output: Output) -> None:
@@ -146,7 +154,8 @@ def _place_rejects(job: Job, output: Output, n_rejected: int) -> str:
 def _for_monitor(job: Job) -> Iterator[pa.RecordBatch]:
     for batch in job.read(SCORED):
         kept = [name for name in batch.schema.names if name == "prediction" or name.startswith("probability_")]
-        yield pa.record_batch([batch.column(KEY), *(batch.column(name) for name in kept)], names=["key", *kept])
+        own = {"key": batch.column(KEY), "known": batch.column(KNOWN)}
+        yield pa.record_batch(own | {name: batch.column(name) for name in kept})
 
 
 def _summary(job: Job, champion: Champion, n_scored: int, n_rejected: int, source_name: str) -> Summary:

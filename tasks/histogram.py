@@ -48,6 +48,11 @@ class Histogram:
         counts = tuple(mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True))
         return replace(self, counts=counts, missing=self.missing + other.missing)
 
+    def thinned(self, share: float) -> Histogram:
+        """As if only this share of the rows had been counted, spread alike."""
+        cells = np.diff(np.round(np.cumsum([0, *self.counts, self.missing]) * share)).astype(np.int64).tolist()
+        return replace(self, counts=tuple(cells[:-1]), missing=cells[-1])
+
     def _places(self, known: pd.Series[Any]) -> npt.NDArray[np.int64]:
         if self.kind == "level":
             found = pd.Index(self.bounds, dtype="str").get_indexer(pd.Index(known.astype("str")))

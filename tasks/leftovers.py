@@ -11,7 +11,8 @@ from urllib.request import url2pathname
 
 from tasks import monitor_run
 from tasks.aliases import REPLACED_TAG
-from tasks.tracking import PARENT_TAG, STUDY_TAG
+from tasks.refusal import Refusal
+from tasks.tracking import PARENT_TAG, STUDY_TAG, said_by
 from tasks.trial_log import TRIAL_TAG
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 Client: TypeAlias = "MlflowClient"  # for those who only hand it on
 DATA_TAG, SPLIT_TAG, BASE_TAG = "finefold.data", "finefold.split", "finefold.base"
 OVER = ("FINISHED", "KILLED")  # of any other a study may still go on
-MANY = 50  # ids in one question
+MODELS = "models:/"
+LOGGED = f"{MODELS}m-"  # a model as a run logged it, by its id; else a version, NAME/NUMBER
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def _made(run: Run) -> Made:
 
 def versions(client: MlflowClient) -> tuple[list[ModelVersion], list[ModelVersion]]:
     """All versions of all registered models: those that are needed, by an alias (champion, previous_champion,
-    challenger, or one of the user's), by a rollback, or as the base of one that is; and the others."""
+    challenger, or one of the user's), by a rollback, or as the base of one that is, or that have the same files as one
+    that is; and the others."""
     found: list[ModelVersion] = []
     token = None
     while True:
@@ -83,17 +86,18 @@ def versions(client: MlflowClient) -> tuple[list[ModelVersion], list[ModelVersio
         if not (token := page.token):
             break
     named = {one.name: set(map(str, one.aliases.values())) for one in client.search_registered_models()}
-    needed = {f"models:/{one.name}/{one.version}" for one in found if str(one.version) in named.get(one.name, ())}
-    by_address = {f"models:/{one.name}/{one.version}": one for one in found}
+    needed = {f"{MODELS}{one.name}/{one.version}" for one in found if str(one.version) in named.get(one.name, ())}
+    by_address = {f"{MODELS}{one.name}/{one.version}": one for one in found}
     todo = list(needed)
     while todo:  # the bases of what is needed, and theirs
         one = by_address[todo.pop()]
         replaced = one.tags.get(REPLACED_TAG)
-        for of in (one.tags.get(BASE_TAG, ""), f"models:/{one.name}/{replaced}" if replaced else ""):
+        for of in (one.tags.get(BASE_TAG, ""), f"{MODELS}{one.name}/{replaced}" if replaced else "", str(one.source)):
             if of in by_address and of not in needed:
                 needed.add(of)
                 todo.append(of)
-    is_needed = {address: address in needed for address in by_address}
+    files = {str(by_address[address].source) for address in needed} | needed
+    is_needed = {address: address in needed or str(one.source) in files for address, one in by_address.items()}
     return ([one for address, one in by_address.items() if is_needed[address]],
             [one for address, one in by_address.items() if not is_needed[address]])  # fmt: skip
 
@@ -131,9 +135,8 @@ def of_looks(client: MlflowClient, before: float, last: int) -> Iterator[Stored]
 
 
 def of_version(client: MlflowClient, version: ModelVersion) -> Stored:
-    """The files of a registered version. What a search for versions gives lacks the model's id."""
-    model_id = client.get_model_version(version.name, version.version).model_id
-    address = client.get_logged_model(model_id).artifact_location if model_id else str(version.source)
+    """The files of a registered version."""
+    address = client.get_model_version_download_uri(version.name, version.version)
     used = version.last_updated_timestamp or version.creation_timestamp
     name = f"{version.name} {version.version}"
     return Stored(name, address, used / 1000, _megabytes(address), (version.name, str(version.version)))
@@ -149,12 +152,20 @@ def _megabytes(address: str) -> float | None:
 
 
 def remove(client: MlflowClient, stored: Stored) -> None:
-    """Its files, after the version of them where it is one."""
+    """Its files, and then the version of them where it is one; what failed halfway can be asked for again.
+
+    Raises:
+        Refusal: where they can't be removed.
+    """
+    from mlflow.exceptions import MlflowException
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    if stored.version is not None:
-        model_id = client.get_model_version(*stored.version).model_id
-        client.delete_model_version(*stored.version)
-        if model_id:
-            client.delete_logged_model(model_id)
-    get_artifact_repository(stored.address).delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow's
+    try:
+        get_artifact_repository(stored.address).delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow's
+        if stored.version is not None:
+            source = str(client.get_model_version(*stored.version).source)
+            client.delete_model_version(*stored.version)
+            if source.startswith(LOGGED):
+                client.delete_logged_model(source.removeprefix(MODELS))
+    except (MlflowException, OSError, NotImplementedError) as error:
+        raise Refusal(f"{stored.name} stays: {said_by(error)}") from error

@@ -87,17 +87,17 @@ def observe_table(folder: Path, source: Source, labels: Labels | None, key: Sequ
     tables, writes = seen.read(folder), predictor.problem.is_generation  # of what is written nothing is judged
     for batch in source.batches():
         raw = batch.to_pandas()
-        is_new = ~known_rows(tables, raw)
-        n_known += int((~is_new).sum())
-        raw = raw[is_new].reset_index(drop=True)
-        n_rows += len(raw)
         gone = tuple(one.name for one in predictor.asked.columns if one.name not in raw)
+        typed = predictor.asked.apply(raw.assign(**dict.fromkeys(gone)))
+        is_new = ~known_rows(tables, raw, typed)
+        n_known += int((~is_new).sum())
+        raw, typed = (one[is_new].reset_index(drop=True) for one in (raw, typed))
+        n_rows += len(raw)
         if not len(raw):
             continue
-        raw = raw.assign(**dict.fromkeys(gone))
-        predicted = pd.DataFrame(index=raw.index) if writes else predictor.predict(raw)
+        predicted = pd.DataFrame(index=raw.index) if writes else predictor.of_typed(typed, None)
         if before is not None:
-            parts.append(before.counted(predictor.asked.apply(raw), predicted))
+            parts.append(before.counted(typed, predicted))
         if writes:
             continue
         if labels is not None:
@@ -122,7 +122,8 @@ def observe_batches(
     predictor, before = Predictor.load(folder), scored.reference_in(folder, "", 0)
     begin = now - timedelta(hours=rules.window_hours)
     recent = [one for one in batches if datetime.fromisoformat(one.summary.ended) >= begin and one.summary.columns]
-    seen = scored.merged(one.summary for one in recent) if recent else None
+    share = scored.independent(recent)
+    seen = scored.merged(one.summary for one in recent).thinned(share) if recent else None
     labelled = _Labelled()
     for batch in batches if labels is not None else ():
         for part in batch.predictions():
@@ -130,11 +131,16 @@ def observe_batches(
                 labelled.add(labels.of(part["key"].to_numpy()), part, predictor.problem, part["key"].to_numpy())
     decay, notes = _decay(folder, predictor.problem, labelled, labels)
     n_rows = sum(one.summary.n_rows for one in recent)
-    evidence = _evidence(predictor, before, seen, n_rows, (), decay, rules)
-    rejected = sum(one.summary.n_rejected for one in recent)
-    told = (f"{rejected:,} rows were rejected by scoring",) if rejected else ()
+    n_known, rejected = (sum(getattr(one.summary, what) for one in recent) for what in ("n_known", "n_rejected"))
+    counted = round((n_rows - n_known) * share)
+    evidence = _evidence(predictor, before, seen, counted, (), decay, rules)
+    told = {
+        f"{rejected:,} rows were rejected by scoring": rejected,
+        f"{n_known:,} rows that the model was trained on are left out": n_known,
+        f"the others are worth {counted:,} rows, for some keys came again": share < 1,
+    }
     of = f"{n_rows:,} rows in {len(recent)} batches scored within {rules.window_hours:g} hours"
-    return Observed(evidence, before, seen, of, (*told, *notes))
+    return Observed(evidence, before, seen, of, (*(text for text, is_told in told.items() if is_told), *notes))
 
 
 def _evidence(

@@ -126,7 +126,8 @@ def version_of(client: MlflowClient, name: str, asked: str, key: str) -> int:
         aliases = ", ".join(f"{alias} (version {number})" for alias, number in sorted(known.items())) or "none"
         raise Refusal(
             f"{key}={asked}: {name} has no such version or alias. Aliases: {aliases}. Versions: "
-            f"{', '.join(map(str, numbers[-10:])) or 'none'}."
+            f"{', '.join(map(str, numbers[-10:])) or 'none'}. Give one of these; finefold run model_name={name} "
+            "makes a champion of what passes its checks."
         ) from None
 
 

@@ -13,7 +13,8 @@ from tasks.store import locked, remove_folder
 
 # Studies, comparisons and replays have a lock; what is beside them is named by its content and used by several.
 NUMBERED = ("studies", "replays")
-LOCKED = (*NUMBERED, "comparisons", "reproduced")
+LOCKED = (*NUMBERED, "comparisons", "reproduced", "scores")
+BATCHES = "monitor"  # a folder for each batch that was scored, in those of a version and of a name
 SHARED = ("prepared", "splits", "bases", "computed", "frames")
 
 
@@ -29,9 +30,10 @@ class Folder:
 
 
 def folders(data: Path) -> Iterator[Folder]:
-    """All of data/ that can be made anew: studies, and what they were made of; no download, no summary of scores."""
-    for kind in (*LOCKED, *SHARED):
-        pattern = "*/*" if kind in NUMBERED else "*"
+    """All of data/ but downloads: studies, and what they were made of, which can be made anew; scorings that were
+    interrupted; and what is kept of scored batches for the monitor."""
+    for kind in (*LOCKED, *SHARED, BATCHES):
+        pattern = "*/*" if kind in NUMBERED else "*/*/*" if kind == BATCHES else "*"
         for path in sorted((data / kind).glob(pattern)):
             if path.is_dir() and not path.name.startswith("."):
                 yield _folder(path, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ ROWS, CELLS = 1 << 16, 1 << 22  # of a chunk at most; 32 MiB of float64
 ROWS_OF_TEXT = 1 << 11  # of an encoder, which takes a second for some hundred
 ROWS_TO_ANSWER = 1 << 7  # of a model that writes, which takes a second for some ten
 KEY = "finefold_key"  # the hash of a row's key, for the monitor; no column of the output
+KNOWN = "finefold_known"  # whether the model was trained on the row; the same
 ROW = "row"  # of the output, where there is no key
 REASON = ("rejected_row", "rejected_because")
 MOST_NAMED = 10
@@ -33,7 +34,8 @@ MOST_NAMED = 10
 @dataclass(frozen=True)
 class Champion:
     """A registered version, which need not be the champion. reference: None for one that was registered without.
-    keys: the columns that name a row; none: its number does. interval: the level, None where there is none."""
+    keys: the columns that name a row; none: its number does. interval: the level, None where there is none. trained_on:
+    the tables, as far as it tells."""
 
     name: str
     version: int
@@ -42,6 +44,7 @@ class Champion:
     keys: tuple[str, ...]
     interval: float | None
     notes: tuple[str, ...]
+    trained_on: tuple[seen.Table, ...] = ()
 
     @property
     def schema(self) -> Schema:
@@ -82,7 +85,8 @@ def champion_in(folder: Path, name: str, version: int, keys: tuple[str, ...], in
     reference = scored.reference_in(folder, name, version)
     if reference is None:
         notes.append("the version keeps no summary of its training rows: drift can't be told of what it scores")
-    return Champion(name, version, predictor, reference, keys, interval if can else None, tuple(notes))
+    level, tables = interval if can else None, tuple(seen.read(folder))
+    return Champion(name, version, predictor, reference, keys, level, tuple(notes), tables)
 
 
 def check_columns(chunk: Chunk, champion: Champion) -> list[str]:
@@ -132,10 +136,16 @@ def score_chunk(chunk: Chunk, champion: Champion, job: Job) -> Chunk:
         rejected = _rejected(chunk, found)
         rows, numbers = rows.filter(pa.array(fits)), numbers[fits]
         raw, typed, predicted = raw[fits], typed[fits], predicted[fits]
-    made = _output(rows, raw, predicted, numbers, champion, job)
-    summary = "" if champion.reference is None else champion.reference.counted(typed, predicted).as_json()
+    is_known = seen.known_rows(champion.trained_on, raw, typed)
+    made = _output(rows, raw, predicted, numbers, is_known, champion, job)
+    summary = "" if champion.reference is None else _counted(champion.reference, typed, predicted, is_known).as_json()
     job.keep(chunk.number, Record(chunk.digest, chunk.n_rows, len(found.reasons), summary), made, rejected)
     return chunk
+
+
+def _counted(reference: Summary, typed: pd.DataFrame, predicted: pd.DataFrame, is_known: seen.Mask) -> Summary:
+    """Of the rows that the model was not trained on."""
+    return replace(reference.counted(typed[~is_known], predicted[~is_known]), n_known=int(is_known.sum()))
 
 
 def _without_prompt(typed: pd.DataFrame, found: Misfits) -> None:
@@ -154,6 +164,7 @@ def _keys_of(folder: Path) -> tuple[str, ...]:
 def _frame(chunk: Chunk, champion: Champion) -> pd.DataFrame:
     """The columns that are used, of all the table's."""
     needed = dict.fromkeys([*(column.name for column in champion.schema.columns), *champion.keys])
+    needed |= dict.fromkeys(name for name in seen.columns(champion.trained_on) if name in chunk.rows.schema.names)
     frame: pd.DataFrame = chunk.rows.select(list(needed)).to_pandas(split_blocks=True)
     return frame
 
@@ -178,7 +189,8 @@ def _ignored(names: Sequence[str], champion: Champion) -> list[str]:
     target = champion.predictor.problem.target
     known = {column.name for column in champion.schema.columns} | set(champion.keys) | {target}
     extra = [name for name in names if name not in known]
-    notes = [f"{target}, the target, is in the table and is ignored"] if target in names else []
+    is_ignored = target in names and target not in {column.name for column in champion.schema.columns}
+    notes = [f"{target}, the target, is in the table and is ignored"] if is_ignored else []
     if extra:
         more = f" and {len(extra) - MOST_NAMED} more" if len(extra) > MOST_NAMED else ""
         notes.append(f"ignored, for the model knows no such columns: {', '.join(extra[:MOST_NAMED])}{more}")
@@ -192,6 +204,7 @@ def _output(
     raw: pd.DataFrame,
     predicted: pd.DataFrame,
     numbers: np.typing.NDArray[np.int64],
+    is_known: seen.Mask,
     champion: Champion,
     job: Job,
 ) -> pa.RecordBatch:
@@ -204,7 +217,7 @@ def _output(
     columns["model_version"] = pa.nulls(n, pa.int64()).fill_null(champion.version)
     columns["scored_at"] = pa.nulls(n, pa.timestamp("us", "UTC")).fill_null(job.begun)
     hashes = scored.key_hashes(raw, champion.keys) if champion.keys else np.zeros(n, dtype=np.uint64)
-    columns[KEY] = pa.array(hashes)
+    columns |= {KEY: pa.array(hashes), KNOWN: pa.array(is_known)}
     return pa.record_batch(columns)
 
 

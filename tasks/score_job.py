@@ -22,7 +22,7 @@ import pyarrow as pa
 from tasks.refusal import Refusal
 from tasks.store import remove_folder, write_file
 
-JOB, PLACED = "job.json", "placed.json"
+JOB, PLACED, ENDED = "job.json", "placed.json", "ended.json"
 SCORED, REJECTED = ".arrow", ".rejected.arrow"
 
 
@@ -46,10 +46,12 @@ class Job:
 
     @classmethod
     def of(cls, folder: Path, asked: Mapping[str, Any]) -> tuple[Job, str]:
-        """The job that goes on in the folder, or where that asked for something else a new one; and what is to be said.
-        asked: all that decides what comes out, as JSON has it."""
+        """The job that goes on in the folder, or where that asked for something else, or had finished nothing or all, a
+        new one; and what is to be said. asked: all that decides what comes out, as JSON has it."""
         known = _read(folder / JOB)
         said = ""
+        if known is not None and (not (folder / "parts").exists() or _is_ended(folder, known["name"])):
+            known = None
         if known is not None and known["asked"] != asked:
             said = "an interrupted scoring into the same place was of another table, model or key; it is given up"
             known = None
@@ -107,8 +109,10 @@ class Job:
         """Forgets all chunks."""
         remove_folder(self.parts)
 
-    def end(self) -> None:
-        """Nothing more is to be done: the same command is a new job."""
+    def end(self, run: str = "", made: Mapping[str, Any] | None = None) -> None:
+        """Nothing more is to be done: the same command is a new job, but for this run of it, which `ended` tells what
+        it made."""
+        write_text(self.folder / ENDED, json.dumps({"job": self.name, "run": run, "made": made}))
         (self.folder / JOB).unlink()
         (self.folder / PLACED).unlink(missing_ok=True)
         remove_folder(self.parts)
@@ -140,6 +144,17 @@ class Job:
 
     def _placed(self) -> dict[str, list[int]]:
         return _read(self.folder / PLACED) or {}
+
+
+def ended(folder: Path, run: str) -> dict[str, Any] | None:
+    """What this run made, where it ended the last job of the folder, and was killed before anybody was told."""
+    known = _read(folder / ENDED)
+    return None if known is None or not run or known["run"] != run else known["made"]
+
+
+def _is_ended(folder: Path, job: str) -> bool:
+    known = _read(folder / ENDED)
+    return known is not None and known["job"] == job
 
 
 @contextmanager

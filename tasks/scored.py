@@ -6,10 +6,10 @@ which key, so that labels which come later find their prediction.
                                                         predictions.parquet  a line for each scored row
 
 `predictions.parquet` has a column `key` (uint64, `key_hashes` of the row's key columns; 0 for a batch without a key),
-`prediction` in the target's own values, and for classes `probability_<class>` each. A batch that has been scored is
-there whole or not at all, once, however often it was interrupted. A version's reference travels with it as
-`reference.json` beside the model's files; versions that were registered before there was one have none, and the
-summaries of theirs are without histograms.
+`known` (whether the model was trained on the row; older batches lack it), `prediction` in the target's own values, and
+for classes `probability_<class>` each. A batch that has been scored is there whole or not at all, once, however often
+it was interrupted. A version's reference travels with it as `reference.json` beside the model's files; versions that
+were registered before there was one have none, and the summaries of theirs are without histograms.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ MONITOR = Path("data") / "monitor"
 REFERENCE, SUMMARY, PREDICTIONS = "reference.json", "summary.json", "predictions.parquet"
 REFERENCE_CELLS = 1 << 23  # 64 MiB of float64: of training rows so many cells are read, evenly
 REFERENCE_ROWS = 100_000
+KEYS_AT_ONCE = 1 << 22  # 32 MiB
 COUNTED = 1 << 13  # rows of a chunk that are counted, evenly; a chunk has up to sixteen times as many
 
 
@@ -46,7 +47,8 @@ class Summary:
 
     begun, ended: UTC in ISO 8601. n_rows: that were scored; of many, some are counted, evenly (`Histogram.n_rows`).
     predictions: `prediction`, and for classes `probability_<class>` each; of a reference the predictions of its
-    holdout, which it was not trained on. keys: the columns that name a row. source: a name of the table.
+    holdout, which it was not trained on. keys: the columns that name a row. source: a name of the table. n_known: of
+    n_rows those that the model was trained on, which are in no histogram.
     """
 
     model_name: str
@@ -59,6 +61,7 @@ class Summary:
     predictions: tuple[Histogram, ...]
     keys: tuple[str, ...] = ()
     source: str = ""
+    n_known: int = 0
 
     def counted(self, typed: pd.DataFrame, predicted: pd.DataFrame) -> Summary:
         """Of other rows, in the same bins. typed: (n_rows, n_features); predicted: as `Predictor.predict` gives it."""
@@ -76,9 +79,15 @@ class Summary:
             ended=max(self.ended, other.ended),
             n_rows=self.n_rows + other.n_rows,
             n_rejected=self.n_rejected + other.n_rejected,
+            n_known=self.n_known + other.n_known,
             columns=_summed(self.columns, other.columns),
             predictions=_summed(self.predictions, other.predictions),
         )
+
+    def thinned(self, share: float) -> Summary:
+        """As if only this share of the rows had been counted."""
+        columns, predictions = (tuple(one.thinned(share) for one in side) for side in (self.columns, self.predictions))
+        return replace(self, columns=columns, predictions=predictions)
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -98,8 +107,21 @@ class Batch:
     summary: Summary
 
     def predictions(self) -> Iterator[pd.DataFrame]:
-        """Part by part, in the order of the input."""
-        yield from parquet.frames(self.folder / PREDICTIONS)
+        """Part by part, in the order of the input, of the rows that the model was not trained on."""
+        for part in parquet.frames(self.folder / PREDICTIONS):
+            yield part if "known" not in part else part[~part["known"]].reset_index(drop=True)
+
+
+def independent(batches: Sequence[Batch]) -> float:
+    """The share of the batches' rows that they are worth as evidence, where rows with a key come again and again: of n
+    rows of which key k has n_k, n / sum(n_k^2 / n) (Kish 1965, for weights), so that of a table that is scored each
+    hour each row counts once. Of many rows from some keys alone, drawn by their hashes."""
+    n_rows = sum(one.summary.n_rows for one in batches)
+    n_parts = np.uint64(max(1, -(-n_rows // KEYS_AT_ONCE)))
+    parts = (part["key"].to_numpy() for one in batches if one.summary.keys for part in one.predictions())
+    keys = np.concatenate([np.zeros(0, dtype=np.uint64), *(part[part % n_parts == 0] for part in parts)])
+    times = np.unique(keys, return_counts=True)[1]
+    return float(times.sum() / (times**2).sum()) if len(times) else 1.0
 
 
 def merged(summaries: Iterable[Summary], empty: Summary | None = None) -> Summary:

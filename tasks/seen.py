@@ -122,15 +122,31 @@ def read(folder: Path) -> list[Table]:
     return found
 
 
-def known_rows(tables: Sequence[Table], raw: pd.DataFrame) -> Mask:
+def known_rows(tables: Sequence[Table], raw: pd.DataFrame, typed: pd.DataFrame) -> Mask:
     """(n_rows,) which rows of a user's table a model was trained on, where its tables tell rows apart by a key or by
-    their content; of a known group a row may be new."""
+    their content: those that are known by that and have the same features still. Of a known group a row may be new.
+
+    raw: as it was read. typed: its features, as `Schema.apply` gives them.
+    """
     is_known = np.zeros(len(raw), dtype=np.bool_)
     for table in tables:
-        identity = table.identity
-        if identity is not None and identity.by != "group" and set(identity.columns) <= set(raw):
-            is_known |= np.isin(_cut(row_hashes(raw[list(identity.columns)], 0)), table.known)
+        names, features = columns([table]), list(table.features)
+        if names and set(names) <= set(raw):
+            is_same = _among(raw[list(names)], table.known)
+            is_known |= is_same & (not set(features) <= set(typed) or _among(typed[features], table.typed))
     return is_known
+
+
+def columns(tables: Sequence[Table]) -> tuple[str, ...]:
+    """Those of the raw table that `known_rows` looks at."""
+    tells = [one.identity for one in tables if one.identity is not None and len(one.known)]
+    return tuple(dict.fromkeys(name for one in tells if one.by != "group" for name in one.columns))
+
+
+def _among(rows: pd.DataFrame, known: Short) -> Mask:
+    """(n_rows,) whose hash is known. known: ascending, one at least."""
+    hashes = _cut(row_hashes(rows, 0))
+    return np.equal(known.take(np.searchsorted(known, hashes), mode="clip"), hashes, dtype=np.bool_)
 
 
 @dataclass(frozen=True)

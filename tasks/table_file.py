@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -19,10 +20,16 @@ SUFFIXES = (".parquet", ".csv")
 def unlike(path: Path, schema: pa.Schema) -> str:
     """What keeps rows of this schema from being appended to a file; nothing where all is well."""
     if path.suffix == ".parquet":
-        known = pq.read_schema(path).remove_metadata()
+        try:
+            known = pq.read_schema(path).remove_metadata()
+        except pa.ArrowInvalid:
+            return "is no Parquet file"
         return "" if known.equals(schema.remove_metadata()) else _differs(_named(known), _named(schema))
-    with path.open(encoding="utf-8") as file:
-        header = file.readline().rstrip("\n")
+    try:
+        with path.open(encoding="utf-8") as file:
+            header = file.readline().rstrip("\r\n")
+    except UnicodeDecodeError:
+        return "is no text in UTF-8"
     names = _header(schema)
     return "" if header == names else _differs(header, names)
 
@@ -38,6 +45,8 @@ def write(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema, afte
         if after is not None:
             with after.open("rb") as earlier:
                 shutil.copyfileobj(earlier, file)
+                earlier.seek(-1, io.SEEK_END)  # there is a header at least
+                file.write(b"" if earlier.read() == b"\n" else b"\n")
         options = pyarrow.csv.WriteOptions(include_header=after is None)
         with pyarrow.csv.CSVWriter(file, schema, write_options=options) as writer:
             for batch in batches:

@@ -20,6 +20,7 @@ from tasks.source import masked
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Select, Table
 
+WHEN = "scored_at"  # a column of every table of predictions
 ROWS_AT_ONCE = 10_000  # of an INSERT; as Python objects some 10 MB
 
 
@@ -42,14 +43,19 @@ class SqlTable:
             known = inspect(engine)
             return [str(one["name"]) for one in known.get_columns(self.name)] if known.has_table(self.name) else None
 
+    def is_another_s(self) -> bool:
+        """Whether it is a table that no scoring made."""
+        known = self.columns()
+        return known is not None and WHEN not in known
+
     def has(self, when: datetime) -> bool:
         """Whether the table has rows that were scored at this time."""
         from sqlalchemy import column, select, table
 
-        if self.columns() is None:
+        if WHEN not in (self.columns() or ()):
             return False
-        asked: Select[Any] = select(column("scored_at")).select_from(table(self.name))
-        asked = asked.where(column("scored_at") == _plain(when))
+        asked: Select[Any] = select(column(WHEN)).select_from(table(self.name))
+        asked = asked.where(column(WHEN) == _plain(when))
         with self._engine() as engine, engine.connect() as connection:
             return connection.execute(asked.limit(1)).first() is not None
 
@@ -97,7 +103,7 @@ def _insert(connection: Connection, table: Table, batch: pa.RecordBatch) -> None
     for begin in range(0, batch.num_rows, ROWS_AT_ONCE):
         rows = batch.slice(begin, ROWS_AT_ONCE).to_pylist()
         for row in rows:
-            row["scored_at"] = _plain(row["scored_at"])
+            row[WHEN] = _plain(row[WHEN])
         connection.execute(table.insert(), rows)
 
 

@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         versions(client, "new", 1)
         client.delete_registered_model_alias("new", "champion")
         pd.DataFrame({"id": [1, 2], "a": [0.5, 1.5]}).to_csv(place / "in.csv", index=False)
+        (place / "there.csv").write_text("of another\n")
     monkeypatch.chdir(place)
     return place
 
@@ -50,6 +51,14 @@ TABLE = ["source=file", "source.path=in.csv"]
     (["model_name=sold", *TABLE, "predictions.path=o.xlsx"], "predictions.path=o.xlsx: its name must end in .parquet"),
     (["model_name=sold", *TABLE, "predictions.url=sqlite:///x"], "predictions.url and predictions.table go together"),
     (["model_name=sold", *TABLE, "predictions.path=in.csv/o.csv"], "in.csv"),
+    (["model_name=sold", *TABLE, "predictions.path=./in.csv", "predictions.if_exists=replace"],
+     "predictions.path=./in.csv: that is the table itself; name another file"),
+    (["model_name=sold", *TABLE, "predictions.path=o.csv", "predictions.rejects=in.csv"],
+     "predictions.rejects=in.csv: that is the table itself"),
+    (["model_name=sold", *TABLE, "predictions.path=o.csv", "predictions.rejects=./o.csv"],
+     "predictions.rejects=./o.csv: that is where the predictions go"),
+    (["model_name=sold", *TABLE, "predictions.path=s3://bucket/o.csv"],
+     "predictions.path=s3://bucket/o.csv: predictions go into a file of this machine, or a database"),
     (["model_name=sold", *TABLE, "predictions.path=o.csv", "predictions.if_exists=maybe"], "not one of fail, append"),
     (["model_name=a/b", *TABLE, "predictions.path=o.csv"], "model_name=a/b"),
     (["model_name=sold", *TABLE, "predictions.path=o.csv", "tracking.uri=http://127.0.0.1:9"], "does not answer"),
@@ -65,8 +74,9 @@ def test_what_can_not_be_asked_is_refused_with_the_key_before_anything_starts(
 @pytest.mark.parametrize(("given", "said"), [
     (["model_name=sol"], "model_name=sol: no such model is registered; did you mean 'sold'?"),
     (["model_name=new"], "predictions.version=champion: new has no such version or alias. Aliases: none. Versions: 1"),
+    (["model_name=new"], "Give one of these; finefold run model_name=new makes a champion of what passes"),
     (["model_name=sold", "predictions.version=7"], "Aliases: champion (version 1). Versions: 1, 2"),
-    (["model_name=sold", "predictions.path=in.csv"], "in.csv is there already; name another place"),
+    (["model_name=sold", "predictions.path=there.csv"], "there.csv is there already; name another place"),
 ])  # fmt: skip
 def test_a_model_or_version_that_there_is_not_is_refused_with_those_there_are(
     folder: Path, given: list[str], said: str

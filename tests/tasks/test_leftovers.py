@@ -11,6 +11,7 @@ import left
 import pytest
 
 from tasks import leftovers, monitor_run, tracking
+from tasks.refusal import Refusal
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -41,6 +42,35 @@ def test_a_base_of_a_needed_version_is_needed_too(store: Store) -> None:
         assert sorted(one.version for one in leftovers.versions(client)[0]) == [1, 2]
     finally:
         client.delete_model_version_tag("sold", "1", "finefold.base")
+
+
+def test_a_version_goes_with_its_files_and_those_with_the_same_files_as_a_needed_one_stay(tmp_path: Path) -> None:
+    client, uri = tracking.connect(None, tmp_path / "mlruns")
+    experiment = tracking.experiment_of(client, uri, "finefold", tmp_path / "mlruns")
+    client.create_registered_model("sold")
+    folders = []
+    for number in ("1", "2"):
+        model = client.create_logged_model(experiment, name=number)
+        folders.append(Path(str(model.artifact_location).removeprefix("file://")))
+        folders[-1].mkdir(parents=True)
+        (folders[-1] / "weights").write_bytes(b"1" * 1_000)
+        client.create_model_version("sold", f"models:/{model.model_id}", model_id=model.model_id)
+    client.copy_model_version("models:/sold/1", "kept")
+    client.set_registered_model_alias("kept", "champion", "1")
+    needed, (other,) = leftovers.versions(client)
+    assert {(one.name, str(one.version)) for one in needed} == {("kept", "1"), ("sold", "1")}
+    stored = leftovers.of_version(client, other)
+    assert (stored.name, stored.megabytes) == ("sold 2", 0.001)
+    leftovers.remove(client, stored)
+    assert [folder.exists() for folder in folders] == [True, False]
+    assert [one.version for one in client.search_model_versions("name='sold'")] == [1]
+    assert len(client.search_logged_models([experiment])) == 1
+
+
+def test_what_can_not_be_removed_is_refused_by_name(store: Store) -> None:
+    client, _, _ = store
+    with pytest.raises(Refusal, match=r"sold 9 stays: "):
+        leftovers.remove(client, leftovers.Stored("sold 9", "models:/sold/9", 0.0, None, ("sold", "9")))
 
 
 def test_a_report_of_the_monitor_may_go_when_it_is_old_and_not_among_the_newest(tmp_path: Path) -> None:

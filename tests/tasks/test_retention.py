@@ -56,6 +56,23 @@ def test_what_is_old_and_needed_by_nothing_may_go(data: Path) -> None:
     assert goes(data, []) == every("abc")
 
 
+def test_batches_of_the_monitor_and_interrupted_scorings_go_by_their_age_and_a_reference_stays(data: Path) -> None:
+    old = NOW - 100 * 86_400
+    for file in ("monitor/sold/3/old/summary.json", "monitor/sold/3/reference.json", "scores/0a/job.json",
+                 "scores/0a/parts/0.json"):  # fmt: skip
+        (data / file).parent.mkdir(parents=True, exist_ok=True)
+        (data / file).write_text("1")
+        os.utime(data / file, (old, old))
+    (data / "monitor/sold/3/new").mkdir()
+    (data / "monitor/sold/3/new/summary.json").write_text("1")
+    found = retention.judged(retention.folders(data), runs(), [], last=0, before=NOW - 30 * 86_400)
+    free = [one for one in found if not one.kept and one.kind in ("monitor", "scores")]
+    assert [one.path.relative_to(data) for one in free] == [Path("scores/0a"), Path("monitor/sold/3/old")]
+    for one in free:
+        retention.remove(one)
+    assert sorted(path.name for path in (data / "monitor/sold/3").iterdir()) == ["new", "reference.json"]
+
+
 def test_what_was_used_lately_stays(data: Path) -> None:
     assert goes(data, runs(), days=101) == every("")
     os.utime(data / "prepared" / "a" / "content")

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from tasks import score_chunk, scored
+from tasks import score_chunk, scored, seen
 from tasks.chunks import Chunk
 from tasks.deliver import Delivered, Output
 from tasks.histogram import Histogram
@@ -26,10 +26,11 @@ from tasks.model import Floats
 from tasks.predictor import Predictor
 from tasks.records import Problem
 from tasks.refusal import Refusal
+from tasks.row_hash import row_hashes
 from tasks.schema import Column, Schema
 from tasks.score import deliver, predict
 from tasks.score_chunk import Champion, check_columns
-from tasks.score_job import Job
+from tasks.score_job import Job, ended
 from tasks.scored import Summary
 from tasks.source.file import File
 from tasks.source.sql import Sql
@@ -103,7 +104,9 @@ class Scoring:
         model, job, source = champion(self.rules[-1], keys), self.job(), self.source(table)
         self.output.check(job)
         n_rows = predict.fn(source, model, job, lambda n_rows, was_done: None, self.said.append)
-        return deliver.fn(job, model, self.output, n_rows, "table")
+        done = deliver.fn(job, model, self.output, n_rows, "table")
+        job.end("a run", asdict(done))
+        return done
 
     def source(self, table: Any) -> Any:
         if not isinstance(table, pd.DataFrame):
@@ -139,7 +142,7 @@ def test_each_row_comes_out_with_its_key_prediction_version_and_time(scoring: Sc
     assert (done.n_scored, done.n_rejected, done.n_repeated, done.rejects) == (N, 0, 0, "")
     assert "y, the target, is in the table and is ignored" in scoring.said
     assert "ignored, for the model knows no such columns: more" in scoring.said
-    assert [path.name for path in (scoring.folder / "job").iterdir()] == ["parts"][:0]
+    assert [path.name for path in (scoring.folder / "job").iterdir()] == ["ended.json"]
 
 
 def test_the_monitor_finds_the_batch_with_hashed_keys(scoring: Scoring) -> None:
@@ -148,7 +151,7 @@ def test_the_monitor_finds_the_batch_with_hashed_keys(scoring: Scoring) -> None:
     assert (batch.summary.n_rows, batch.summary.keys) == (N, ("id",))
     kept = pd.concat(batch.predictions())
     assert kept["key"].tolist() == scored.key_hashes(rows(), ["id"]).tolist()
-    assert list(kept) == ["key", "prediction", "probability_no", "probability_yes"]
+    assert list(kept) == ["key", "known", "prediction", "probability_no", "probability_yes"]
 
 
 def test_a_row_that_does_not_fit_is_rejected_with_every_reason(scoring: Scoring) -> None:
@@ -257,6 +260,96 @@ def test_a_kill_right_after_the_rename_delivers_nothing_twice(
     assert not list(scoring.folder.glob(".2*"))
 
 
+def test_a_run_that_is_killed_when_all_is_done_is_told_what_it_made_and_appends_nothing_again(scoring: Scoring) -> None:
+    scoring.if_exists = "append"
+    done = scoring.score(rows())
+    assert ended(scoring.folder / "job", "a run") == json.loads(json.dumps(asdict(done)))
+    assert ended(scoring.folder / "job", "another") is None
+    assert ended(scoring.folder / "job", "") is None
+
+
+def test_a_kill_within_the_end_leaves_a_job_that_is_over(scoring: Scoring, monkeypatch: pytest.MonkeyPatch) -> None:
+    scoring.if_exists = "append"
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scoring.job().end("a run", {})
+    first = scoring.job()
+    scoring.score(rows(5))
+    assert first.name not in {path.name for path in scored.MONITOR.glob("sold/3/*")}
+    assert scoring.read()["id"].tolist() == rows(5)["id"].tolist()
+
+
+def test_a_command_that_was_refused_before_any_row_was_scored_leaves_no_time_behind(scoring: Scoring) -> None:
+    refused = scoring.job()
+    assert scoring.job().begun > refused.begun
+    assert scoring.job("another model").begun > refused.begun
+    assert set(scoring.said) == {""}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_where_no_row_can_be_scored_the_predictions_of_before_stay(scoring: Scoring, suffix: str) -> None:
+    scoring.suffix, scoring.if_exists = suffix, "replace"
+    scoring.score(rows(3))
+    without_key = rows(9).assign(id=pd.array([None] * 9, dtype="Int64"))
+    with pytest.raises(Refusal, match=r"none of 9 rows could be scored: .*rejects.* has them with the reasons; .*out"):
+        scoring.score(without_key)
+    assert scoring.read()["id"].tolist() == rows(3)["id"].tolist()
+    assert len(scoring.read("out.rejects")) == 9
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [
+    ("out.parquet", b"no table", "can't be appended to: it is no Parquet file; name another place"),
+    ("out.csv", b"id,pr\xe9diction\n", "can't be appended to: it is no text in UTF-8"),
+    ("out.csv", None, "is a folder; name a file"),
+])  # fmt: skip
+def test_what_can_not_be_appended_to_is_refused_and_stays(
+    scoring: Scoring, name: str, content: bytes | None, said: str
+) -> None:
+    place = scoring.folder / name
+    if content is None:
+        place.mkdir()
+    else:
+        place.write_bytes(content)
+    scoring.suffix, scoring.if_exists = place.suffix, "append"
+    with pytest.raises(Refusal, match=said):
+        scoring.score(rows())
+    assert place.is_dir() if content is None else place.read_bytes() == content
+    assert not list(scoring.folder.glob(".*"))
+
+
+def test_rows_are_appended_to_a_file_whose_last_line_has_no_end(scoring: Scoring) -> None:
+    scoring.suffix = ".csv"
+    scoring.score(rows(2))
+    path = scoring.folder / "out.csv"
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    scoring.if_exists = "append"
+    scoring.score(rows(3))
+    assert scoring.read()["id"].tolist() == [*rows(2)["id"], *rows(3)["id"]]
+
+
+def test_a_row_that_the_model_was_trained_on_is_scored_but_is_nothing_for_the_monitor(
+    scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = rows().iloc[:10]
+    known = np.unique(row_hashes(was[["id"]], 0) >> np.uint64(32)).astype(np.uint32)
+    typed = np.unique(row_hashes(was[["a"]], 0) >> np.uint64(32)).astype(np.uint32)
+    trained_on = (seen.Table(seen.Identity("key", ("id",)), ("a",), known, typed),)
+    reference = Summary("sold", 3, "", "", 10, 0, (Histogram.of(was["a"], "number"),), ())
+    model = replace(champion(Rule()), reference=reference, trained_on=trained_on)
+    monkeypatch.setattr(sys.modules[__name__], "champion", lambda *_: model)
+    done = scoring.score(rows())
+    assert done.n_scored == N
+    (batch,) = scored.read("sold", 3)
+    assert (batch.summary.n_rows, batch.summary.n_known) == (N, 10)
+    assert batch.summary.columns[0].n_rows == N - 10
+    assert sum(len(part) for part in batch.predictions()) == N - 10
+
+
 def test_a_key_that_comes_twice_has_both_predictions_and_is_told(
     scoring: Scoring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +391,9 @@ def test_a_database_takes_and_gives_tables_all_rows_or_none(scoring: Scoring) ->
     scoring.if_exists = "append"
     with pytest.raises(Refusal, match="can't be appended to"):
         scoring.score(source, keys=())
+    scoring.table, scoring.if_exists = SqlTable(url, "sold"), "replace"
+    with pytest.raises(Refusal, match=r"predictions\.table=sold of .* holds no predictions, and is not replaced"):
+        scoring.score(source)
 
 
 def test_faults_of_a_database_are_refused_without_its_password(scoring: Scoring) -> None:

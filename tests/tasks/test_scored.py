@@ -10,7 +10,7 @@ import pytest
 
 from tasks import scored
 from tasks.records import Problem
-from tasks.scored import COUNTED, Summary
+from tasks.scored import COUNTED, Batch, Summary
 
 PROBLEM = Problem("binary", "y", (0.5, 1.5))
 
@@ -51,6 +51,37 @@ def test_of_a_model_that_writes_the_lengths_of_prompts_are_counted_alone(tmp_pat
     assert [(one.name, one.kind) for one in found.columns] == [("asked", "length")]
     assert found.predictions == ()
     assert found.counted(pairs[["asked"]], pd.DataFrame({"prediction": pairs["answered"]})).n_rows == 150
+
+
+def batch(folder: Path, ids: range, keys: tuple[str, ...] = ("id",), known: int = 0) -> Batch:
+    hashes = scored.key_hashes(pd.DataFrame({"id": ids}), ["id"])
+    folder.mkdir()
+    is_known = np.arange(len(ids)) < known
+    pd.DataFrame({"key": hashes, "known": is_known}).to_parquet(folder / "predictions.parquet")
+    return Batch(folder, Summary("sold", 3, "", "", len(ids), 0, (), (), keys))
+
+
+def test_a_table_that_is_scored_again_and_again_is_worth_its_rows_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = [batch(tmp_path / f"{hour}", range(50)) for hour in range(24)]
+    assert scored.independent(hours) == 1 / 24
+    new = [batch(tmp_path / f"new {hour}", range(hour * 9, hour * 9 + 9)) for hour in range(9)]
+    assert scored.independent(new) == 1
+    grown = [batch(tmp_path / "part", range(300)), batch(tmp_path / "whole", range(600))]
+    assert scored.independent(grown) == 900 / (300 * 4 + 300)  # 300 rows twice, 300 once
+    assert scored.independent([batch(tmp_path / "no key", range(9), keys=())] * 2) == 1
+    assert scored.independent([batch(tmp_path / "of training", range(9), known=9)] * 2) == 1
+    monkeypatch.setattr(scored, "KEYS_AT_ONCE", 100)
+    assert scored.independent(grown) == pytest.approx(0.6, abs=0.1)
+
+
+def test_a_part_of_a_histogram_has_its_shape_and_its_share_of_the_rows(reference: Summary) -> None:
+    third = reference.thinned(1 / 3)
+    assert [one.n_rows for one in third.columns] == [167, 83, 167]
+    whole, part = reference.columns[0], third.columns[0]
+    assert np.abs(np.cumsum(part.counts) - np.cumsum(whole.counts) / 3).max() <= 0.5 + 1e-9
+    assert reference.thinned(1.0) == reference
 
 
 def test_a_model_that_was_registered_without_has_none(tmp_path: Path) -> None:

@@ -102,6 +102,20 @@ def test_a_key_is_known_again_where_the_values_changed_and_a_row_without_one_is_
         assert found.any() == (name == "keyed")
 
 
+@pytest.mark.parametrize("roles", [NO_ROLES, KEYED])
+def test_of_a_user_s_table_the_training_rows_are_known_and_a_key_with_new_values_is_a_new_row(
+    tmp_path: Path, roles: Roles
+) -> None:
+    then = sides(tmp_path / "then", table(1_000), roles)
+    tables = seen.read(trained_on(then, tmp_path / "model"))
+    now = pd.concat([table(1_500), table(1_000).assign(a=-1.0)], ignore_index=True).astype({"id": str})
+    assert seen.columns(tables) == (("id",) if roles.key else ("a", "b", "id"))
+    expected = np.concatenate([~then.is_held, np.zeros(1_500, bool)])
+    assert np.array_equal(seen.known_rows(tables, now, now[["a", "b"]]), expected)
+    assert not seen.known_rows(tables, now.drop(columns="id"), now[["a", "b"]]).any()
+    assert not seen.known_rows([], now, now[["a", "b"]]).any()
+
+
 def test_where_rows_are_told_apart_differently_their_features_are_looked_at(tmp_path: Path) -> None:
     then = sides(tmp_path / "then", table(1_000), KEYED)
     model = trained_on(then, tmp_path / "model")
