@@ -20,6 +20,8 @@ from flows.deployed import FIELDS
 from flows.overrides import key_of
 from tasks.refusal import Refusal, did_you_mean
 
+N_FIELDS = 5  # of a cron; Prefect takes seconds in a sixth, too
+LONGEST = 366 * 86_400  # seconds of an interval
 ANCHOR = datetime(2024, 1, 1, tzinfo=UTC)  # a redeployed interval goes on in its step
 OWN = ("schedule", "deploy", "notify", "output", "servers")  # keys that deploy itself takes
 OF_OTHERS = ("labels", "monitor", "predictions", "replay")  # sections that say nothing to a training
@@ -33,7 +35,7 @@ class Schedule:
     flow: str
     command: str
     cron: str | None
-    interval: Annotated[float, Field(ge=1)] | None
+    interval: Annotated[float, Field(ge=1, le=LONGEST)] | None
     timezone: str
     overrides: tuple[str, ...]
     without: tuple[str, ...]
@@ -88,7 +90,11 @@ def _cron_fault(cron: str) -> str:
         Cron(cron)
     except ValueError as error:
         return str(error).rstrip(".")
-    return ""
+    if len(cron.split()) != N_FIELDS:
+        return f"it has {len(cron.split())} fields"
+    day, month, weekday = cron.split()[2:]
+    never = {"30": {"2"}, "31": {"2", "4", "6", "9", "11"}}.get(day, set())
+    return "there is no such day" if weekday == "*" and set(month.split(",")) <= never else ""
 
 
 def when(name: str, one: Schedule) -> PrefectSchedule:

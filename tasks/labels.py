@@ -15,7 +15,7 @@ from tasks.records import Problem
 from tasks.refusal import Refusal, did_you_mean
 from tasks.row_hash import Hashes
 from tasks.scored import key_hashes
-from tasks.source import Source
+from tasks.source import NoRowsYet, Source
 
 MOST_NAMED = 12
 
@@ -30,12 +30,19 @@ class Labels:
 
     @classmethod
     def read(cls, source: Source, key: Sequence[str], target: str) -> Labels:
-        """A label that is there twice counts once; where a key has two that differ, none of them does.
+        """A label that is there twice counts once; where a key has two that differ, none of them does. Of a file that
+        isn't there yet, or has no rows yet, there are none, which is noted.
 
         Raises:
-            Refusal: for a table without the columns of the key or of the target.
+            Refusal: for a table that can't be read, or is without the columns of the key or of the target.
         """
-        table = pd.concat([batch.to_pandas() for batch in source.batches()], ignore_index=True)
+        try:
+            table = pd.concat([batch.to_pandas() for batch in source.batches()], ignore_index=True)
+        except NoRowsYet as refusal:
+            none = pd.Series([], index=np.zeros(0, dtype=np.uint64), dtype="str")
+            return cls(none, (f"no labels have come yet: {_named(refusal.faults[0])}",))
+        except Refusal as refusal:
+            raise Refusal(*map(_named, refusal.faults)) from None
         check_columns(table, (*key, target), "labels.path")
         has_key = table[list(key)].notna().any(axis=1)
         found = pd.DataFrame({"key": key_hashes(table, key), "label": as_text(table[target])})
@@ -49,6 +56,11 @@ class Labels:
     def of(self, keys: Hashes) -> pd.Series[Any]:
         """(n_rows,) the label of each row as text, NaN where none has come yet."""
         return pd.Series(self.by_key.reindex(keys).to_numpy(), dtype="str")
+
+
+def _named(fault: str) -> str:
+    """By the key that the user gave."""
+    return fault.replace("source.", "labels.", 1)
 
 
 def check_columns(table: pd.DataFrame, asked: Sequence[str], named: str) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tasks.refusal import Refusal
 from tasks.source._secret import masked as masked
+from tasks.source._table import NoRowsYet as NoRowsYet
 from tasks.source._table import column
 
 

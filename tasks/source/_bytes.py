@@ -11,7 +11,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 
 from tasks.refusal import did_you_mean
-from tasks.source._table import Unreadable
+from tasks.source._table import NoRows, Unreadable
 
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # by first bytes: suffixes lie after a download
 N_FIRST_BYTES = 8
@@ -43,7 +43,7 @@ def fetch(path: str) -> pa.NativeFile:
         raise Unreadable(f"can't be read: {error or type(error).__name__}") from None
     data = _decompressed(data)
     if not data or (data[:1].isspace() and not data.strip()):
-        raise Unreadable("the file is empty; give one with a header line and rows")
+        raise NoRows("the file is empty; give one with a header line and rows")
     return pa.BufferReader(data)
 
 
@@ -71,8 +71,8 @@ def _absent(filesystem: Any, inner: str) -> Unreadable:
     try:
         beside = [posixpath.basename(str(entry).rstrip("/")) for entry in filesystem.ls(folder, detail=False)]
     except Exception:  # the folder is missing too, or can't be listed: then there is no name to suggest
-        return Unreadable("no such file, and its folder can't be listed; check the path")
-    return Unreadable(f"no such file in {folder or '/'}{did_you_mean(file, beside) or '; check the path'}")
+        return NoRows("no such file, and its folder can't be listed; check the path")
+    return NoRows(f"no such file in {folder or '/'}{did_you_mean(file, beside) or '; check the path'}")
 
 
 def _codec(first: bytes) -> str | None:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tasks.refusal import Refusal
-from tasks.source._table import Unreadable, listed, refuse_duplicates
+from tasks.source._table import NoRows, Unreadable, listed, refuse_duplicates
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -57,7 +57,7 @@ def read(text: bytes, *, kind: str, delimiter: str | None, columns: list[str] | 
         notes.append('quotes (") belong to the values: they do not pair up')
     names, more = names_of(table.column_names, has_header=columns is None)
     if table.num_rows == 0:
-        raise Unreadable("there is a header line but no rows; give a table with at least one row")
+        raise NoRows("there is a header line but no rows; give a table with at least one row")
     typed = [typed_column(raw, may_have_decimal_comma=layout.delimiter != ",") for raw in table.columns]
     said = notes_on_types(dict(zip(names, typed, strict=True)))
     return pa.table([one.values for one in typed], names=names), notes + more + said

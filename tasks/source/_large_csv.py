@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from tasks.source import _csv
-from tasks.source._table import Unreadable
+from tasks.source._table import NoRows
 from tasks.source._text import utf8
 from tasks.spool import Kept, Spool
 
@@ -82,5 +82,5 @@ def _fields(file: pa.NativeFile, spool: Spool, layout: _csv.Layout) -> tuple[lis
             for column, values in zip(columns, batch.columns, strict=True):
                 column.append(spool.put(values))
     if not n_rows:
-        raise Unreadable("there is a header line but no rows; give a table with at least one row")
+        raise NoRows("there is a header line but no rows; give a table with at least one row")
     return reader.schema.names, columns, n_rows

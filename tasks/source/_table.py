@@ -18,9 +18,17 @@ class Unreadable(Exception):  # noqa: N818 - a fault to be told, as Refusal is
     """What is wrong with a table and the remedy; the source that raises it adds key and value."""
 
 
-def refused(key: str, value: object, fault: str) -> Refusal:
+class NoRows(Unreadable):
+    """There is no file, or no row in it."""
+
+
+class NoRowsYet(Refusal):
+    """The same, refused; who waits for a table may take it for one that has not come yet."""
+
+
+def refused(key: str, value: object, fault: str, kind: type[Refusal] = Refusal) -> Refusal:
     """`source.path=tabel.csv: no such file; did you mean 'table.csv'?`"""
-    return Refusal(f"source.{key}={value}: {fault}" + ("" if fault.endswith(("?", ".")) else "."))
+    return kind(f"source.{key}={value}: {fault}" + ("" if fault.endswith(("?", ".")) else "."))
 
 
 def listed(names: Iterable[str], at_most: int = 5) -> str:
@@ -50,7 +58,7 @@ def plain(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         if batch.num_rows and batch.num_columns:
             yield pa.record_batch([_plain_column(one) for one in batch.columns], names=batch.schema.names)
     if not n_rows:
-        raise Unreadable("there are no rows in it; give a table with at least one row")
+        raise NoRows("there are no rows in it; give a table with at least one row")
 
 
 def _plain_column(values: pa.Array) -> pa.Array:

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 
+from tasks.refusal import Refusal
 from tasks.source import _csv, _json, _large_csv
 from tasks.source._bytes import fetch
 from tasks.source._secret import masked
-from tasks.source._table import Unreadable, plain, refused
+from tasks.source._table import NoRows, NoRowsYet, Unreadable, plain, refused
 from tasks.source._text import utf8
 from tasks.spool import Spool
 
@@ -83,7 +84,8 @@ class File:
         try:
             yield from plain(self._read())
         except Unreadable as error:
-            raise refused("path", masked(self.path, self.path), masked(str(error), self.path)) from None
+            kind = NoRowsYet if isinstance(error, NoRows) else Refusal
+            raise refused("path", masked(self.path, self.path), masked(str(error), self.path), kind) from None
 
     def notes(self) -> list[str]:
         """Encoding, delimiter and whatever else was found out about a text file, where it isn't the usual."""

@@ -39,6 +39,26 @@ def test_labels_find_their_rows_whatever_type_the_key_has_and_late_ones_are_miss
     assert found.isna().tolist() == [False, False, True]
 
 
+@pytest.mark.parametrize(("content", "said"), [
+    (None, "no labels have come yet: labels.path="), ("id,sold\n", "there is a header line but no rows"),
+    ("", "the file is empty"),
+])  # fmt: skip
+def test_where_none_have_come_yet_there_are_none_which_is_noted(
+    tmp_path: Path, content: str | None, said: str
+) -> None:
+    path = tmp_path / "labels.csv"
+    if content is not None:
+        path.write_text(content)
+    labels = Labels.read(File(str(path), None, None, None), ("id",), "sold")
+    assert said in labels.notes[0]
+    assert labels.of(key_hashes(pd.DataFrame({"id": [1, 2]}), ("id",))).isna().all()
+
+
+def test_a_file_that_is_none_is_refused_by_the_key_of_labels(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"labels\.path=.* is a folder; name a file in it"):
+        Labels.read(File(str(tmp_path), None, None, None), ("id",), "sold")
+
+
 def test_a_class_that_the_model_does_not_know_is_counted_and_left_out() -> None:
     problem = Problem("binary", "sold", (0, 1))
     y, unknown = coded(pd.Series(["1", "0", "2", None], dtype="str"), problem)
