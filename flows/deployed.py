@@ -6,7 +6,7 @@ from __future__ import annotations
 import inspect
 import io
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,6 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import FailedRun
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from pydantic import Field
 
@@ -54,7 +55,7 @@ def training(body: Callable[[list[str]], T]) -> Callable[..., T]:
         overrides: list[str], model_name: ModelName = None, trials: Trials = None, seconds: Seconds = None
     ) -> Any:
         fields = {"model_name": model_name, "search.trials": trials, "search.seconds": seconds}
-        given = [*(f"{key}={value}" for key, value in fields.items() if value is not None), *overrides]
+        given = _with_fields(overrides, fields)
         run = _flow_run()
         if run is None or run.parent_task_run_id is not None:  # a part of a run that is alone already
             return body(given)
@@ -69,12 +70,24 @@ def training(body: Callable[[list[str]], T]) -> Callable[..., T]:
 
 
 def in_a_deployment(body: Callable[[list[str]], T]) -> Callable[[list[str]], T]:
-    """The function as a flow that trains nothing."""
+    """The function as a flow that trains nothing, with one field for a form."""
 
-    def flow(overrides: list[str]) -> Any:
-        return as_deployed(lambda: body(overrides))
+    def flow(overrides: list[str], model_name: ModelName = None) -> Any:
+        return as_deployed(lambda: body(_with_fields(overrides, {"model_name": model_name})))
 
     return _named(flow, body)
+
+
+def _with_fields(overrides: Sequence[str], fields: Mapping[str, object]) -> list[str]:
+    return [*(f"{key}={value}" for key, value in fields.items() if value is not None), *overrides]
+
+
+def name_of_run(command: str) -> str:
+    """Of the flow run that is running: the command, and the model that it is about."""
+    given = flow_run.parameters
+    named = {"model_name": given.get("model_name") or ""}
+    named |= dict(text.lstrip("+").partition("=")[::2] for text in given["overrides"])
+    return f"{command}-{named['model_name']}".rstrip("-")
 
 
 def _named(flow: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:

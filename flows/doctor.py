@@ -21,14 +21,14 @@ from packaging.requirements import Requirement
 from flows import screen
 from flows.address import holder_of, home_folder, is_taken, preferred_port
 from flows.commands import FAILED
-from flows.databases import fault_of
+from flows.databases import fault_of, schema_of
 from flows.output import print_json
 from flows.servers import ROOT, Server, Servers, database_of
 from flows.status import Part, mlflow_part, prefect_part, worker_part
 from flows.up import asked
 from tasks.refusal import Refusal
 from tasks.store import check_writable
-from tasks.tracking import newest_schema
+from tasks.tracking import newest_schema, without_password
 
 PYTHONS = ((3, 11), (3, 13))
 ENOUGH = 2.0  # GB free on the disk of a folder; a run of a small table writes a few MB, its environment 2 GB
@@ -116,7 +116,8 @@ def writable(servers: Servers) -> Iterator[Finding]:
         there = _that_exists(folder)
         free = shutil.disk_usage(there).free / 1e9
         if free < ENOUGH:
-            yield Finding("writable", "wrong", f"{folder}/ has {free:.1f} GB left on its disk", "finefold clean")
+            said = f"{folder}/ has {free:.1f} GB left on its disk"
+            yield Finding("writable", "wrong", said, "finefold clean clean.do=true")
             continue
         try:
             check_writable(folder if folder.parent.exists() else there)
@@ -138,24 +139,37 @@ def databases(servers: Servers) -> Iterator[Finding]:
     for server, url in given:
         if url is None:
             continue
-        fault = fault_of(database_of(server, url), f"servers.{server}.database")
-        yield Finding("database", "wrong" if fault else "ok", fault or f"servers.{server}.database answers")
-    path = Path(servers.folder) / "mlflow.db"
-    if servers.mlflow.database is None and path.exists():
-        yield _schema(path)
+        key, used = f"servers.{server}.database", str(database_of(server, url))
+        fault = fault_of(used, key)
+        yield Finding("database", "wrong" if fault else "ok", fault or f"{key} answers")
+        if not fault and server == "mlflow":
+            yield _as_needed(schema_of(used), key, f"mlflow db upgrade {without_password(used)}")
+    for given_url, path in (
+        (servers.prefect.database, home_folder() / "prefect.db"),
+        (servers.mlflow.database, Path(servers.folder) / "mlflow.db"),
+    ):
+        if given_url is None and path.exists():
+            yield _file(path)
 
 
-def _schema(path: Path) -> Finding:
+def _file(path: Path) -> Finding:
+    """Of SQLite; both servers note in it by which version its tables were made."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.5)) as connection:
             (found,) = connection.execute("select version_num from alembic_version").fetchone()
     except (sqlite3.Error, TypeError) as error:
         mend = f"fuser --verbose {path}" if "locked" in str(error) else f"mv {path} {path}.broken"
         return Finding("database", "wrong", f"{path} can't be read: {error}", mend)
-    if found == newest_schema():
-        return Finding("database", "ok", f"{path} is as MLflow {version('mlflow')} needs it")
-    return Finding("database", "wrong", f"{path} was made by another version of MLflow than {version('mlflow')}",
-                   f"cp {path} {path}.before && mlflow db upgrade sqlite:///{path}")  # fmt: skip
+    if path.name == "prefect.db":  # whose server brings its tables up to date itself
+        return Finding("database", "ok", f"{path} can be read")
+    return _as_needed(found, str(path), f"cp {path} {path}.before && mlflow db upgrade sqlite:///{path}")
+
+
+def _as_needed(found: str | None, where: str, mend: str) -> Finding:
+    """found: the revision of MLflow's tables; None where there are none yet."""
+    if found in (None, newest_schema()):
+        return Finding("database", "ok", f"{where} is as MLflow {version('mlflow')} needs it")
+    return Finding("database", "wrong", f"{where} was made by another version of MLflow than {version('mlflow')}", mend)
 
 
 def reachable(servers: Servers) -> Iterator[Finding]:

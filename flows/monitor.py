@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from flows import screen, server
 from flows.build import build, resolve
 from flows.commands import ONLY_KEYS
 from flows.config import Composed
-from flows.deployed import in_a_deployment
+from flows.deployed import in_a_deployment, name_of_run
 from flows.monitored import Looked, kept, reported, told
 from flows.output import print_json
 from flows.overrides import key_of
@@ -96,15 +97,11 @@ def monitor(overrides: Sequence[str], *, begun: float | None = None) -> Monitore
     return made
 
 
-def _name_of_flow_run() -> str:
-    given = dict(text.partition("=")[::2] for text in flow_run.parameters["overrides"])
-    return f"monitor-{given.get('model_name', 'model')}"
-
-
-@flow(name="finefold-monitor", flow_run_name=_name_of_flow_run, persist_result=False)
+@flow(name="finefold-monitor", flow_run_name=partial(name_of_run, "monitor"), persist_result=False)
 @in_a_deployment
 def monitoring(overrides: list[str]) -> Monitored:
-    """The same within a flow run. `overrides` are what one would type after `finefold monitor`."""
+    """Looks for drift and decay, and begins what is to be done. `overrides` are what one would type after
+    `finefold monitor`: `["model_name=sold"]`."""
     return looked_at(_with_file(overrides), lambda task, *arguments: task(*arguments), is_on_server=True)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from flows import screen, server
 from flows.build import build, resolve
 from flows.commands import ONLY_KEYS
 from flows.config import Composed, Config
-from flows.deployed import in_a_deployment
+from flows.deployed import in_a_deployment, name_of_run
 from flows.output import print_json
 from flows.overrides import key_of
 from flows.pipeline import drain, on_server
@@ -97,12 +98,7 @@ def score(overrides: Sequence[str], *, begun: float | None = None) -> Scored:
     return replace(made, prefect_url=f"{running.ui_url}/runs/flow-run/{made.flow_run_id}")
 
 
-def _name_of_flow_run() -> str:
-    given = dict(text.lstrip("+").partition("=")[::2] for text in flow_run.parameters["overrides"])
-    return f"score-{given.get('model_name', '')}".rstrip("-")
-
-
-@flow(name="finefold-score", flow_run_name=_name_of_flow_run, persist_result=False)
+@flow(name="finefold-score", flow_run_name=partial(name_of_run, "score"), persist_result=False)
 @in_a_deployment
 def scoring(overrides: list[str]) -> Scored:
     """`overrides` are what one would type after `finefold score`:
@@ -136,7 +132,7 @@ def _asked(overrides: Sequence[str]) -> _Asked:
         Refusal: all faults at once, before anything is read.
     """
     composed = configs.compose(overrides)
-    config, faults = composed.config, _faults(composed, overrides)
+    config, faults = composed.config, faults_of(composed, overrides)
     uri = uri_of(config)
     if not is_somewhere(uri):
         faults.append(NOWHERE)
@@ -152,7 +148,8 @@ def _asked(overrides: Sequence[str]) -> _Asked:
     return _Asked(config, composed.recorded, source, configs.roles(config).key, _output(config), uri, name)
 
 
-def _faults(composed: Composed, overrides: Sequence[str]) -> list[str]:
+def faults_of(composed: Composed, overrides: Sequence[str]) -> list[str]:
+    """All that is wrong with what was asked, before anything is looked at."""
     config, given = composed.config, composed.config.predictions
     faults = [
         f"{text}: score looks at {', '.join(KEYS)} alone; leave it out."

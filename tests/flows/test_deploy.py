@@ -18,7 +18,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from flows import cli
 from flows.alone import limit_of
 from flows.config import compose
-from flows.deploy import asked, deploy, deployments_of
+from flows.deploy import asked, deploy, deployments_of, unset
 from tasks.refusal import Refusal
 from tasks.remedy import Deployments
 
@@ -98,6 +98,8 @@ def test_a_second_one_changes_in_place_and_leaves_what_a_person_did(server: Sync
     ([f"model_name={NAME}", "schedule=[train-weekl]"], "did you mean 'train-weekly'?"),
     ([f"model_name={NAME}", "schedule=[]"], "schedule: name at least one"),
     ([f"model_name={NAME}", "schedule=[score-hourly]"], "schedule=score-hourly needs source: write source=..."),
+    ([f"model_name={NAME}", "schedule=[score-hourly]", "source=sklearn", "predictions.path=o.xlsx"],
+     "predictions.path=o.xlsx: its name must end in .parquet"),
     ([f"model_name={NAME}", "predictions.path=out.csv"], "runs of train-weekly, finetune-daily have no use for it"),
     ([f"model_name={NAME}", "schedule=[finetune-daily]", "search.trials=9"], "schedule.finetune-daily.trials=NUMBER"),
     ([f"model_name={NAME}", "search.trials=0"], "search.trials must be at least 1, got 0."),
@@ -120,9 +122,30 @@ def test_a_second_model_has_deployments_of_its_own_which_its_monitor_starts(serv
     ]  # fmt: skip
     assert deployment(server, "finefold/train-weekly-other").parameters["model_name"] == "other"
     assert deployment(server).parameters["model_name"] == NAME
-    looks = deployment(server, "finefold-monitor/monitor-hourly-other").parameters["overrides"]
+    monitor = deployment(server, "finefold-monitor/monitor-hourly-other").parameters
+    looks = [*monitor["overrides"], f"model_name={monitor['model_name']}"]
     rules = compose(looks).config.monitor
     assert rules.deployments == Deployments("finefold/finetune-daily-other", "finefold/train-weekly-other")
+
+
+def test_runs_run_in_the_folder_that_the_workers_have(server: SyncPrefectClient) -> None:
+    given = ["schedule=[monitor-hourly]", "model_name=other", "deploy.suffix=-other", "deploy.folder=/srv/finefold"]
+    assert deploy(given).folder == "/srv/finefold"
+    found = deployment(server, "finefold-monitor/monitor-hourly-other")
+    assert found.job_variables["working_dir"] == "/srv/finefold"
+    with pytest.raises(Refusal, match=r"deploy\.folder"):
+        deploy([*given, "deploy.folder=here"])
+
+
+def test_a_secret_of_the_workers_need_not_be_known_here(
+    server: SyncPrefectClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["schedule=[train-weekly]", "model_name=other", "deploy.suffix=-other", "source=sql",
+             "source.url=${oc.env:NOWHERE_SET}", "source.query=select 1", "source.target=sold"]  # fmt: skip
+    (done,) = deploy(given).deployments
+    assert "source.url=${oc.env:NOWHERE_SET}" in done.parameters["overrides"]
+    assert "NOWHERE_SET not set here: what needs it is unchecked" in capsys.readouterr().out
+    assert unset(["a=${oc.env:PATH}", "b=${oc.env:NO_1}/${oc.env:NO_2}"]) == ["NO_1", "NO_2"]
 
 
 def test_a_pool_of_another_type_is_refused(server: SyncPrefectClient) -> None:

@@ -118,6 +118,7 @@ def test_a_shell_takes_the_limit_of_a_model_that_was_deployed_and_of_no_other(pr
         small(["seed=13"])
 
 
-def test_a_flow_that_trains_nothing_has_overrides_alone(prefect_server: Server) -> None:
-    assert list(smaller.parameters.properties) == ["overrides"]
+def test_a_flow_that_trains_nothing_has_a_field_for_the_model_alone(prefect_server: Server) -> None:
+    assert list(smaller.parameters.properties) == ["overrides", "model_name"]
     assert smaller(["a=1"]) == ["a=1"]
+    assert smaller(["a=1", "model_name=other"], model_name="sold") == ["model_name=sold", "a=1", "model_name=other"]

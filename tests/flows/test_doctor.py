@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from packaging.requirements import Requirement
+from postgresql import postgresql
 
 from flows import doctor
 from flows.servers import MlflowServer, PrefectServer, Servers
@@ -68,6 +70,39 @@ def test_a_locked_database_is_told_with_how_to_see_who_holds_it(servers: Servers
         (found,) = doctor.databases(servers)
     assert "database is locked" in found.said
     assert found.mend == "fuser --verbose mlruns/mlflow.db"
+
+
+def test_a_locked_database_of_prefects_is_told_too(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "home_folder", lambda: Path("home"))
+    Path("home").mkdir()
+    with closing(sqlite3.connect("home/prefect.db", isolation_level=None)) as connection:
+        connection.executescript("create table alembic_version (version_num); insert into alembic_version values ('0')")
+        (found,) = doctor.databases(servers)
+        assert (found.state, found.said) == ("ok", "home/prefect.db can be read")
+        connection.execute("begin exclusive")
+        (found,) = doctor.databases(servers)
+    assert found.mend == "fuser --verbose home/prefect.db"
+
+
+def test_the_tables_of_another_version_in_postgresql_are_wrong(
+    servers: Servers, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy import create_engine, text
+
+    pytest.importorskip("psycopg")
+    with postgresql(tmp_path_factory.mktemp("postgresql"), "pass-4711") as port:
+        monkeypatch.setenv("PGPASSWORD", "pass-4711")
+        url = f"postgresql://me@127.0.0.1:{port}/postgres"
+        given = replace(servers, mlflow=replace(servers.mlflow, database=url))
+        assert [one.state for one in doctor.databases(given)] == ["ok", "ok"]
+        engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            connection.execute(text("create table alembic_version (version_num text)"))
+            connection.execute(text("insert into alembic_version values ('0')"))
+        engine.dispose()
+        answers, tables = doctor.databases(given)
+    assert (answers.state, tables.state) == ("ok", "wrong")
+    assert tables.mend.startswith("mlflow db upgrade postgresql+psycopg")
 
 
 class Guarded(BaseHTTPRequestHandler):

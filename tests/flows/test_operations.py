@@ -11,10 +11,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 import yaml
@@ -22,32 +25,41 @@ from postgresql import postgresql
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 UNITS = sorted(OPERATIONS.glob("*.service"))
-PASSWORDS = {name: f"{name}-pass-4711" for name in ("database", "prefect", "mlflow", "table")}
+PASSWORDS = {name: f"{name}-pass-4711" for name in ("database", "prefect", "mlflow", "s3", "table")}
+STORES = ("folder", "s3")
+WORKERS = ("here-1", "here-2")
 SUBMIT = """
 import sys, time
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
-from flows.worker import ensure_pool
-ensure_pool("finefold")
+from prefect.client.schemas.actions import DeploymentUpdate
+from flows.deploy import deploy
 address, place = sys.argv[1:]
 Secret(value=address).save("a-table")
-given = ["source=sql", "source.url=${oc.env:A_TABLE}", "source.query=SELECT * FROM iris", "source.target=species",
-         "search.trials=1", "model_name=iris"]
+done = deploy(["source=sql", "source.url=${oc.env:A_TABLE}", "source.query=SELECT * FROM iris",
+               "source.target=species", "model_name=iris", "schedule=[train-weekly,score-hourly,monitor-hourly]",
+               "schedule.train-weekly.trials=1", f"deploy.folder={place}"])
 with get_client(sync_client=True) as client:
-    secret = {"A_TABLE": "{{ prefect.blocks.secret.a-table }}"}
-    made = client.create_deployment(
-        flow_id=client.create_flow_from_name("finefold"), name="trial", work_pool_name="finefold", path=place,
-        entrypoint="flows.pipeline:pipeline", job_variables={"working_dir": place, "env": secret},
-        parameter_openapi_schema={}, enforce_parameter_schema=False)
-    run = client.create_flow_run_from_deployment(made, parameters={"overrides": given})
-    while not (state := client.read_flow_run(run.id).state).is_final():
-        time.sleep(1)
-print(state.type.value)
+    of = {one.name: client.read_deployment_by_name(one.name) for one in done.deployments}
+    for one in of.values():
+        env = {**one.job_variables["env"], "A_TABLE": "{{ prefect.blocks.secret.a-table }}"}
+        changed = DeploymentUpdate(paused=True, job_variables={**one.job_variables, "env": env})
+        client.update_deployment(one.id, changed)
+    for names in (["finefold/train-weekly"], ["finefold-score/score-hourly", "finefold-monitor/monitor-hourly"]):
+        runs = [client.create_flow_run_from_deployment(of[name].id) for name in names]
+        while not all((found := client.read_flow_run(run.id)).state.is_final() for run in runs):
+            time.sleep(1)
+        for run in runs:
+            state = client.read_flow_run(run.id).state
+            print(state.type.value, state.message or "")
 """
 
 
-def variables(name: str) -> dict[str, str]:
+def variables(name: str, *, with_s3: bool = False) -> dict[str, str]:
+    """with_s3: with the lines that are to be uncommented for such a store."""
     lines = (OPERATIONS / name).read_text().splitlines()
+    if with_s3:
+        lines = [line.removeprefix("#") if re.match("#(MLFLOW_S3|AWS)_", line) else line for line in lines]
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
@@ -92,17 +104,19 @@ def test_the_compose_file_names_only_what_it_has() -> None:
 
 @dataclass
 class Team:
-    """Both servers and a worker as the files say, on free ports of this machine; what they wrote lies in `folder`."""
+    """Both servers and two workers as the files say, on free ports of this machine; what they wrote lies in `folder`.
+    s3: the address of the store where artifacts don't lie there too."""
 
     folder: Path
     database: int
     worker: dict[str, str]
+    s3: str | None
 
 
-def _environment(name: str, folder: Path, changes: dict[str, str]) -> dict[str, str]:
+def _environment(name: str, folder: Path, changes: dict[str, str], *, with_s3: bool = False) -> dict[str, str]:
     """Of a file, with this machine's ports, folders and passwords in the place of the examples."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    given = variables(name)
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_", "AWS_"))}
+    given = variables(name, with_s3=with_s3)
     for key, value in given.items():
         for old, new in changes.items():
             value = value.replace(old, new)
@@ -122,9 +136,9 @@ def _ports(n: int) -> list[str]:
 
 def _begin(unit: str, folder: Path, environment: dict[str, str], changes: dict[str, str]) -> psutil.Popen:
     command = command_of(unit)
-    for old, new in {"0.0.0.0": "127.0.0.1", "%H-%i": "here-1", **changes}.items():
+    for old, new in {"0.0.0.0": "127.0.0.1", **changes}.items():
         command = [part.replace(old, new) for part in command]
-    with (folder / f"{unit}.log").open("w") as log:
+    with (folder / f"{changes.get('%H-%i', unit)}.log").open("w") as log:
         return psutil.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
 
 
@@ -148,31 +162,60 @@ def _wait_for(address: str, seconds: float = 120) -> None:
             time.sleep(0.3)
 
 
-@pytest.fixture(scope="module")
-def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+@contextmanager
+def _s3(folder: Path, port: str) -> Iterator[str]:
+    """The address of a store that speaks S3, with an empty bucket `finefold`."""
+    import boto3
+
+    address = f"http://127.0.0.1:{port}"
+    with (folder / "s3.log").open("w") as log:
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]
+        process = psutil.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait_for(address)
+        _bucket(boto3, address).create()
+        yield address
+    finally:
+        _end(process)
+
+
+def _bucket(boto3: Any, address: str) -> Any:
+    login = {"aws_access_key_id": "key", "aws_secret_access_key": PASSWORDS["s3"], "region_name": "us-east-1"}
+    return boto3.resource("s3", endpoint_url=address, **login).Bucket("finefold")
+
+
+@pytest.fixture(scope="module", params=STORES)
+def team(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     if find_spec("flask_wtf") is None:
         pytest.skip('needs MLflow\'s basic authentication: pip install "finefold[team]"')
+    if request.param == "s3" and find_spec("moto") is None:
+        pytest.skip('needs a store that speaks S3: pip install "finefold[store]"')
     folder = tmp_path_factory.mktemp("team")
-    prefect, mlflow = _ports(2)
-    with postgresql(tmp_path_factory.mktemp("postgresql"), PASSWORDS["database"]) as database:
+    prefect, mlflow, s3 = _ports(3)
+    with ExitStack() as stack:
+        database = stack.enter_context(postgresql(tmp_path_factory.mktemp("postgresql"), PASSWORDS["database"]))
+        store = stack.enter_context(_s3(folder, s3)) if request.param == "s3" else None
         changes = {
             ":5432": f":{database}", ":4200": f":{prefect}", ":5000": f":{mlflow}", "server.example": "127.0.0.1",
-            "finefold@": "me@", "/srv/finefold": str(folder), "/etc/finefold": str(folder),
+            "finefold@": "me@", "/etc/finefold": str(folder),
+            **({"/srv/finefold/artifacts": "s3://finefold/artifacts", "https://s3.example": store} if store else {}),
+            "/srv/finefold": str(folder),
             **{f"{name}-password": password for name, password in PASSWORDS.items()},
         }  # fmt: skip
         users = (OPERATIONS / "mlflow-users.ini").read_text()
         for old, new in changes.items():
             users = users.replace(old, new)
         (folder / "mlflow-users.ini").write_text(users)
-        server, worker = (_environment(f"{name}.env", folder, changes) for name in ("server", "worker"))
+        server = _environment("server.env", folder, changes, with_s3=store is not None)
+        worker = _environment("worker.env", folder, changes)
         _fill(database)
         ports = {"4200": prefect, "5000": mlflow}
         begun = [_begin(f"{name}-server.service", folder, server, ports) for name in ("prefect", "mlflow")]
         try:
             _wait_for(f"http://127.0.0.1:{prefect}/api/health")
             _wait_for(f"http://127.0.0.1:{mlflow}/health")
-            begun.append(_begin("finefold-worker@.service", folder, worker, {}))
-            yield Team(folder, database, worker)
+            begun += [_begin("finefold-worker@.service", folder, worker, {"%H-%i": name}) for name in WORKERS]
+            yield Team(folder, database, worker, store)
         finally:
             for process in reversed(begun):
                 _end(process)
@@ -214,13 +257,25 @@ def _texts(database: int, name: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_worker_makes_a_run_with_a_secret_and_no_password_is_written_anywhere(team: Team) -> None:
+def test_workers_train_score_and_monitor_with_a_secret_and_no_password_is_written_anywhere(
+    team: Team, tmp_path: Path
+) -> None:
     address = _address(team.database, "tables", "reader", PASSWORDS["table"])
     command = [sys.executable, "-c", SUBMIT, address, str(team.folder)]
-    done = subprocess.run(command, env=team.worker, cwd=team.folder, capture_output=True, text=True, timeout=280)
-    log = (team.folder / "finefold-worker@.service.log").read_text()
-    assert done.stdout == "COMPLETED\n", done.stderr + log
-    assert "models" in {path.name for path in (team.folder / "artifacts").rglob("*")}
+    done = subprocess.run(command, env=team.worker, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+    logs = [(team.folder / f"{name}.log").read_text() for name in WORKERS]
+    states = [line.split()[0] for line in done.stdout.splitlines()[1:]]  # after a note on the secret
+    assert states == ["COMPLETED"] * 3, done.stdout + done.stderr + "\n".join(logs)
+    assert all("submitting flow run" in log for log in logs), logs  # each has one at a time
+    assert len(pd.read_parquet(team.folder / "predictions" / "iris.parquet")) == 150
+    if team.s3 is None:
+        found = {path.name for path in (team.folder / "artifacts").rglob("*")}
+    else:
+        import boto3
+
+        assert not (team.folder / "artifacts").exists()
+        found = {part for one in _bucket(boto3, team.s3).objects.all() for part in one.key.split("/")}
+    assert {"models", "monitor.html"} <= found
     written = {path: path.read_bytes() for path in team.folder.rglob("*") if path.is_file()}
     for password in PASSWORDS.values():
         assert not [path for path, content in written.items() if password.encode() in content]
