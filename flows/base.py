@@ -14,7 +14,7 @@ from flows.overrides import key_of
 from flows.plan import Plan
 from tasks import base_folder, given_rows, hub, provenance, registry
 from tasks.base_fit import Takes
-from tasks.model import own_files
+from tasks.model import own_files, writes
 from tasks.refusal import Refusal
 from tasks.source_rows import has_source_rows
 from tasks.strategy import WITHOUT_A_FAMILY, trains_on_source
@@ -85,6 +85,8 @@ def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
     """What the run's families and its strategy can't do with this base."""
     named, strategy = composed.config.base, composed.choices["strategy"]
     family, others = _family(folder), [name for name in composed.config.model if name != _family(folder)]
+    if fault := _writes_or_not(planned, family):
+        return [f"base={named} is a {family} model, {fault}"]
     faults = []
     if strategy not in WITHOUT_A_FAMILY and others:
         faults.append(
@@ -111,6 +113,18 @@ def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
             "train the base by `finefold pretrain`, which keeps them, or choose another strategy."
         )
     return faults
+
+
+def _writes_or_not(planned: Plan, family: str) -> str:
+    """What keeps families that write from going on from one that doesn't, or the other way round; '' where nothing."""
+    wanted = any(writes(one) for one in planned.families.values())
+    if wanted == (family == base_folder.GENERATOR):
+        return ""
+    if wanted:
+        return (f"which writes nothing; model={base_folder.GENERATOR} goes on from a causal language model, such as "
+                "GPT-2 or Llama.")  # fmt: skip
+    return (f"which writes, and from which model={','.join(planned.families)} can't go on; choose "
+            f"model={base_folder.GENERATOR} with source.prompt and source.response, or another base.")  # fmt: skip
 
 
 def _rows_unfit(composed: Composed, folder: Path) -> list[str]:

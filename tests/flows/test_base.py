@@ -38,6 +38,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / name).mkdir()
         shutil.move(made_in(source(), place / f"{name}-stages", rows=rows), place / name / "base")
     encoder_in(place / "encoder")
+    encoder_in(place / "writer", **{"config.json": json.dumps({"architectures": ["GPT2LMHeadModel"]})})
     source(60, seed=1).to_csv(place / "t.csv", index=False)
     source(300, seed=2).to_csv(place / "more.csv", index=False)
     return place
@@ -102,6 +103,9 @@ def test_the_bases_own_family_is_taken_where_none_is_named(here: Path) -> None:
         (["base=data"], "base=data is no model: neither one that finefold registered"),
         (["base=net", "model=lightgbm"], "base=net is a mlp model, from which model=lightgbm can't go on by strategy"),
         (["base=encoder", "model=lightgbm", "strategy=as_is"], "is an encoder without a head"),
+        *((["base=writer", "model=lightgbm", f"strategy={strategy}"],
+           "base=writer is a text_generator model, which writes, and from which model=lightgbm can't go on")
+          for strategy in ("as_is", "from_scratch", "full")),
         (["base=bare/base", "strategy=pooled"], "strategy=pooled: base=bare/base keeps no rows of its source"),
         (["source_data=more.csv"], "source_data=more.csv: it is what a base was trained on; name the model too"),
         (["base=rich/base", "source_data=more.csv"], "keeps rows of its source itself; leave source_data out"),

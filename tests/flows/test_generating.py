@@ -13,6 +13,9 @@ import pytest
 if find_spec("transformers") is None:
     pytest.skip('needs transformers: pip install "finefold[text]"', allow_module_level=True)
 
+from bases import encoder_in
+
+from flows.finetune import finetune
 from flows.monitor import monitor
 from flows.pipeline import run
 from flows.pretrain import pretrain, pretraining
@@ -33,6 +36,12 @@ pytestmark = pytest.mark.slow
 def broad(place: Path) -> Result:
     return pretrain(["model=text_generator", "source=grammar", "source.topic=animals", "source.rows=200",
                      "source.text=[text]", EPOCHS, *SMALL])  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def encoder(place: Path) -> Path:
+    """A folder as of an encoder, whose weights nothing reads."""
+    return encoder_in(place / "encoder")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +113,21 @@ def test_prompts_that_became_longer_are_drift(broad: Result, narrow: Result, pla
     (place / "labels.csv").write_text("prompt,response\na,b\n")
     with pytest.raises(Refusal, match=r"labels\.path=labels\.csv: \S+ writes response, which isn't scored here"):
         monitor([f"model_name={name}", "source.path=longer.csv", "source.key=[prompt]", "labels.path=labels.csv"])
+
+
+def test_a_model_that_writes_nothing_is_no_base_for_one_that_does_by_any_strategy(
+    broad: Result, place: Path, encoder: Path
+) -> None:
+    said = "is a text_encoder model, which writes nothing; model=text_generator goes on from a causal language model"
+    for strategy in ("as_is", "from_scratch", "full"):
+        with pytest.raises(Refusal, match=said):
+            run([f"base={encoder}", "model=text_generator", *UNITS, f"strategy={strategy}"])
+    with pytest.raises(Refusal, match=said):
+        finetune([f"base={encoder}", "model=text_generator", *UNITS])
+    given = ["source=file", "source.path=kinds.csv", "source.target=kind", "source.text=[words]"]
+    pd.DataFrame({"words": ["one of a", "two of b"] * 60, "kind": ["a", "b"] * 60}).to_csv(place / "kinds.csv")
+    with pytest.raises(Refusal, match="model, which writes, and from which model=text_encoder can't go on"):
+        finetune([f"base={broad.model_uri}", "model=text_encoder", *given])
 
 
 def test_few_folds_are_what_pretraining_adds_and_what_is_asked_for_goes_before() -> None:
