@@ -15,7 +15,7 @@ from tasks import base_fit, pairs, provenance, source_rows
 from tasks.published import Asked, Labelled, labelled
 from tasks.raw import read, typed
 from tasks.records import Roles
-from tasks.refusal import Refusal
+from tasks.refusal import Refusal, did_you_mean
 from tasks.role_columns import role_columns
 from tasks.row_hash import row_hashes
 from tasks.schema import Schema
@@ -67,6 +67,9 @@ def _texts(source: Source, roles: Roles, spool: Spool) -> Labelled:
     """
     try:
         names = next(iter(source.batches())).schema.names
+        if roles.response not in names:
+            near = did_you_mean(str(roles.response), names)
+            raise Refusal(f"its texts must be in a column {roles.response}, as in the table that is trained on{near}")
         prompt = roles.prompt if roles.prompt in names else None
         kept = Roles(roles.response, (), (), (), (), (), None, None, None, None, True, prompt, roles.response)
         raw = read(source, kept, spool)

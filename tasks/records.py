@@ -334,13 +334,15 @@ class Parity:
 
 @dataclass(frozen=True)
 class Generated:
-    """table: a Parquet file with the columns prompt, reference, after, exact_match and token_f1, and where there is a
-    base before. scores: `exact_match` and `token_f1`; before: the same of the base, empty without one."""
+    """table: a Parquet file with the columns prompt, reference, after, exact_match and token_f1, where there is a base
+    before, and a column `slice COLUMN` for each that slices are told by. scores: `exact_match` and `token_f1`; before:
+    the same of the base, empty without one. slices: by `COLUMN=VALUE` the number of `rows` and the model's scores."""
 
     table: str
     n_rows: int
     scores: Mapping[str, Number]
     before: Mapping[str, Number]
+    slices: Mapping[str, Mapping[str, Number]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

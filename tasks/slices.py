@@ -37,6 +37,15 @@ def write_slices(raw: Columns, judged: pd.DataFrame | None, names: Sequence[str]
     return str(path)
 
 
+def held_slices(path: Path, split: Path) -> pd.DataFrame:
+    """(n_holdout, n_columns) what `write_slices` wrote of the holdout's rows. split: the folder of the split."""
+    table, file = pd.read_parquet(path), split / "is_held.npy"
+    if not file.exists():  # a published split, whose rows these are
+        return table
+    is_held = np.unpackbits(np.load(file))[: len(table)].astype(np.bool_)
+    return table[is_held].reset_index(drop=True)
+
+
 def labelled(known: pd.Series[Any], values: pd.Series[Any]) -> npt.NDArray[np.object_]:
     """(n_rows,) the name of each value's slice: the value itself, or which quarter of the `known` numbers it is in."""
     text = as_text(values)

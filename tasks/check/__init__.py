@@ -26,6 +26,7 @@ from tasks.divided import Divided
 from tasks.metric import METRICS, Statistic
 from tasks.model import Fitted, Floats
 from tasks.records import Member, Problem
+from tasks.slices import held_slices
 from tasks.study import fold_file, read_fold
 from tasks.verdict import Finding, Number
 from tasks.workspace import Experiment, training_of
@@ -173,13 +174,7 @@ class Case:
     @cached_property
     def slice_labels(self) -> pd.DataFrame | None:
         """(n_holdout, n_columns) the slices of the holdout's rows, as text; None where none are named."""
-        if self.slices is None:
-            return None
-        table, file = pd.read_parquet(self.slices), self.split / "is_held.npy"
-        if not file.exists():  # a published split, whose rows these are
-            return table
-        is_held = np.unpackbits(np.load(file))[: len(table)].astype(np.bool_)
-        return table[is_held].reset_index(drop=True)
+        return None if self.slices is None else held_slices(self.slices, self.split)
 
     def constant_score(self, y: Floats, weight: Floats | None) -> float:
         """What a model that sees no feature of the training rows scores."""

@@ -24,6 +24,7 @@ from tasks.verdict import Finding, Number
 from tasks.workspace import Experiment
 
 NO_ROWS = "the base keeps no rows of its source to measure it on; source_data=FILE gives some"
+PERPLEXITIES = ("perplexity_of_the_base", "perplexity")  # beside the metric, of a model that writes
 NO_MODEL = "the base doesn't predict this target, so there is nothing of it to forget"
 
 
@@ -54,10 +55,10 @@ class Forgetting:
         share = numbers["lost"].value
         if self.most_lost is None or share <= self.most_lost or not numbers["worse"].low > 0:
             return Finding(self.name, "passed", "", {**numbers, **beside})
+        pooled = "" if case.problem.is_generation else "strategy=pooled trains on rows of the source too, and "
         reason = (
             f"{share:.0%} of what the base gains on its own source is gone, more than "
-            f"check.forgetting.most_lost={self.most_lost:g}; strategy=pooled trains on rows of the source too, and "
-            "strategies that freeze more forget less"
+            f"check.forgetting.most_lost={self.most_lost:g}; {pooled}strategies that freeze more forget less"
         )
         return Finding(self.name, "failed", reason, {**numbers, **beside})
 
@@ -80,7 +81,9 @@ def forgotten(
     before = in_classes_of(problem, base, models.load(base).predict(rows.X))
     after = getattr(fitted, "predict_source", fitted.predict)(rows.X)
     sign, unit = METRICS[metric].sign, _unit(rows.y, problem)
-    scores = [prepared(metric, rows.y, prediction) for prediction in (before, after)]
+    told = PERPLEXITIES if problem.is_generation else ()
+    which = [metric, *(["perplexity"] if told else [])]
+    scores = [prepared(name, rows.y, prediction) for name in which for prediction in (before, after)]
     changes = changed(problem, before, after) / unit
 
     def every(weights: Floats) -> Floats:
@@ -95,18 +98,9 @@ def forgotten(
         "fine_tuned": number(value[1], found[:, 1]),
         "worse": number(sign * (value[0] - value[1]), sign * (found[:, 0] - found[:, 1])),
         "lost": Number(lost(sign * (value[0] - zero), sign * (value[1] - zero))),
-        "churn": number(value[2], found[:, 2]),
-        **_perplexities(rows.y, before, after, rows.weight, problem),
+        "churn": number(value[-1], found[:, -1]),
+        **{name: number(value[k], found[:, k]) for k, name in enumerate(told, start=2)},
     }
-
-
-def _perplexities(
-    y: Floats, before: Floats, after: Floats, weight: Floats | None, problem: Problem
-) -> dict[str, Number]:
-    if not problem.is_generation:
-        return {}
-    of = {"perplexity_of_the_base": before, "perplexity": after}
-    return {name: Number(metrics.value("perplexity", y, one, weight)) for name, one in of.items()}
 
 
 def changed(problem: Problem, before: Floats, after: Floats) -> Floats:

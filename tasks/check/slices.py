@@ -76,14 +76,19 @@ class Slices:
         models = [_Labelled(case.on_holdout, case.labels(case.on_holdout))]
         if case.base_on_holdout is not None:
             models.insert(0, _Labelled(case.base_on_holdout, case.labels_of_base(case.base_on_holdout)))
-        of_slices = [_of_slice(case, one, model) for model in models for one in judged]
+        of_slices = [_of_slice(case, case.metric, one, model) for model in models for one in judged]
         columns = _columns(judged) if case.problem.is_classification else {}
         of_columns = [
             _treated(case, own, model) for model in models for own in columns.values()
         ]
+        told = [
+            _of_slice(case, "perplexity", one, model)
+            for one in (judged if case.problem.is_generation else ())
+            for model in models
+        ]
 
         def statistic(weights: Floats) -> Floats:
-            scores = np.stack([one(weights) for one in of_slices], axis=1)
+            scores = np.stack([one(weights) for one in (*of_slices, *told)], axis=1)
             return np.concatenate([scores, *(one(weights) for one in of_columns)], axis=1)
 
         value, found = case.holdout.resampled(statistic, case, self.resamples)
@@ -92,12 +97,14 @@ class Slices:
         for i, one in enumerate(judged):
             at = [i + model * n for model in range(k)]
             parts[one.name] = {"rows": Number(len(one.rows)), **_pair(case.sign, value[at], found[:, at])}
+            at = [n * k + i * k + model for model in range(k)] if told else []
+            parts[one.name] |= _with_base("perplexity", value[at], found[:, at]) if at else {}
         _add_p_values(parts, found[:, : k * n], case.sign, judged, case.holdout.groups)
         treated: dict[str, Number] = {}
         for i, column in enumerate(columns):
             for j, what in enumerate(("parity", "opportunity")):
-                at = [k * n + 2 * (i + model * len(columns)) + j for model in range(k)]
-                treated |= _differences(f"{what}_difference_{column}", value[at], found[:, at])
+                at = [k * n + len(told) + 2 * (i + model * len(columns)) + j for model in range(k)]
+                treated |= _with_base(f"{what}_difference_{column}", value[at], found[:, at])
         return parts, treated
 
     def _judged(self, parts: dict[str, dict[str, Number]], *, is_paired: bool) -> tuple[State, str]:
@@ -139,9 +146,9 @@ class _Labelled:
     labels: Rows | None
 
 
-def _of_slice(case: Case, one: Slice, model: _Labelled) -> Statistic:
+def _of_slice(case: Case, metric: str, one: Slice, model: _Labelled) -> Statistic:
     labels = None if model.labels is None else model.labels[one.rows]
-    statistic = prepared(case.metric, case.holdout.y[one.rows], model.prediction[one.rows], labels)
+    statistic = prepared(metric, case.holdout.y[one.rows], model.prediction[one.rows], labels)
     return lambda weights: statistic(np.take(weights, one.rows, axis=1))
 
 
@@ -154,7 +161,8 @@ def _pair(sign: int, value: Floats, found: Floats) -> dict[str, Number]:
     return {"base": number(value[0], found[:, 0]), **after, "worse": worse}
 
 
-def _differences(name: str, value: Floats, found: Floats) -> dict[str, Number]:
+def _with_base(name: str, value: Floats, found: Floats) -> dict[str, Number]:
+    """Of the model, and where there is one of its base."""
     after = {name: number(value[-1], found[:, -1])}
     return after if len(value) < 2 else {f"{name}_of_the_base": number(value[0], found[:, 0]), **after}
 

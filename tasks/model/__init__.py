@@ -327,5 +327,5 @@ def unsupported(family: str, asked: Loss, known: Sequence[str], kind: str) -> li
     """A fault that names the loss and the family, where the family can't train on it."""
     if asked.name in known:
         return []
-    remedy = f"choose {' or '.join(known)}, or another model"
+    remedy = f"choose {', or '.join([*known, 'another model'])}"
     return [f"loss={asked.name}: {family} can't train on it for a {kind} problem; {remedy}."]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -35,9 +35,17 @@ def section(values: Values) -> Section | None:
     caption = f"Responses to {found.n_rows:,} prompts of the holdout against their references"
     blocks = [
         Table(caption, ["", "the model", "the base"], scores, "lrr", note),
+        *([] if not found.slices else [_by_slice(found.slices)]),
         Table("Some of them", [COLUMNS[name] for name in names], rows, "l" * len(names)),
     ]
     return Section("generations", "What it writes", blocks, in_card=2)
+
+
+def _by_slice(slices: Mapping[str, Mapping[str, Number]]) -> Table:
+    names = [name for name in next(iter(slices.values())) if name != "rows"]
+    rows = [[one, f"{of['rows'].value:,.0f}", *(_said(of[name]) for name in names)] for one, of in slices.items()]
+    head = ["slice", "rows", *(name.replace("_", " ") for name in names)]
+    return Table("By slice", head, rows, "l" + "r" * (len(head) - 1))
 
 
 def _said(number: Number) -> str:

@@ -115,5 +115,5 @@ def test_texts_of_a_general_kind_are_divided_like_a_table_s_rows_and_empty_ones_
     assert list(found["valid"].X) == ["prompt", "response"]
     plain = with_rows(writer, file(table[["response"]], tmp_path / "plain.csv"), roles, 0, bases)
     assert list(source_rows(plain, "holdout", problem).X) == ["response"]
-    with pytest.raises(Refusal, match=r"source_data: source.response=response: the table has no such column"):
+    with pytest.raises(Refusal, match=r"source_data: its texts must be in a column response, as in the table"):
         with_rows(writer, file(table[["prompt"]], tmp_path / "no.csv"), roles, 0, bases)
