@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import tempfile
@@ -42,6 +43,7 @@ STUDY_TAG, BUDGET_TAG = "finefold.study", "finefold.trials"
 PARENT_TAG = "mlflow.parentRunId"
 LOCAL_UI = "http://127.0.0.1:5000"
 MAX_POINTS = 100  # of a curve; five curves of so many take 0.1 s on SQLite
+DATABASE_ERROR = re.compile(r"\([\w.]*Error\) ")  # as SQLAlchemy writes it
 _making = threading.Lock()
 MAX_PARAM = 5_900  # MLflow refuses a parameter's value of more than 6,000 characters
 
@@ -150,14 +152,17 @@ def without_password(uri: str) -> str:
 
 
 def said_by(error: Exception) -> str:
-    """The first line of what MLflow says, without the password of the address that it repeats."""
-    return without_password(str(error).splitlines()[0])
+    """The first line of what MLflow says, or the one with the database's own error, without the password of the
+    address that it repeats."""
+    lines = str(error).splitlines()
+    return without_password(next((line for line in lines if DATABASE_ERROR.match(line)), lines[0]))
 
 
 def quieten() -> None:
     """Private and quiet settings, where the user has none of their own; before mlflow is imported."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # tracebacks of what is refused in words
 
 
 def preload(root: Path | None = None) -> None:

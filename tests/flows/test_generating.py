@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +18,10 @@ if find_spec("transformers") is None:
     pytest.skip('needs transformers: pip install "finefold[text]"', allow_module_level=True)
 
 from bases import encoder_in
+from serving import ask_server
+from tiny_generator import CHAT, tiny_generator
 
-from flows.finetune import finetune
+from flows.finetune import FineTuned, finetune
 from flows.monitor import monitor
 from flows.pipeline import run
 from flows.pretrain import pretrain, pretraining
@@ -102,6 +108,46 @@ def test_a_table_of_prompts_is_answered_row_by_row(narrow: Result, place: Path) 
     assert answers["prediction"].tolist()[::50] == again["prediction"].tolist()
     rejects = pd.read_parquet(made.rejects)
     assert set(rejects["rejected_because"]) == {"prompt, the prompt, is empty"}
+
+
+def test_mlflow_serves_answers(narrow: Result, place: Path) -> None:
+    prompts = pd.DataFrame({"prompt": ["How many grams are 2 kilograms?", "How many metres are 3 kilometres?"]})
+    expected = mlflow.pyfunc.load_model(narrow.model_uri).predict(prompts)
+    answers = ask_server(narrow.model_uri, place, prompts)
+    assert [one["prediction"] for one in answers] == expected["prediction"].tolist()
+
+
+def test_a_killed_scoring_goes_on_with_the_responses_that_were_written(narrow: Result, place: Path) -> None:
+    name, _, version = narrow.model_uri.removeprefix("models:/").partition("/")
+    asked = [f"How many grams are {n} kilograms, please?" for n in range(400)]
+    pd.DataFrame({"prompt": asked, "number": range(400)}).to_csv(place / "many.csv", index=False)
+    command = [sys.executable, "-m", "flows.cli", "score", f"model_name={name}", f"predictions.version={version}",
+               "source=file", "source.path=many.csv", "source.key=[number]", "predictions.path=many.parquet",
+               "output=json"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.DEVNULL)
+    while not list(place.glob("data/scores/*/parts/*.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    again = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(again.stdout.splitlines()[-1])["before"] >= 128
+    assert pd.read_parquet(place / "many.parquet")["number"].tolist() == list(range(400))
+
+
+def test_a_folder_with_a_chat_template_climbs_the_ladder_in_its_template(place: Path) -> None:
+    chat = tiny_generator(place / "chat", template=CHAT)
+    done = finetune([f"base={chat}", *UNITS, "model_name=chatty", "slices=[form]", EPOCHS])
+    assert isinstance(done, FineTuned)
+    passed = {one.strategy: one.error for one in done.climb.rungs}
+    assert {"recalibrate", "pooled"} <= {name for name, why in passed.items() if why}
+    assert not passed["as_is"]
+    assert done.climb.best not in ("", "as_is")
+    assert done.result.holdout["perplexity"].value < 1_000
+    folder = Path(mlflow.artifacts.download_artifacts(done.result.model_uri))
+    (template,) = folder.rglob("chat_template.jinja")
+    assert template.read_text() == CHAT
 
 
 def test_prompts_that_became_longer_are_drift(broad: Result, narrow: Result, place: Path) -> None:

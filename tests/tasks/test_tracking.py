@@ -102,6 +102,29 @@ def test_what_fails_on_the_way_becomes_a_refusal() -> None:
 
 
 @pytest.mark.slow
+def test_a_full_database_is_refused_and_keeps_what_it_has(tmp_path: Path) -> None:
+    """As the system tells it where a file may have no more than so many bytes."""
+    client, _ = tracking.connect(None, tmp_path)
+    size = (tmp_path / "mlflow.db").stat().st_size
+    code = f"""
+import resource
+from pathlib import Path
+from tasks import tracking
+client, _ = tracking.connect(None, Path({str(tmp_path)!r}))
+resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
+with tracking.refusing(f"sqlite:///{tmp_path}/mlflow.db"):
+    for number in range(1_000):
+        client.create_experiment(f"experiment {{number}}" * 30)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+    assert said.splitlines()[-1].startswith("tasks.refusal.Refusal: tracking.uri=sqlite:///")
+    assert "disk" in said.splitlines()[-1]
+    assert "ERROR mlflow" not in said  # with a traceback of its own
+    assert "Nothing is lost: mend it, and the same command goes on from here." in said.splitlines()[-1]
+    assert [one.name for one in client.search_experiments()][-1] == "Default"
+
+
+@pytest.mark.slow
 def test_a_locked_database_is_refused(tmp_path: Path) -> None:
     tracking.connect(None, tmp_path)
     code = f"from pathlib import Path; from tasks import tracking; tracking.connect(None, Path({str(tmp_path)!r}))"
