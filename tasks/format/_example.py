@@ -51,7 +51,7 @@ session = onnxruntime.InferenceSession(here / "model.onnx")
 
 answers = []
 for prompt in prompts:
-    ids = prompt[-(schema["context"] - schema["most_new"]) :] if schema["most_new"] < schema["context"] else prompt[-1:]
+    ids = prompt[-(schema["context"] - schema["most_new"]) :]
     written = []
     while len(written) < schema["most_new"] and len(ids) < schema["context"]:
         (logits,) = session.run(["logits"], {"ids": np.array([ids], dtype=np.int64)})

@@ -91,12 +91,16 @@ class Sequences:
             begin = end
 
 
+def room(context: int, n: int) -> int:
+    """Tokens of a context that a prompt may take beside `n` of its response, however many these are."""
+    return max(context - n, context // KEPT_OF_A_PROMPT, 1)
+
+
 def fitted(prompt: Sequence[int], response: Sequence[int], context: int) -> tuple[list[tuple[Tokens, int]], bool]:
     """A pair as sequences of at most `context` tokens with how many of each are given, and whether the prompt was cut,
     on its left. What of a response is longer goes on in sequences of its own, each after the last token before it, so
     that every token of it is learned and judged once."""
-    room = max(context - len(response), context // KEPT_OF_A_PROMPT, 1)
-    kept = list(prompt[-room:])
+    kept = list(prompt[-room(context, len(response)) :])
     head = context - len(kept)
     parts = [(kept + list(response[:head]), len(kept))]
     for begin in range(head, len(response), max(1, context - 1)):

@@ -10,6 +10,7 @@ from transformers import GenerationConfig
 
 from tasks.model._device import one_thread
 from tasks.model._generator import Writer
+from tasks.model._pairs import room
 from tasks.model._prompt import Format, Tokens
 
 PROMPTS_AT_ONCE = 32
@@ -17,11 +18,10 @@ PROMPTS_AT_ONCE = 32
 
 def respond(writer: Writer, prompts: Sequence[str], most: int) -> list[str]:
     """A response to each prompt, of at most so many tokens, and no more than the context has room for beside the
-    prompt, of which the left is cut where it is too long. Prompts of one length are answered together, so that none
-    sees another one's padding and each gets what it would get alone."""
+    prompt, of which the left is cut where it is too long, as in training. Prompts of one length are answered together,
+    so that none sees another one's padding and each gets what it would get alone."""
     form = Format(writer)
-    room = max(1, writer.context - most)
-    begun = [tokens[-room:] for tokens in form.prompts(prompts)]
+    begun = [tokens[-room(writer.context, most) :] for tokens in form.prompts(prompts)]
     found = [""] * len(prompts)
     lengths = np.array([len(tokens) for tokens in begun])
     for length in np.unique(lengths):

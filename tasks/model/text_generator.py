@@ -28,7 +28,7 @@ try:
     from tasks.model._generator import Writer
     from tasks.model._generator_ways import WAYS, plan_of
     from tasks.model._new_generator import Shape, new
-    from tasks.model._pairs import Places, Sequences
+    from tasks.model._pairs import Places, Sequences, room
     from tasks.model._respond import respond
     from tasks.model._tuning import Progress, Score
 except ImportError as missing:
@@ -47,9 +47,9 @@ ALSO = ", a larger model.text_generator.hyperparameters.accumulation, or model.t
 @dataclass(frozen=True)
 class Fitted:
     """A language model. most_new: tokens of a response that it writes, at most: as many as the longest that it was
-    trained on. n_frozen: of its parameters, how many are as they were. note: what is to be said of the texts that it
-    was trained on. adapters: what was trained, where that is low-rank, and the digest of the weights that it belongs
-    to; of a model that was loaded there are none, they are merged."""
+    trained on, but for what a long one leaves to its prompt. n_frozen: of its parameters, how many are as they were.
+    note: what is to be said of the texts that it was trained on. adapters: what was trained, where that is low-rank,
+    and the digest of the weights that it belongs to; of a model that was loaded there are none, they are merged."""
 
     writer: Writer
     most_new: int
@@ -252,7 +252,7 @@ class TextGenerator:
             progress = writing.train(begun.it, workspace.sequences, rows, weight, plan, judge, valid, watch, n_epochs)
         n_trained, adapters = begun.n_trained, begun.adapters()
         made = writer.of(begun.whole().cpu())
-        most_new = min(workspace.sequences.longest, writer.context)
+        most_new = writer.context - room(writer.context, workspace.sequences.longest)
         n_frozen = max(0, made.n_parameters - n_trained)
         return Fitted(made, most_new, n_frozen, workspace.note, adapters, workspace.digest), progress
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from tasks import metric, model
 from tasks.loss.next_token import NextToken
 from tasks.model import Training
 from tasks.model._device import named_memory
+from tasks.model._encoder import layers
 from tasks.model._generator import Writer
 from tasks.model._generator_ways import groups_of, lora
-from tasks.model._pairs import Sequences, fitted
+from tasks.model._pairs import KEPT_OF_A_PROMPT, Sequences, fitted
 from tasks.model._prompt import Format
+from tasks.model._respond import respond
 from tasks.model._writing import Plan, Trainable, judged, train
 from tasks.model.text_encoder import TextEncoder
 from tasks.model.text_generator import Fitted, TextGenerator
@@ -70,6 +73,15 @@ def plan(**changed: Any) -> Plan:
              "weight_decay": 0.0, "dropout": 0.0, "l2_sp": 0.0, "is_gradual": False, "is_higher_better": False,
              "seed": 0}  # fmt: skip
     return Plan(**{**usual, **changed})
+
+
+def loud(writer: Writer) -> Writer:
+    """The same with weights so large that what it writes hangs on its prompt."""
+    net = writer.copied()
+    with torch.no_grad():
+        for one in layers(net).parameters():
+            one *= 40
+    return writer.of(net)
 
 
 def weights(net: Any) -> dict[str, Any]:
@@ -235,6 +247,23 @@ def test_a_response_is_what_it_is_alone_and_no_longer_than_asked(base: Path) -> 
     assert together == [made.respond([prompt], 6)[0] for prompt in prompts]
     longest = max(map(len, made.writer.tokenizer.get_vocab()))
     assert max(map(len, together)) <= 6 * longest
+
+
+def test_a_prompt_is_seen_however_long_its_response_may_be(writer: Writer) -> None:
+    made, prompts = loud(writer), ["How many?", "7 x 8"]
+    short, long = respond(made, prompts, 4), respond(made, prompts, SHAPE.context)
+    assert short[0] != short[1]
+    assert all(more.startswith(less) and len(more) > len(less) for less, more in zip(short, long, strict=True))
+
+
+def test_a_model_of_long_responses_leaves_a_quarter_of_its_context_to_the_prompt(base: Path) -> None:
+    it, data = family("lora"), training()
+    X = data.X.assign(response=data.X["response"] + " and so on" * 30)
+    made = it.fit(it.workspace(replace(data, features=X), base, 1), point(it, epochs=1), 1, 0)
+    assert made.most_new == SHAPE.context - SHAPE.context // KEPT_OF_A_PROMPT
+    short = training()
+    longest = int(it.workspace(short, base, 1).sequences.longest)
+    assert it.fit(it.workspace(short, base, 1), point(it, epochs=1), 1, 0).most_new == longest < made.most_new
 
 
 def test_an_overfitted_model_answers_what_it_learned_and_stops(base: Path) -> None:
