@@ -160,15 +160,16 @@ class TextGenerator:
 
     def going_on(self, way: str, knobs: Knobs) -> Self:
         """With the hyperparameters of that way; those of the strategy take the place of its own of the same name, but
-        for where a search starts, which suits language models."""
-        own = self.by_strategy[way]
+        for where a search starts, which suits language models. A value of the family's own is the user's, as is its
+        space: they come before both."""
+        own, fixed = self.by_strategy[way], {key: one for key, one in self.hyperparameters.items() if one is not None}
         given = {**self.hyperparameters, **own.get("hyperparameters", {})}
         strangers = {key: value for key, value in knobs.hyperparameters.items() if key not in given and value}
-        given |= {key: value for key, value in knobs.hyperparameters.items() if key in given}
+        given |= {key: value for key, value in knobs.hyperparameters.items() if key in given} | fixed
 
         def merged(part: str) -> dict[str, Any]:
-            of_way, of_strategy = own.get(part, {}), getattr(knobs, part)
-            found = {**getattr(self, part), **of_way, **of_strategy, **(of_way if part == "start" else {})}
+            of_way, of_strategy, mine = own.get(part, {}), getattr(knobs, part), getattr(self, part)
+            found = {**mine, **of_strategy, **of_way} if part == "start" else {**of_way, **of_strategy, **mine}
             return {key: value for key, value in found.items() if key in given and given[key] is None}
 
         return replace(

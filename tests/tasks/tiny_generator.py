@@ -44,10 +44,10 @@ def questions(topic: str, n: int) -> pd.DataFrame:
     return load(Grammar(topic, n)).to_pandas()
 
 
-def family(way: str, *overrides: str) -> TextGenerator:
+def family(way: str, *overrides: str, knobs: Knobs = NO_KNOBS) -> TextGenerator:
     config = compose(["model=text_generator", *overrides]).config
     built: TextGenerator = build(config.model["text_generator"], "model.text_generator")
-    return built.going_on(way, NO_KNOBS)
+    return built.going_on(way, knobs)
 
 
 def point(it: TextGenerator, **changed: object) -> dict[str, object]:

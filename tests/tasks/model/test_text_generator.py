@@ -29,6 +29,7 @@ from tasks.model._device import named_memory
 from tasks.model._encoder import layers
 from tasks.model._generator import Writer
 from tasks.model._generator_ways import groups_of, lora
+from tasks.model._going_on import Knobs
 from tasks.model._pairs import KEPT_OF_A_PROMPT, Sequences, fitted
 from tasks.model._prompt import Format
 from tasks.model._respond import respond
@@ -336,6 +337,22 @@ def test_a_folder_that_does_not_fit_is_refused(fault: str, said: str, base: Path
         (folder / "generation_config.json").unlink()
     with pytest.raises(Refusal, match=said):
         Writer.load(folder)
+
+
+@pytest.mark.parametrize("way", [*TRAINED, "from_scratch"])
+def test_a_value_that_the_user_fixes_holds_in_every_strategy(way: str) -> None:
+    fixed = {"batch_size": 4, "epochs": 1, "warm_up": 0.05, "learning_rate": 1e-4, "step": 0.5, "l2_sp": 0.1}
+    it = family(way, *(f"model.text_generator.hyperparameters.{key}={value}" for key, value in fixed.items()),
+                knobs=Knobs({"step": None, "l2_sp": 0.0}, {"step": 0.3}, {"step": [0.1, 0.3]}, {}))  # fmt: skip
+    assert {key: it.hyperparameters[key] for key in fixed} == fixed
+    assert not {*it.space, *it.start, *it.grid} & set(fixed)
+
+
+def test_what_the_user_leaves_open_is_the_strategy_s_and_searched_where_the_user_says() -> None:
+    usual, asked = family("lora"), family("lora", "model.text_generator.space={warm_up: [0.1, 0.2]}")
+    assert usual.hyperparameters["learning_rate"] == usual.by_strategy["lora"]["hyperparameters"]["learning_rate"]
+    assert {**usual.space, "warm_up": [0.1, 0.2]} == asked.space
+    assert usual.start["epochs"] == usual.by_strategy["lora"]["start"]["epochs"]
 
 
 def test_a_shape_that_can_not_be_is_refused() -> None:
