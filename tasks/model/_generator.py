@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from tasks.model._encoder import reading
 
 CONFIG, TOKENIZER, TOKENS, TEMPLATE = "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
+GENERATION = "generation_config.json"
 SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 UNBOUNDED = 1024  # tokens of a model that names no context
 
@@ -73,10 +74,10 @@ class Writer:
 
     @cached_property
     def ends(self) -> list[int]:
+        """Of the configuration, and where the tokenizer ends a text with another, that one last."""
         generation = getattr(self.net, "generation_config", None)
         given = [getattr(one, "eos_token_id", None) for one in (self.config, generation)]
-        flat = [one for ids in given if ids is not None for one in (ids if isinstance(ids, list) else [ids])]
-        return [int(one) for one in dict.fromkeys(flat)]
+        return _ids(*given, _own_end(self.tokenizer, self.special))
 
     @cached_property
     def n_parameters(self) -> int:
@@ -125,20 +126,7 @@ class Writer:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         template, special = _told(folder)
-        made = cls(net.eval().requires_grad_(False).to(device), tokenizer, template, special)
-        if faults := made.faults(folder):
-            raise Refusal(*faults)
-        return made
-
-    def faults(self, folder: Path) -> list[str]:
-        """What of its parts doesn't fit together."""
-        n_known = max(self.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
-        if n_known > self.vocabulary:
-            return [f"{folder}: its tokenizer doesn't fit the model: it has {n_known:,} tokens, and the model knows "
-                    f"{self.vocabulary:,}; take {TOKENIZER} from where the model is from."]  # fmt: skip
-        if not self.ends:
-            return [f"{folder / CONFIG} names no eos_token_id, so the model could not end a response; add it."]
-        return []
+        return cls(net.eval().requires_grad_(False).to(device), tokenizer, template, special)
 
 
 def hidden_states(net: nn.Module, ids: Tensor) -> Tensor:
@@ -150,21 +138,89 @@ def hidden_states(net: nn.Module, ids: Tensor) -> Tensor:
 def check(folder: Path) -> None:
     """
     Raises:
-        Refusal: where the folder holds no language model that can be read without executing anything of it.
+        Refusal: for every one of its `faults`.
     """
+    if found := faults(folder):
+        raise Refusal(*(f"{folder}: {fault}" for fault in found))
+
+
+def faults(folder: Path) -> list[str]:
+    """Why a folder holds no language model that can be read without executing anything of it, or one whose parts don't
+    fit together. Its weights are not read."""
     absent = [name for name in (CONFIG, TOKENIZER) if not (folder / name).exists()]
     if absent:
-        raise Refusal(f"{folder} holds no language model: {' and '.join(absent)} missing.")
+        return [f"it holds no language model: {' and '.join(absent)} missing."]
     if not list(folder.glob("*.safetensors")):
-        raise Refusal(f"{folder} holds no weights as safetensors; other formats may hold code and are refused: convert "
-                      "them by `save_pretrained` in an environment that you trust them in.")  # fmt: skip
-    faults = [f"{folder / name} names code of the model's own (auto_map), which is never executed; choose another."
-              for name in (CONFIG, TOKENS) if "auto_map" in _json(folder / name)]  # fmt: skip
+        return ["it holds no weights as safetensors; other formats may hold code and are refused: convert them by "
+                "`save_pretrained` in an environment that you trust them in."]  # fmt: skip
+    found = [f"{name} names code of the model's own (auto_map), which is never executed; choose another."
+             for name in (CONFIG, TOKENS) if "auto_map" in _json(folder / name)]  # fmt: skip
     if not writes(folder):
-        faults.append(f"{folder} is an encoder, which writes nothing; give it to model=text_encoder, and a causal "
-                      "language model, such as GPT-2 or Llama, to model=text_generator.")  # fmt: skip
-    if faults:
-        raise Refusal(*faults)
+        found.append("it is an encoder, which writes nothing; give it to model=text_encoder, and a causal language "
+                     "model, such as GPT-2 or Llama, to model=text_generator.")  # fmt: skip
+    return found or _misfits(folder)
+
+
+def doubts(folder: Path) -> list[str]:
+    """What is to be said of a folder without `faults`, whose tokenizer may be another model's all the same."""
+    config, tokenizer = _config(folder), Tokenizer.from_file(str(folder / TOKENIZER))
+    ends, own, n_known, found = _ends(folder), _own_end(tokenizer, _told(folder)[1]), _n_known(tokenizer), list[str]()
+    if n_known < config.vocab_size / 2:
+        found.append(f"its tokenizer has {n_known:,} tokens, and the model knows {config.vocab_size:,}, most of which "
+                     f"are never read or written; is {TOKENIZER} this model's?")  # fmt: skip
+    if own is not None and own not in ends:
+        found.append(f"its tokenizer ends a text with {tokenizer.id_to_token(own)}, and {CONFIG} with "
+                     f"{tokenizer.id_to_token(ends[0])}: the latter is learned, and both end a response")  # fmt: skip
+    return found
+
+
+def _misfits(folder: Path) -> list[str]:
+    """What of its parts doesn't fit together."""
+    try:
+        config, tokenizer = _config(folder), Tokenizer.from_file(str(folder / TOKENIZER))
+    except Exception as error:  # tokenizers raises no other
+        return [f"{CONFIG} or {TOKENIZER} can't be read ({str(error).splitlines()[0]}); fetch the model again."]
+    n_known, vocabulary, ends = _n_known(tokenizer), config.vocab_size, _ends(folder)
+    if n_known > vocabulary:
+        return [f"its tokenizer doesn't fit the model: it has {n_known:,} tokens, and the model knows {vocabulary:,}; "
+                f"take {TOKENIZER} from where the model is from."]  # fmt: skip
+    if not ends:
+        return [f"{CONFIG} names no eos_token_id, so the model could not end a response; add it."]
+    named = [tokenizer.token_to_id(token) for token in _told(folder)[1].values()]
+    special = {*named, *tokenizer.get_added_tokens_decoder()}
+    found = []
+    for key, ids in (("bos_token_id", _ids(getattr(config, "bos_token_id", None))), ("eos_token_id", ends)):
+        found += [f"its {key}={one} is no token of the model, which knows {vocabulary:,}; correct it in {CONFIG}."
+                  for one in ids if not 0 <= one < vocabulary]  # fmt: skip
+        found += [f"its {key}={one} is no special token of its tokenizer (it is {tokenizer.id_to_token(one)!r}); take "
+                  f"{TOKENIZER} from where the model is from, or correct {CONFIG}."
+                  for one in ids if 0 <= one < vocabulary and one not in special]  # fmt: skip
+    return found
+
+
+def _config(folder: Path) -> Any:
+    return transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def _ends(folder: Path) -> list[int]:
+    """The tokens that end a text, by the model's configuration and by what says how it writes."""
+    return _ids(getattr(_config(folder), "eos_token_id", None), _json(folder / GENERATION).get("eos_token_id"))
+
+
+def _own_end(tokenizer: Tokenizer, special: Mapping[str, str]) -> int | None:
+    """What its tokenizer ends a text with, where it says so."""
+    found: int | None = tokenizer.token_to_id(special.get("eos_token", ""))
+    return found
+
+
+def _n_known(tokenizer: Tokenizer) -> int:
+    return int(max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)) + 1
+
+
+def _ids(*given: Any) -> list[int]:
+    """Of tokens that are given as one, as several or not at all; none twice."""
+    flat = [one for ids in given if ids is not None for one in (ids if isinstance(ids, list) else [ids])]
+    return [int(one) for one in dict.fromkeys(flat)]
 
 
 def _told(folder: Path) -> tuple[str | None, dict[str, str]]:

@@ -27,7 +27,7 @@ from tasks.loss.next_token import NextToken
 from tasks.model import Training
 from tasks.model._device import named_memory
 from tasks.model._encoder import layers
-from tasks.model._generator import Writer
+from tasks.model._generator import Writer, doubts, faults
 from tasks.model._generator_ways import groups_of, lora
 from tasks.model._going_on import Knobs
 from tasks.model._pairs import KEPT_OF_A_PROMPT, Sequences, fitted
@@ -318,7 +318,9 @@ def test_an_encoder_is_refused_by_name_and_a_generator_to_an_encoder(base: Path,
 
 @pytest.mark.parametrize(("fault", "said"), [
     ("tokenizer", "its tokenizer doesn't fit the model: it has 3"), ("pickle", "no weights as safetensors"),
-    ("code", r"auto_map"), ("end", "names no eos_token_id"),
+    ("code", r"auto_map"), ("end", "names no eos_token_id"), ("unread", r"tokenizer.json can't be read \("),
+    ("beyond", "its eos_token_id=5000 is no token of the model, which knows 300; correct it in config.json"),
+    ("ordinary", r"its bos_token_id=40 is no special token of its tokenizer \(it is 'H'\)"),
 ])  # fmt: skip
 def test_a_folder_that_does_not_fit_is_refused(fault: str, said: str, base: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
@@ -332,11 +334,38 @@ def test_a_folder_that_does_not_fit_is_refused(fault: str, said: str, base: Path
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     elif fault == "code":
         (folder / "config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "x.Y"}}))
+    elif fault == "unread":
+        (folder / "tokenizer.json").write_text("{}")
     else:
-        (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": None}))
+        changed = {"end": {"eos_token_id": None}, "beyond": {"eos_token_id": 5000}, "ordinary": {"bos_token_id": 40}}
+        (folder / "config.json").write_text(json.dumps({**config, **changed[fault]}))
         (folder / "generation_config.json").unlink()
     with pytest.raises(Refusal, match=said):
         Writer.load(folder)
+
+
+def test_a_folder_is_looked_at_without_its_weights(base: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(base, folder)
+    (folder / "model.safetensors").write_bytes(b"")
+    assert faults(folder) == doubts(folder) == []
+
+
+def test_a_tokenizer_that_may_be_another_model_s_is_told_of_and_its_own_end_ends_a_response_too(tmp_path: Path) -> None:
+    folder = tiny_generator(tmp_path, vocab_size=2000)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(["</s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
+    assert faults(folder) == []
+    assert doubts(folder) == [
+        "its tokenizer has 301 tokens, and the model knows 2,000, most of which are never read or written; is "
+        "tokenizer.json this model's?",
+        "its tokenizer ends a text with </s>, and config.json with <|endoftext|>: the latter is learned, and both end "
+        "a response",
+    ]
+    made = replace(Writer.load(tiny_generator(tmp_path / "own")), tokenizer=tokenizer, special={"eos_token": "</s>"})
+    assert made.ends == [tokenizer.token_to_id("<|endoftext|>"), tokenizer.token_to_id("</s>")]
 
 
 @pytest.mark.parametrize("way", [*TRAINED, "from_scratch"])
@@ -357,9 +386,10 @@ def test_what_the_user_leaves_open_is_the_strategy_s_and_searched_where_the_user
 
 def test_a_shape_that_can_not_be_is_refused() -> None:
     it = family("from_scratch", "model.text_generator.new.width=30")
-    faults = it.check(Problem("generation", "y", ()), NextToken())
-    assert faults == ["model.text_generator.new.width=30 is no multiple of model.text_generator.new.heads=4; each head "
-                      "takes an equal part."]  # fmt: skip
+    assert it.check(Problem("generation", "y", ()), NextToken()) == [
+        "model.text_generator.new.width=30 is no multiple of model.text_generator.new.heads=4; each head takes an "
+        "equal part."
+    ]
 
 
 def test_what_to_lower_is_named_where_memory_runs_out() -> None:
