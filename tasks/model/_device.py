@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -27,9 +27,8 @@ def absent(name: str) -> list[str]:
 
 
 @contextmanager
-def named_memory(hyperparameters: Mapping[str, Any], family: str, also: str = "") -> Iterator[None]:
-    """also: what else could be lowered.
-
+def named_memory(when: str, *remedies: str) -> Iterator[None]:
+    """
     Raises:
         ValueError: instead of the library's error, when memory runs out.
     """
@@ -38,9 +37,17 @@ def named_memory(hyperparameters: Mapping[str, Any], family: str, also: str = ""
     except (RuntimeError, MemoryError) as error:  # on the CPU torch raises a plain RuntimeError
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
-        n = int(hyperparameters["batch_size"])
-        remedy = f"try model.{family}.hyperparameters.batch_size={max(1, n // 4)}{also}"
-        raise ValueError(f"out of memory at batch_size={n}: {remedy}") from error
+        raise ValueError(f"out of memory {when}: try {', or '.join(remedies)}") from error
+
+
+def memory_of_a_batch(
+    hyperparameters: Mapping[str, Any], key: str, *others: str
+) -> AbstractContextManager[None]:
+    """As `named_memory`, with a smaller batch before other remedies, where there is one. key: what its hyperparameters
+    stand under."""
+    n = int(hyperparameters["batch_size"])
+    smaller = [f"{key}.hyperparameters.batch_size={max(1, n // 4)}"] if n > 1 else []
+    return named_memory(f"at batch_size={n}", *smaller, *others)
 
 
 class _OneThread:

@@ -15,7 +15,7 @@ from tasks.model import Curve, OutOfTimeError, Rows, Training, Validated, Watch,
 from tasks.model import _epochs as epochs
 from tasks.model._base_rows import BaseRows, FromBase
 from tasks.model._batches import Rehearsal
-from tasks.model._device import device, named_memory, one_thread
+from tasks.model._device import device, memory_of_a_batch, one_thread
 from tasks.model._going_on import Knobs
 from tasks.model._net_way import Way, way
 from tasks.model._sides import Encoded
@@ -136,7 +136,7 @@ class OnBase:
         encoded = [workspace.fold(fold, n_rows, how.first) for fold in folds]
         nets = [workspace.net(workspace.training.fold(fold, n_rows)[0]) for fold in folds]
         jobs = [self._job(workspace, how, one, net) for one, net in zip(encoded, nets, strict=True)]
-        with named_memory(hyperparameters, "mlp"):
+        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller base"):
             every = epochs.train(jobs, self._plan(workspace, how, hyperparameters, n_train, seed), watch)
         rows = [workspace.training.fold(fold, n_rows) for fold in folds]
         return [
@@ -152,7 +152,7 @@ class OnBase:
         net = workspace.net(rows)
         job = self._job(workspace, how, Encoded(workspace.base.inputs, workspace.train(rows, how.first), None), net)
         plan = self._plan(workspace, how, hyperparameters, len(rows), seed)
-        with named_memory(hyperparameters, "mlp"):
+        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller base"):
             done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
         return _fitted(workspace, how, rows, net, done)
 

@@ -33,7 +33,7 @@ try:
 
     from tasks.model import _epochs as epochs
     from tasks.model._batches import Rows, steps
-    from tasks.model._device import absent, device, named_memory, one_thread
+    from tasks.model._device import absent, device, memory_of_a_batch, one_thread
     from tasks.model._loss import trainable
     from tasks.model._net import ACTIVATIONS, Shape, Start
     from tasks.model._unit import Unit, job_of
@@ -235,7 +235,7 @@ class MLP:
         units = [Unit.learn(training.problem, one.train.y, one.train.weight) for one in encoded]
         jobs = [self._job(one, unit, hyperparameters, training) for one, unit in zip(encoded, units, strict=True)]
         plan = self.plan(training, hyperparameters, workspace.sizes.n_train(folds[0], n_rows), seed)
-        with named_memory(hyperparameters, "mlp"):
+        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
             every = epochs.train(jobs, plan, watch)
         return [
             _validated(one, _fitted(one, job.shape, plan.activation, unit, progress.net), progress)
@@ -251,7 +251,7 @@ class MLP:
         unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
         job = self._job(encoded, unit, hyperparameters, workspace.training)
         plan = self.plan(workspace.training, hyperparameters, len(encoded.train.y), seed)
-        with named_memory(hyperparameters, "mlp"):
+        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
             done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
         return _fitted(encoded, job.shape, plan.activation, unit, done.net)
 

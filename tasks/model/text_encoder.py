@@ -31,7 +31,7 @@ try:
     from tasks.model import _tuning as tuning
     from tasks.model._adapters import Adapters
     from tasks.model._corpus import Corpus, coded, embed
-    from tasks.model._device import absent, device, named_memory
+    from tasks.model._device import absent, device, memory_of_a_batch
     from tasks.model._encoder import Body
     from tasks.model._encoder_ways import WAYS, as_body, plan_of
     from tasks.model._head import Head, Singles, blocks, side
@@ -49,6 +49,7 @@ LEAST_EPOCHS = 1
 # Of some 25 tokens through six layers of width 384, on one core of some 3 GHz.
 SECONDS_OF_A_PASS = 0.005
 SECONDS_OF_A_STEP = {"full": 0.025, "lora": 0.02, "last_layers": 0.008, "gradual": 0.008}  # of a row
+SMALLER = ("a smaller model.text_encoder.hyperparameters.max_len", "a smaller encoder")  # where memory runs out
 TOKENS = 32  # that a text is taken to have, where nothing is known of it
 SUMS_OF_A_MILLISECOND = 3e7
 
@@ -298,7 +299,7 @@ class TextEncoder:
         self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any], seed: int, watch: Watch,
         n_epochs: int, judge: Judge | None,
     ) -> tuple[Fitted, tuning.Progress]:
-        with named_memory(given, "text_encoder"):
+        with memory_of_a_batch(given, f"model.text_encoder.by_strategy.{self.way}", *SMALLER):
             return self._trained_there(workspace, encoded, given, seed, watch, n_epochs, judge)
 
     def _trained_there(

@@ -36,12 +36,13 @@ except ImportError as missing:
 
 PACKAGES = ("peft", "safetensors", "tokenizers", "torch", "transformers")
 NOTES, ADAPTER = "generator.json", "adapter"
+KEY = "model.text_generator"
 NEW = "from_scratch"
 LEAST_EPOCHS = 1
 MOST_NEW = 64  # tokens of a response of a base that doesn't say
 SECONDS_OF_A_ROW = 0.0015  # of some 30 tokens through a million weights and back, on one core of some 3 GHz
 PART_OF_A_STEP = {"feature_extraction": 0.35, "last_layers": 0.6, "gradual": 0.8, "lora": 0.9}
-ALSO = ", a larger model.text_generator.hyperparameters.accumulation, or model.text_generator.checkpointing=true"
+SMALLER = ("shorter texts", "a smaller base (without one a smaller model.text_generator.new)")  # where memory runs out
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ class Fitted:
     def predict(self, X: pd.DataFrame) -> Floats:
         """(n, 2) the loss over the tokens of each response, in nats, and their number."""
         sequences = Sequences.of(self.writer, X)
-        with devices.one_thread:
+        with devices.named_memory("while it was judged", *SMALLER), devices.one_thread:
             return writing.judged(self.writer.net, sequences, np.arange(len(X)), is_plain=self.writer.is_plain)
 
     def respond(self, prompts: Sequence[str], most: int | None = None) -> list[str]:
         """What it writes after each prompt; most: tokens, by default `most_new`."""
-        return respond(self.writer, prompts, most or self.most_new)
+        with devices.named_memory("while it wrote", *SMALLER):
+            return respond(self.writer, prompts, most or self.most_new)
 
     def importance(self) -> dict[str, float]:
         """None: there is but one column to read."""
@@ -215,12 +217,13 @@ class TextGenerator:
         """With all pairs as tokens. A new tokenizer is learned from all training rows, those included that a fold
         validates on."""
         X, device = training.X, devices.device(self.device)
-        if self.way == NEW:
-            writer, digest = new(self.new, _texts(X), 0), ""
-        else:
-            assert base is not None
-            writer, digest = _base(base), _digest(own_files(base))
-        writer.net.to(device)
+        with devices.named_memory(f"while the model was brought to device={device.type}", *SMALLER):
+            if self.way == NEW:
+                writer, digest = new(self.new, _texts(X), 0), ""
+            else:
+                assert base is not None
+                writer, digest = _base(base), _digest(own_files(base))
+            writer.net.to(device)
         return Workspace(training, writer, Sequences.of(writer, X), digest)
 
     def validate(
@@ -245,7 +248,7 @@ class TextGenerator:
     ) -> tuple[Fitted, Progress]:
         training, writer = workspace.training, workspace.writer
         asked = {**given, "checkpointing": self.checkpointing}
-        with devices.named_memory(given, "text_generator", ALSO):
+        with devices.memory_of_a_batch(given, KEY, *self._less(given)):
             begun = WAYS[self.way](writer, asked, seed)
             plan = plan_of(writer, self.way, given, self.rounds, training.metric, seed)
             valid = None if judge is None else judge.valid
@@ -256,6 +259,13 @@ class TextGenerator:
         most_new = writer.context - room(writer.context, workspace.sequences.longest)
         n_frozen = max(0, made.n_parameters - n_trained)
         return Fitted(made, most_new, n_frozen, workspace.note, adapters, workspace.digest), progress
+
+
+    def _less(self, given: Mapping[str, Any]) -> list[str]:
+        """What takes less memory, without smaller batches."""
+        in_parts = int(given["accumulation"]) < int(given["batch_size"])
+        found = [f"a larger {KEY}.hyperparameters.accumulation"] if in_parts else []
+        return [*found, *([] if self.checkpointing else [f"{KEY}.checkpointing=true"]), *SMALLER]
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from importlib.util import find_spec
@@ -25,7 +26,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tasks import metric, model
 from tasks.loss.next_token import NextToken
 from tasks.model import Training
-from tasks.model._device import named_memory
 from tasks.model._encoder import layers
 from tasks.model._generator import Writer, doubts, faults
 from tasks.model._generator_ways import groups_of, lora
@@ -83,6 +83,10 @@ def loud(writer: Writer) -> Writer:
         for one in layers(net).parameters():
             one *= 40
     return writer.of(net)
+
+
+def out_of_memory(*_: object) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def weights(net: Any) -> dict[str, Any]:
@@ -392,11 +396,36 @@ def test_a_shape_that_can_not_be_is_refused() -> None:
     ]
 
 
-def test_what_to_lower_is_named_where_memory_runs_out() -> None:
-    said, also = r"model.text_generator.hyperparameters.batch_size=4, or model.text_generator.checkpointing", ", or "
-    also += "model.text_generator.checkpointing=true"
-    with pytest.raises(ValueError, match=said), named_memory({"batch_size": 16}, "text_generator", also):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+@pytest.mark.parametrize(("given", "checkpointing", "said"), [
+    ({"batch_size": 16, "accumulation": 1}, "false",
+     "at batch_size=16: try model.text_generator.hyperparameters.batch_size=4, or a larger "
+     "model.text_generator.hyperparameters.accumulation, or model.text_generator.checkpointing=true, or shorter texts"),
+    ({"batch_size": 1, "accumulation": 1}, "false",
+     "at batch_size=1: try model.text_generator.checkpointing=true, or shorter texts, or a smaller base"),
+    ({"batch_size": 1, "accumulation": 1}, "true", "at batch_size=1: try shorter texts, or a smaller base"),
+])  # fmt: skip
+def test_what_to_lower_is_named_where_memory_runs_out(
+    given: dict[str, int], checkpointing: str, said: str, base: Path
+) -> None:
+    it = family("full", f"model.text_generator.checkpointing={checkpointing}")
+    workspace = it.workspace(training(), base, 1)
+    assert workspace.writer.is_plain
+    workspace.writer.net.base_model.register_forward_pre_hook(out_of_memory)
+    with pytest.raises(ValueError, match=re.escape(f"out of memory {said}")):
+        it.validate(workspace, 0, point(it, **given), 0)
+
+
+def test_what_to_lower_is_named_where_a_model_has_no_room_or_can_not_answer(base: Path) -> None:
+    wide = family("from_scratch", "model.text_generator.new.width=4294967296")
+    with pytest.raises(ValueError, match="while the model was brought to device=cpu: try shorter texts, or a smaller"):
+        wide.workspace(training(), None, 1)
+    made = Fitted.load(base)
+    assert made.writer.is_plain
+    made.writer.net.base_model.register_forward_pre_hook(out_of_memory)
+    with pytest.raises(ValueError, match="out of memory while it was judged: try shorter texts, or a smaller base"):
+        made.predict(training().X)
+    with pytest.raises(ValueError, match="out of memory while it wrote: try shorter texts, or a smaller base"):
+        made.respond(["Why?"])
 
 
 def test_a_model_from_nothing_learns_its_own_tokens_and_can_write_any_text() -> None:
