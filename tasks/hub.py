@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tasks.refusal import Refusal
 
-PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model", "README.md")  # README.md names the licence
+# README.md names the licence, a *.jinja is a chat template.
+PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model", "*.jinja", "README.md")
+TWICE = "*consolidated*.safetensors"  # the weights once more, under the names that they had before transformers
 
 
 def download(name: str, key: str = "base") -> Path:
@@ -28,7 +30,7 @@ def download(name: str, key: str = "base") -> Path:
             f'{no_folder}; to look for it on huggingface.co: pip install "finefold[text]", or {gives}.'
         ) from None
     try:
-        return Path(snapshot_download(name, allow_patterns=list(PATTERNS)))
+        return Path(snapshot_download(name, allow_patterns=list(PATTERNS), ignore_patterns=TWICE))
     except GatedRepoError as error:
         reason = "and on huggingface.co its owner asks you to log in (`hf auth login`) and to accept the terms"
         raise Refusal(f"{no_folder}, {reason}; do so, or {gives}.") from error

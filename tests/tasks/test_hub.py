@@ -17,8 +17,9 @@ from tasks.refusal import Refusal
 
 constants = pytest.importorskip("huggingface_hub.constants", reason='needs pip install "finefold[text]"')
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-FILES = {"config.json": b"{}", "model.safetensors": b"weights", "vocab.txt": b"a", "pytorch_model.bin": b"a pickle",
-         "modeling_x.py": b"print()", "onnx/model.onnx": b"graph"}  # fmt: skip
+FILES = {"config.json": b"{}", "model.safetensors": b"weights", "vocab.txt": b"a",
+         "chat_template.jinja": b"{{ messages }}", "consolidated.safetensors": b"weights again",
+         "pytorch_model.bin": b"a pickle", "modeling_x.py": b"print()", "onnx/model.onnx": b"graph"}  # fmt: skip
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -81,8 +82,15 @@ def _use(monkeypatch: pytest.MonkeyPatch, cache: Path, port: int) -> None:
 def test_nothing_is_downloaded_that_may_hold_code(hub: None) -> None:
     folder = download("someone/model")
     assert folder.name == COMMIT
-    assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors", "vocab.txt"}
+    wanted = {"chat_template.jinja", "config.json", "model.safetensors", "vocab.txt"}
+    assert {path.name for path in folder.iterdir()} == wanted
     assert not [path for path in Hub.asked if path.endswith((".bin", ".py", ".onnx"))]
+
+
+def test_a_chat_template_comes_along_and_weights_that_are_there_twice_come_once(hub: None) -> None:
+    folder = download("someone/model")
+    assert (folder / "chat_template.jinja").read_text() == "{{ messages }}"
+    assert not (folder / "consolidated.safetensors").exists()
 
 
 @pytest.mark.parametrize(
