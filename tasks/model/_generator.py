@@ -29,6 +29,7 @@ from tasks.model._encoder import reading
 CONFIG, TOKENIZER, TOKENS, TEMPLATE = "config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"
 GENERATION = "generation_config.json"
 SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
+N_PROBED = 8  # tokens; a padding's row alone is zeros, of which any head makes zeros
 UNBOUNDED = 1024  # tokens of a model that names no context
 
 
@@ -87,7 +88,8 @@ class Writer:
     def is_plain(self) -> bool:
         """Whether its logits are its head's of the last hidden states and nothing more: then they are computed for the
         tokens alone that are learned, which spares a large vocabulary's for the prompts."""
-        ids = torch.tensor([[self.begin, self.end, self.begin]], device=self.net.device)
+        n = min(N_PROBED, self.context)
+        ids = torch.linspace(0, self.vocabulary - 1, n, device=self.net.device).long()[None]
         with torch.inference_mode():
             whole = self.net(input_ids=ids, use_cache=False).logits
             parts = self.net.get_output_embeddings()(hidden_states(self.net, ids))
