@@ -17,7 +17,7 @@ from tasks.model._generator import Writer
 from tasks.model._writing import Groups, Plan, Trainable
 
 WIDTH = 128  # up to which the learning rate is what the hyperparameters say
-CONVOLUTIONS = ("gpt2", "gpt_bigcode")  # model types whose linear layers hold their matrices the other way round
+CONVOLUTION = "gpt2"  # the model type whose linear layers hold their matrices the other way round
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,18 @@ def gradual(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
 
 
 def lora(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
-    """Low-rank adapters beside the matrices of the attention that PEFT names for this kind of model, merged into them
-    in the end (Hu et al. 2021). With alpha = 2 rank the learning rate is the same for every rank."""
+    """Low-rank adapters beside the matrices of the attention that PEFT names for this kind of model, or beside all of
+    them where it names none, merged into them in the end (Hu et al. 2021). With alpha = 2 rank the learning rate is the
+    same for every rank."""
     import peft
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as NAMED
 
-    rank, is_turned = int(given["rank"]), str(writer.config.model_type) in CONVOLUTIONS
+    kind, rank = str(writer.config.model_type), int(given["rank"])
     with torch.random.fork_rng(devices=[]):  # peft draws from the process's generator
-        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, fan_in_fan_out=is_turned)
+        config = peft.LoraConfig(
+            r=rank, lora_alpha=2 * rank, lora_dropout=0.0, fan_in_fan_out=kind == CONVOLUTION,
+            target_modules=None if kind in NAMED else _of_attention(writer.net),
+        )  # fmt: skip
         wrapped = peft.LoraModel(copy.deepcopy(writer.net), config, "default")
     trained = {name: one for name, one in wrapped.named_parameters() if one.requires_grad}
     generator = torch.Generator().manual_seed(seed)
@@ -81,18 +86,36 @@ def lora(writer: Writer, given: Mapping[str, Any], seed: int) -> Begun:
     return Begun(it, wrapped.merge_and_unload, lambda: Adapters.of(trained, config))
 
 
+def _of_attention(net: nn.Module) -> list[str] | str:
+    """Names of the linear layers within the attention, or PEFT's word for every linear layer where it can't be told."""
+    within = {name.rpartition(".") for name, module in layers(net).named_modules() if isinstance(module, nn.Linear)}
+    return sorted({name for place, _, name in within if "attn" in place or "attention" in place}) or "all-linear"
+
+
 def groups_of(net: nn.Module, decay: float) -> Groups:
-    """The norm after the last layer with a head of its own, the layers from the top down, then the embeddings, with
-    `decay` to the power of their depth."""
+    """The norm after the last layer with a head of its own, the layers from the top down, then the embeddings and what
+    else lies below the layers, with `decay` to the power of their depth."""
     stack = layers(net)
     layered = {id(parameter) for parameter in stack.parameters()}
     shared = {id(parameter) for parameter in net.get_input_embeddings().parameters()}
-    own = [one for one in net.get_output_embeddings().parameters() if id(one) not in shared]
+    above = {id(parameter) for parameter in _above(net, stack)} - shared
     outer = [one for one in net.parameters() if id(one) not in layered]
-    top = [one for one in outer if one.ndim == 1 or any(one is other for other in own)]
-    below = [one for one in outer if all(one is not other for other in top)]
+    top = [one for one in outer if id(one) in above]
+    below = [one for one in outer if id(one) not in above]
     found = [(list(layer.parameters()), decay**depth) for depth, layer in enumerate(reversed(stack))]
     return [(top, 1.0), *found, (below, decay ** len(stack))]
+
+
+def _above(net: nn.Module, stack: nn.ModuleList) -> list[nn.Parameter]:
+    """What is used after the last layer, by the order in which modules are called; they are defined in any."""
+    called, within = list[nn.Module](), {id(module) for module in stack.modules()}
+    hooks = [module.register_forward_pre_hook(lambda it, _: called.append(it)) for module in net.modules()]
+    with torch.inference_mode():
+        net(input_ids=torch.zeros((1, 1), dtype=torch.int64, device=net.device), use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    last = max(place for place, module in enumerate(called) if id(module) in within)
+    return [parameter for module in called[last + 1 :] for parameter in module.parameters(recurse=False)]
 
 
 def _begun(writer: Writer, net: nn.Module, groups: Groups, given: Mapping[str, Any]) -> Begun:

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import torch
+import transformers
 
 from flows.build import build
 from flows.config import compose
+from tasks.model._generator import Writer
 from tasks.model._going_on import Knobs
 from tasks.model._new_generator import Shape, new
 from tasks.model.text_generator import TextGenerator
@@ -37,6 +40,17 @@ def tiny_generator(folder: Path, *, template: str | None = None, **changed: obje
         path = folder / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
     return folder
+
+
+def writer_of(kind: str, writer: Writer, **changed: object) -> Writer:
+    """Of another kind, `Bloom` or `Olmo2`, with the tokenizer of that one and random weights."""
+    size = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2,
+            "num_key_value_heads": 2}  # fmt: skip
+    special = {"bos_token_id": writer.begin, "eos_token_id": writer.end, "pad_token_id": writer.end}
+    config = getattr(transformers, f"{kind}Config")(vocab_size=writer.vocabulary, **size, **{**special, **changed})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return writer.of(getattr(transformers, f"{kind}ForCausalLM")(config))
 
 
 def questions(topic: str, n: int) -> pd.DataFrame:

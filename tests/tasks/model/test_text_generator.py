@@ -19,7 +19,7 @@ if find_spec("transformers") is None:
 
 import torch
 from tiny_encoder import tiny_encoder
-from tiny_generator import CHAT, SHAPE, family, point, questions, tiny_generator
+from tiny_generator import CHAT, SHAPE, family, point, questions, tiny_generator, writer_of
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -28,7 +28,7 @@ from tasks.loss.next_token import NextToken
 from tasks.model import Training
 from tasks.model._encoder import layers
 from tasks.model._generator import Writer, doubts, faults
-from tasks.model._generator_ways import groups_of, lora
+from tasks.model._generator_ways import WAYS, groups_of, lora
 from tasks.model._going_on import Knobs
 from tasks.model._pairs import KEPT_OF_A_PROMPT, Sequences, fitted
 from tasks.model._prompt import Format
@@ -217,6 +217,36 @@ def test_lora_has_the_parameters_of_its_formula_and_merged_is_unmerged(writer: W
         plain = writer.net(input_ids=ids).logits
     assert float((merged - unmerged).abs().max()) < 1e-5
     assert float((merged - plain).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["Bloom", "Cohere", "GPTBigCode", "Olmo2", "Phi3", "Qwen3"])
+def test_adapters_of_any_kind_of_model_stand_in_every_layer_s_attention_alone(kind: str, writer: Writer) -> None:
+    begun = lora(writer_of(kind, writer), {"rank": 2, "checkpointing": False}, 0)
+    trained = {id(one) for group, _ in begun.it.groups for one in group}
+    places = [name for name, one in begun.it.net.named_parameters() if id(one) in trained]
+    assert {place for name in places for place in range(3) if f".{place}." in name} == {0, 1, 2}
+    assert all("attn" in name or "attention" in name for name in places)
+
+
+def test_the_head_s_way_leaves_a_norm_below_the_layers_as_it_is(writer: Writer) -> None:
+    other = writer_of("Bloom", writer)
+    begun = WAYS["feature_extraction"](other, {"checkpointing": False}, 0)
+    sequences = Sequences.of(other, training().X)
+    train(begun.it, sequences, np.arange(N), None, plan(), None, None, lambda curve: None, 1)
+    before, after = weights(other.net), weights(begun.whole())
+    moved = {name for name, one in after.items() if not torch.equal(one, before[name])}
+    assert moved == {"transformer.ln_f.weight", "transformer.ln_f.bias"}
+
+
+@pytest.mark.parametrize(("kind", "is_plain"), [("Olmo2", True), ("Cohere", False), ("Gemma2", False)])
+def test_a_model_that_does_more_to_its_logits_is_told_from_a_plain_one(
+    kind: str, is_plain: bool, writer: Writer
+) -> None:
+    other = writer_of(kind, writer)  # whose begin, end and padding are one token, of zeros
+    assert other.is_plain == is_plain
+    sequences = Sequences.of(other, training().X)
+    found = [judged(other.net, sequences, np.arange(N), is_plain=plain) for plain in (is_plain, False)]
+    np.testing.assert_allclose(*found, rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # which PEFT asks for
