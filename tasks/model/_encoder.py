@@ -143,9 +143,14 @@ def digest(folder: Path) -> str:
     found = hashlib.sha256()
     for name in (CONFIG, TOKENIZER):
         found.update((folder / name).read_bytes())
-    for path in sorted(folder.glob("*.safetensors")):
-        found.update(_sha256(path).encode())
+    for one in of_weights(folder).values():
+        found.update(one.encode())
     return found.hexdigest()
+
+
+def of_weights(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of weights, by its name."""
+    return {path.name: _sha256(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
 def check(folder: Path) -> None:

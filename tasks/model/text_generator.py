@@ -14,6 +14,7 @@ import pandas as pd
 from pydantic import Field
 
 from tasks import metric as metrics
+from tasks import provenance
 from tasks.loss import Loss
 from tasks.model import FAMILY, Floats, Training, Validated, Watch, own_files, unsupported, unwatched
 from tasks.model import load as load_model
@@ -24,7 +25,8 @@ from tasks.refusal import Refusal
 try:
     from tasks.model import _device as devices
     from tasks.model import _writing as writing
-    from tasks.model._adapters import Adapters
+    from tasks.model._adapters import Adapters, Ground
+    from tasks.model._encoder import of_weights
     from tasks.model._generator import Writer
     from tasks.model._generator_ways import WAYS, plan_of
     from tasks.model._new_generator import Shape, new
@@ -50,14 +52,14 @@ class Fitted:
     """A language model. most_new: tokens of a response that it writes, at most: as many as the longest that it was
     trained on, but for what a long one leaves to its prompt. n_frozen: of its parameters, how many are as they were.
     note: what is to be said of the texts that it was trained on. adapters: what was trained, where that is low-rank,
-    and the digest of the weights that it belongs to; of a model that was loaded there are none, they are merged."""
+    and ground: the base that they belong to; of a model that was loaded there are none, they are merged."""
 
     writer: Writer
     most_new: int
     n_frozen: int
     note: str = ""
     adapters: Adapters | None = None
-    of_base: str = ""
+    ground: Ground | None = None
 
     packages = PACKAGES
 
@@ -85,10 +87,9 @@ class Fitted:
         return {name: value.detach().cpu().numpy() for name, value in self.writer.net.named_parameters()}
 
     def save_adapters(self, folder: Path) -> None:
-        """The adapters alone, in PEFT's form, with the digest of the weights that they belong to."""
+        """The adapters alone, in PEFT's form, with what they belong to."""
         assert self.adapters is not None
-        self.adapters.save(folder)
-        (folder / "base.json").write_text(json.dumps({"sha256": self.of_base}), encoding="utf-8")
+        self.adapters.save(folder, self.ground)
 
     @property
     def n_bytes(self) -> float:
@@ -115,12 +116,12 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The model that training begins with, and all pairs as it reads them. digest: of the base's weights, or ''."""
+    """The model that training begins with, and all pairs as it reads them. ground: the base, or None."""
 
     training: Training
     writer: Writer
     sequences: Sequences
-    digest: str
+    ground: Ground | None
 
     @property
     def note(self) -> str:
@@ -219,12 +220,12 @@ class TextGenerator:
         X, device = training.X, devices.device(self.device)
         with devices.named_memory(f"while the model was brought to device={device.type}", *SMALLER):
             if self.way == NEW:
-                writer, digest = new(self.new, _texts(X), 0), ""
+                writer, ground = new(self.new, _texts(X), 0), None
             else:
                 assert base is not None
-                writer, digest = _base(base), _digest(own_files(base))
+                writer, ground = _base(base), _ground(base)
             writer.net.to(device)
-        return Workspace(training, writer, Sequences.of(writer, X), digest)
+        return Workspace(training, writer, Sequences.of(writer, X), ground)
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
@@ -258,7 +259,7 @@ class TextGenerator:
         made = writer.of(begun.whole().cpu())
         most_new = writer.context - room(writer.context, workspace.sequences.longest)
         n_frozen = max(0, made.n_parameters - n_trained)
-        return Fitted(made, most_new, n_frozen, workspace.note, adapters, workspace.digest), progress
+        return Fitted(made, most_new, n_frozen, workspace.note, adapters, workspace.ground), progress
 
 
     def _less(self, given: Mapping[str, Any]) -> list[str]:
@@ -302,7 +303,6 @@ def _base(base: Path) -> Writer:
     return fitted.writer
 
 
-def _digest(folder: Path) -> str:
-    from tasks.model._encoder import digest
-
-    return digest(folder)
+def _ground(base: Path) -> Ground:
+    known = provenance.read(base)
+    return Ground.of(None if known is None else known.origin, of_weights(own_files(base)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -23,7 +24,7 @@ from tiny_generator import CHAT, SHAPE, family, point, questions, tiny_generator
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tasks import metric, model
+from tasks import base_folder, metric, model
 from tasks.loss.next_token import NextToken
 from tasks.model import Training
 from tasks.model._encoder import layers
@@ -250,15 +251,18 @@ def test_a_model_that_does_more_to_its_logits_is_told_from_a_plain_one(
 
 
 @pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # which PEFT asks for
-def test_adapters_lie_beside_the_merged_model_with_the_digest_of_their_base(
+def test_adapters_lie_beside_the_merged_model_and_name_their_base_and_the_sha256_of_its_weights(
     base: Path, writer: Writer, tmp_path: Path
 ) -> None:
     import peft
 
-    made = fit("lora", base, rank=2)
-    model.save(made, tmp_path / "model")
+    stored = base_folder.stored(base, "https://huggingface.co/some/one/tree/abc", tmp_path)
+    model.save(fit("lora", stored, rank=2), tmp_path / "model")
     adapter = tmp_path / "model" / "adapter"
-    assert json.loads((adapter / "base.json").read_text())["sha256"] == made.of_base != ""
+    digest = hashlib.sha256((base / "model.safetensors").read_bytes()).hexdigest()
+    assert json.loads((adapter / "base.json").read_text()) == {"sha256": {"model.safetensors": digest}}
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("some/one", "abc")
     whole = peft.PeftModel.from_pretrained(writer.copied(), str(adapter)).merge_and_unload()
     ours = weights(model.load(tmp_path / "model").writer.net)
     assert all(torch.allclose(one, ours[name], atol=1e-6) for name, one in weights(whole).items())
