@@ -20,6 +20,7 @@ from tasks.model.text_generator import Fitted
 from tasks.refusal import Refusal
 
 TOKENIZER, IDS, LOGITS = "tokenizer.json", "ids", "logits"
+MOST_BYTES = 2**31 - 1  # of a file of protobuf, which ONNX is
 LENGTH = 7  # of the example that it is traced with
 
 
@@ -38,7 +39,7 @@ def language_model(folder: Path) -> tuple[Any, dict[str, Any], dict[str, str]]:
     """The model, what a caller is told of it, and the companion files.
 
     Raises:
-        Refusal: for a model that is no language model.
+        Refusal: for a model that is no language model, or too large a one.
     """
     fitted = load(folder)
     if not isinstance(fitted, Fitted):
@@ -60,7 +61,15 @@ def language_model(folder: Path) -> tuple[Any, dict[str, Any], dict[str, str]]:
 
 
 def _exported(net: nn.Module) -> Any:
-    """By tracing: torch's other exporter needs onnxscript."""
+    """By tracing: torch's other exporter needs onnxscript.
+
+    Raises:
+        Refusal: for more weights than a file of ONNX can hold.
+    """
+    n_bytes = sum(one.numel() * one.element_size() for one in net.parameters())
+    if n_bytes > MOST_BYTES:
+        raise Refusal(f"export.formats=[onnx]: the model has {n_bytes / 2**30:.1f} GiB of weights, and a file of ONNX "
+                      "holds less than 2; leave onnx out, or go on from a smaller base.")  # fmt: skip
     net = copy.deepcopy(net).eval()
     net.set_attn_implementation("eager")
     ids, made, axes = torch.ones(2, LENGTH, dtype=torch.int64), io.BytesIO(), {0: "rows", 1: "tokens"}

@@ -15,15 +15,19 @@ import pytest
 if any(find_spec(name) is None for name in ("transformers", "onnx", "onnxruntime")):
     pytest.skip('needs more: pip install "finefold[text,onnx]"', allow_module_level=True)
 
+import torch
+import transformers
 from tiny_generator import questions, tiny_generator
 
 from flows.build import build
 from flows.config import compose
 from tasks import model
 from tasks.export import export
+from tasks.format._writer import _exported
 from tasks.model.text_generator import Fitted
 from tasks.predictor import Predictor
 from tasks.records import Problem, Trained
+from tasks.refusal import Refusal
 from tasks.schema import Column, Schema
 
 
@@ -56,6 +60,13 @@ def test_the_graph_gives_the_logits_and_its_example_writes_what_the_model_writes
     said = subprocess.run([sys.executable, "example.py"], cwd=made.folder, capture_output=True, text=True, check=True)
     raw = questions("units", 5)[["prompt"]]
     assert json.loads(said.stdout)["prediction"] == Predictor.load(folder / "model").predict(raw)["prediction"].tolist()
+
+
+def test_more_weights_than_a_file_of_onnx_holds_are_refused_before_it_is_traced() -> None:
+    with torch.device("meta"):
+        net = transformers.GPT2LMHeadModel(transformers.GPT2Config(n_embd=2048, n_head=8, n_layer=9))
+    with pytest.raises(Refusal, match=r"the model has 2.1 GiB of weights, .* leave onnx out"):
+        _exported(net)
 
 
 def test_a_savedmodel_of_a_model_that_writes_is_refused_with_the_reason() -> None:
