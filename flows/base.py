@@ -88,6 +88,10 @@ def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
     if fault := _writes_or_not(planned, family):
         return [f"base={named} is a {family} model, {fault}"]
     faults = []
+    if family == base_folder.GENERATOR:
+        from tasks.model import text_generator  # torch takes seconds to import
+
+        faults += [f"base={named}: {one}" for one in text_generator.faults(own_files(folder))]
     if strategy not in WITHOUT_A_FAMILY and others:
         faults.append(
             f"base={named} is a {family} model, from which model={','.join(others)} can't go on by "
@@ -173,6 +177,10 @@ def told_of(base: Path, composed: Composed) -> list[str]:
     said = [f"goes on by strategy={strategy} from {named}, a {known.family} model from {known.origin}{licence}"]
     if given := known.source.get("given"):
         said.append(f"source_data: the base may have been trained on rows of {given}; its scores there may flatter it")
+    if known.family == base_folder.GENERATOR:
+        from tasks.model import text_generator
+
+        said += [f"base={named}: {one}" for one in text_generator.doubts(own_files(base))]
     unknown = [named] if known.licence is None else []
     unknown += [ancestor.base for ancestor in known.lineage if ancestor.licence is None]
     said += [f"the licence of base {one} is unknown; find out whether its model may be used so" for one in unknown]

@@ -28,6 +28,8 @@ try:
     from tasks.model._adapters import Adapters, Ground
     from tasks.model._encoder import of_weights
     from tasks.model._generator import Writer
+    from tasks.model._generator import doubts as doubts
+    from tasks.model._generator import faults as faults
     from tasks.model._generator_ways import WAYS, plan_of
     from tasks.model._new_generator import Shape, new
     from tasks.model._pairs import Places, Sequences, room

@@ -176,6 +176,15 @@ def test_a_model_that_writes_nothing_is_no_base_for_one_that_does_by_any_strateg
         finetune([f"base={broad.model_uri}", "model=text_encoder", *given])
 
 
+def test_a_base_whose_parts_do_not_fit_is_refused_by_its_name_before_anything_is_trained(place: Path) -> None:
+    tiny_generator(place / "endless", eos_token_id=9_999, bos_token_id=9_998)
+    with pytest.raises(Refusal) as refused:
+        run(["base=endless", *UNITS, "strategy=full"])
+    assert [fault[:36] for fault in refused.value.faults] == [
+        "base=endless: its bos_token_id=9998 ", "base=endless: its eos_token_id=9999 ",
+    ]  # fmt: skip
+
+
 def test_few_folds_are_what_pretraining_adds_and_what_is_asked_for_goes_before() -> None:
     assert pretraining(["model=text_generator"]) == ["pretrain.keep=true", "folds.n_splits=2", "model=text_generator"]
     asked = ["model=text_generator", "folds.n_splits=4"]
