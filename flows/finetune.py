@@ -61,13 +61,13 @@ def finetune(
         Refusal: for whatever the user can mend; all faults of the configuration at once, before anything starts.
     """
     begun = time.time() if begun is None else begun
-    overrides = with_frame(overrides, frame)
+    overrides = with_own_family(with_frame(overrides, frame))
     composed = configs.compose(with_strategy(overrides))
     if composed.config.base is None and not are_pretrained(composed):
         raise Refusal("finetune needs a model to go on from: base=models:/NAME@champion.")
     if composed.choices["strategy"] != "ladder":
         return run(overrides, begun=begun)
-    return _climbed(with_own_family(overrides), begun)
+    return _climbed(overrides, begun)
 
 
 def with_strategy(overrides: Sequence[str]) -> list[str]:
@@ -92,6 +92,7 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
     id of the flow run. `overrides` are what one would type after `finefold finetune`."""
     begun = COMMAND_GIVEN.get() or time.time()
     COMMAND_GIVEN.set(0.0)  # each rung begins when it begins
+    overrides = with_own_family(overrides)
     composed = configs.compose(with_strategy(overrides))
     ground = ground_of(build(composed.config.strategy, "strategy", composed.config.allow_packages), overrides)
     job = ground.job

@@ -138,11 +138,11 @@ def test_a_killed_scoring_goes_on_with_the_responses_that_were_written(narrow: R
 
 def test_a_folder_with_a_chat_template_climbs_the_ladder_in_its_template(place: Path) -> None:
     chat = tiny_generator(place / "chat", template=CHAT)
-    done = finetune([f"base={chat}", *UNITS, "model_name=chatty", "slices=[form]", EPOCHS])
+    done = finetune([f"base={chat}", *UNITS, "model_name=chatty", "slices=[form]", EPOCHS,
+                     "strategy.rungs=[as_is,recalibrate,lora,full]"])  # fmt: skip
     assert isinstance(done, FineTuned)
     passed = {one.strategy: one.error for one in done.climb.rungs}
-    assert {"recalibrate", "pooled"} <= {name for name, why in passed.items() if why}
-    assert not passed["as_is"]
+    assert [name for name, why in passed.items() if why] == ["recalibrate"]  # which a model that writes can't
     assert done.climb.best not in ("", "as_is")
     assert done.result.holdout["perplexity"].value < 1_000
     folder = Path(mlflow.artifacts.download_artifacts(done.result.model_uri))
