@@ -48,8 +48,9 @@ def looked_at(folder: Path, holdout: Path, most: int) -> tuple[Rows, dict[str, n
 
 def prompts(folder: Path, X: pd.DataFrame) -> list[list[int]]:
     """What stands before each response, as tokens."""
-    from tasks.model._prompt import Format
+    from tasks.model._respond import begun_with
     from tasks.model.text_generator import Fitted
     from tasks.pairs import asked
 
-    return Format(Fitted.load(folder).writer).prompts(asked(X)[0])
+    fitted = Fitted.load(folder)
+    return begun_with(fitted.writer, asked(X)[0], fitted.most_new)

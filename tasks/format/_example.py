@@ -45,14 +45,13 @@ from tokenizers import Tokenizer
 
 here = Path(__file__).parent
 schema = json.loads((here / "schema.json").read_text(encoding="utf-8"))
-prompts = json.loads((here / "rows.json").read_text(encoding="utf-8"))["ids"]  # each as tokens
+prompts = json.loads((here / "rows.json").read_text(encoding="utf-8"))["ids"]  # each as tokens, with room for an answer
 tokenizer = Tokenizer.from_file(str(here / "tokenizer.json"))
 session = onnxruntime.InferenceSession(here / "model.onnx")
 
 answers = []
 for prompt in prompts:
-    ids = prompt[-(schema["context"] - schema["most_new"]) :]
-    written = []
+    ids, written = prompt, []
     while len(written) < schema["most_new"] and len(ids) < schema["context"]:
         (logits,) = session.run(["logits"], {"ids": np.array([ids], dtype=np.int64)})
         token = int(logits[0, -1].argmax())

@@ -43,7 +43,7 @@ class Sequences:
         responses = form.responses(texts[-1], in_chat=len(texts) > 1)
         parts, first, n_cut = list[tuple[Tokens, int]](), [0], 0
         for prompt, response in zip(prompts, responses, strict=True):
-            made, is_cut = fitted(prompt, response, writer.context)
+            made, is_cut = fitted(prompt, response, writer.context, form.n_opening)
             parts += made
             n_cut += is_cut
             first.append(len(parts))
@@ -96,11 +96,22 @@ def room(context: int, n: int) -> int:
     return max(context - n, context // KEPT_OF_A_PROMPT, 1)
 
 
-def fitted(prompt: Sequence[int], response: Sequence[int], context: int) -> tuple[list[tuple[Tokens, int]], bool]:
-    """A pair as sequences of at most `context` tokens with how many of each are given, and whether the prompt was cut,
-    on its left. What of a response is longer goes on in sequences of its own, each after the last token before it, so
-    that every token of it is learned and judged once."""
-    kept = list(prompt[-room(context, len(response)) :])
+def cut(prompt: Sequence[int], most: int, n_opening: int) -> Tokens:
+    """At most so many tokens of a prompt: what is too long loses the left of the user's text, and keeps the tokens that
+    open every prompt, if they leave it half of the room."""
+    if len(prompt) <= most:
+        return list(prompt)
+    n_opening = n_opening if 2 * n_opening <= most else 0
+    return [*prompt[:n_opening], *prompt[len(prompt) - most + n_opening :]]
+
+
+def fitted(
+    prompt: Sequence[int], response: Sequence[int], context: int, n_opening: int
+) -> tuple[list[tuple[Tokens, int]], bool]:
+    """A pair as sequences of at most `context` tokens with how many of each are given, and whether the prompt was cut.
+    What of a response is longer goes on in sequences of its own, each after the last token before it, so that every
+    token of it is learned and judged once."""
+    kept = cut(prompt, room(context, len(response)), n_opening)
     head = context - len(kept)
     parts = [(kept + list(response[:head]), len(kept))]
     for begin in range(head, len(response), max(1, context - 1)):

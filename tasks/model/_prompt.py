@@ -42,6 +42,12 @@ class Format:
         found = self._encoded(self.writer.tokenizer, rendered)
         return [tokens if text else begin for text, tokens in zip(texts, found, strict=True)]
 
+    @cached_property
+    def n_opening(self) -> int:
+        """How many tokens open every prompt: of a template all that stands before the user's text."""
+        one, other = self.prompts(["a", "7"])
+        return next(place for place, both in enumerate(zip(one, other, strict=False)) if both[0] != both[1])
+
     def responses(self, texts: Sequence[str], *, in_chat: bool) -> list[Tokens]:
         """Each response with what ends it. in_chat: whether prompts stand before them."""
         ending = self.ending if in_chat else [self.writer.end]

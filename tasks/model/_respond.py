@@ -10,7 +10,7 @@ from transformers import GenerationConfig
 
 from tasks.model._device import one_thread
 from tasks.model._generator import Writer
-from tasks.model._pairs import room
+from tasks.model._pairs import cut, room
 from tasks.model._prompt import Format, Tokens
 
 PROMPTS_AT_ONCE = 32
@@ -18,12 +18,11 @@ PROMPTS_AT_ONCE = 32
 
 def respond(writer: Writer, prompts: Sequence[str], most: int) -> list[str]:
     """A response to each prompt, of at most so many tokens, and no more than the context has room for beside the
-    prompt, of which the left is cut where it is too long, as in training. Prompts of one length are answered together,
-    so that none sees another one's padding and each gets what it would get alone."""
-    form = Format(writer)
-    begun = [tokens[-room(writer.context, most) :] for tokens in form.prompts(prompts)]
+    prompt, which is cut where it is too long, as in training. Prompts of one length are answered together, so that none
+    sees another one's padding and each gets what it would get alone."""
+    begun = begun_with(writer, prompts, most)
     found = [""] * len(prompts)
-    lengths = np.array([len(tokens) for tokens in begun])
+    form, lengths = Format(writer), np.array([len(tokens) for tokens in begun])
     for length in np.unique(lengths):
         places = np.flatnonzero(lengths == length)
         for start in range(0, len(places), PROMPTS_AT_ONCE):
@@ -32,6 +31,12 @@ def respond(writer: Writer, prompts: Sequence[str], most: int) -> list[str]:
             for place, tokens in zip(some, written, strict=True):
                 found[place] = form.text(tokens).strip()
     return found
+
+
+def begun_with(writer: Writer, prompts: Sequence[str], most: int) -> list[Tokens]:
+    """The tokens before each response of at most so many."""
+    form = Format(writer)
+    return [cut(tokens, room(writer.context, most), form.n_opening) for tokens in form.prompts(prompts)]
 
 
 def _written(writer: Writer, prompts: Sequence[Tokens], most: int, ends: Sequence[int]) -> list[Tokens]:

@@ -31,9 +31,9 @@ from tasks.model._encoder import layers
 from tasks.model._generator import Writer, doubts, faults
 from tasks.model._generator_ways import WAYS, groups_of, lora
 from tasks.model._going_on import Knobs
-from tasks.model._pairs import KEPT_OF_A_PROMPT, Sequences, fitted
+from tasks.model._pairs import KEPT_OF_A_PROMPT, Sequences, cut, fitted
 from tasks.model._prompt import Format
-from tasks.model._respond import respond
+from tasks.model._respond import begun_with, respond
 from tasks.model._writing import Plan, Trainable, judged, train
 from tasks.model.text_encoder import TextEncoder
 from tasks.model.text_generator import Fitted, TextGenerator
@@ -116,16 +116,28 @@ def test_what_is_padded_beside_it_changes_no_row(writer: Writer) -> None:
 
 
 def test_a_long_pair_is_cut_on_the_prompt_s_left_and_every_token_of_its_response_is_learned_once() -> None:
-    parts, is_cut = fitted(range(10), range(100, 106), 12)
+    parts, is_cut = fitted(range(10), range(100, 106), 12, 0)
     assert is_cut
     assert parts == [([4, 5, 6, 7, 8, 9, 100, 101, 102, 103, 104, 105], 6)]
-    parts, is_cut = fitted(range(10), range(100, 125), 12)
+    parts, is_cut = fitted(range(10), range(100, 125), 12, 1)
     assert is_cut
     assert [token for tokens, n_given in parts for token in tokens[n_given:]] == list(range(100, 125))
-    assert parts[0][0][:3] == [7, 8, 9]
+    assert parts[0][0][:3] == [0, 8, 9]  # what opens every prompt stays
     assert all(len(tokens) <= 12 for tokens, _ in parts)
     assert all(parts[k][0][0] == parts[k - 1][0][-1] for k in range(1, len(parts)))
-    assert fitted(range(3), range(100, 104), 12) == ([([0, 1, 2, 100, 101, 102, 103], 3)], False)
+    assert cut(range(10), 4, 3) == [6, 7, 8, 9]  # unless it would be most of it
+    assert fitted(range(3), range(100, 104), 12, 1) == ([([0, 1, 2, 100, 101, 102, 103], 3)], False)
+
+
+def test_a_chat_that_is_too_long_keeps_its_opening_and_the_end_of_the_user_s_text(tmp_path: Path) -> None:
+    for template in (CHAT, None):
+        writer = Writer.load(tiny_generator(tmp_path / str(template is None), template=template), torch.device("cpu"))
+        (tokens,) = begun_with(writer, ["and so on " * 50 + "at last?"], 8)
+        text = writer.tokenizer.decode(tokens, skip_special_tokens=False)
+        opening = "<|user|>" if template else writer.tokenizer.id_to_token(writer.begin)
+        assert text.startswith(opening)
+        assert text.endswith("at last?<|end|>\n<|assistant|>" if template else "at last?\n")
+        assert len(tokens) == writer.context - 8
 
 
 def test_pairs_that_were_cut_are_counted_and_said(base: Path) -> None:
