@@ -67,4 +67,5 @@ def _reason(experiment: Experiment, results: Sequence[TrialResult]) -> str:
             "searched (model.NAME.space)."
         )
     reason = next((result.error for result in results if result.error), "no trial was finished in time")
-    return f"every one of {len(results)} trials failed; the first one: {reason.strip().splitlines()[-1]}"
+    last = reason.strip().splitlines()[-1].removeprefix(f"{Refusal.__module__}.{Refusal.__name__}: ")
+    return f"every one of {len(results)} trials failed; the first one: {last}"
