@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -9,12 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from flows.address import is_healthy
 from flows.process import LAUNCH, Process, begin
@@ -52,17 +55,21 @@ def _count(path: Path, query: str) -> list[Any]:
 
 
 def _run_through(
-    folder: Path, environment: dict[str, str], launch: Callable[[], Process], is_up: Callable[[], bool], path: Path,
-    begun: str, *overrides: str,
+    folder: Path, environment: dict[str, str], launch: Callable[[], Process], is_up: Callable[[], bool],
+    is_under_way: Callable[[], bool], *overrides: str, first: Sequence[str] = (),
 ) -> str:  # fmt: skip
-    """What a run prints whose server is killed once the query `begun` counts ten, and is back some seconds later."""
+    """What a command prints whose server is killed once it is under way, and is back a minute later. first: what is run
+    before it."""
     server = launch()
     try:
         _wait_until(is_up)
-        command = [sys.executable, "-m", "flows.cli", "run", f"search.trials={TRIALS}", *overrides]
+        if first:
+            command = [sys.executable, "-m", "flows.cli", *first]
+            subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+        command = [sys.executable, "-m", "flows.cli", *overrides]
         with (folder / "run.log").open("w") as log:
             run = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        _wait_until(lambda: _count(path, begun)[0][0] >= 10)
+        _wait_until(is_under_way)
         os.killpg(server.pid, signal.SIGKILL)
         _wait_until(lambda: not server.is_alive())
         time.sleep(AWAY)
@@ -91,8 +98,11 @@ def test_prefects_server_has_every_task_run_of_a_run_that_outlived_it(tmp_path: 
     def launch() -> Process:
         return begin(["-c", LAUNCH, port], environment, tmp_path / "server.log", mark="create_app")
 
-    begun = "select count(*) from task_run"
-    said = _run_through(tmp_path, environment, launch, lambda: is_healthy(own["PREFECT_API_URL"]), path, begun)
+    def is_under_way() -> bool:
+        return bool(_count(path, "select count(*) from task_run")[0][0] >= 10)
+
+    is_up = functools.partial(is_healthy, own["PREFECT_API_URL"])
+    said = _run_through(tmp_path, environment, launch, is_up, is_under_way, "run", f"search.trials={TRIALS}")
     assert "did not record" not in said
     assert _count(path, "select distinct state_type from task_run") == [("COMPLETED",)]
     names = [name for (name,) in _count(path, "select name from task_run where name like 'trial%-%'")]
@@ -111,9 +121,40 @@ def test_mlflows_server_has_every_trial_of_a_run_that_outlived_it(tmp_path: Path
         arguments = ["-m", "mlflow", "server", "--port", port, "--workers", "1", *where]
         return begin(arguments, environment, tmp_path / "server.log", mark="mlflow")
 
-    begun = "select count(*) from runs"
-    said = _run_through(tmp_path, environment, launch, lambda: answers(url), path, begun, f"tracking.uri={url}")
+    def is_under_way() -> bool:
+        return bool(_count(path, "select count(*) from runs")[0][0] >= 10)
+
+    asked = ["run", f"search.trials={TRIALS}", f"tracking.uri={url}"]
+    said = _run_through(tmp_path, environment, launch, lambda: answers(url), is_under_way, *asked)
     assert "View run" not in said
     assert _count(path, "select status, count(*) from runs group by status") == [("FINISHED", TRIALS + 1)]
     trials = "select count(distinct value), count(*) from tags where key = 'finefold.trial'"
     assert _count(path, trials) == [(TRIALS, TRIALS)]
+
+
+@pytest.mark.slow
+def test_a_scoring_that_outlived_prefects_server_delivers_every_row(tmp_path: Path) -> None:
+    port = _port()
+    own = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment = _environment(tmp_path, **own)
+    table = load_breast_cancer(as_frame=True).frame
+    table.to_csv(tmp_path / "train.csv", index=False)
+    many = pd.concat([table] * 600, ignore_index=True).drop(columns="target").rename_axis("id").reset_index()
+    many.to_parquet(tmp_path / "many.parquet")
+    first = ["run", "search=none", "check=[]", "model_name=cells", "source=file", "source.path=train.csv",
+             "source.target=target"]  # fmt: skip
+    asked = ["score", "model_name=cells", "source=file", "source.path=many.parquet", "source.key=[id]",
+             "predictions.path=out.parquet"]  # fmt: skip
+
+    def launch() -> Process:
+        return begin(["-c", LAUNCH, port], environment, tmp_path / "server.log", mark="create_app")
+
+    def is_under_way() -> bool:
+        return bool(list(tmp_path.glob("data/scores/*/parts/*.json")))
+
+    is_up = functools.partial(is_healthy, own["PREFECT_API_URL"])
+    said = _run_through(tmp_path, environment, launch, is_up, is_under_way, *asked, first=first)
+    assert f"{len(many):,} rows in: {len(many):,} scored, 0 rejected" in said
+    assert pd.read_parquet(tmp_path / "out.parquet")["id"].tolist() == many["id"].tolist()
+    states = _count(tmp_path / "prefect" / "prefect.db", "select name, state_type from flow_run order by name")
+    assert [state for _, state in states] == ["COMPLETED"] * 2
