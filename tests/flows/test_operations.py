@@ -275,7 +275,7 @@ def test_workers_train_score_and_monitor_with_a_secret_and_no_password_is_writte
 
         assert not (team.folder / "artifacts").exists()
         found = {part for one in _bucket(boto3, team.s3).objects.all() for part in one.key.split("/")}
-    assert {"models", "monitor.html"} <= found
+    assert {"models", "monitor.json"} <= found
     written = {path: path.read_bytes() for path in team.folder.rglob("*") if path.is_file()}
     for password in PASSWORDS.values():
         assert not [path for path, content in written.items() if password.encode() in content]
