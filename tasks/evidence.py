@@ -19,9 +19,12 @@ from tasks.search import Space, noted_when_asked
 ETA = 4  # reduction factor, Li et al. 2020: a share of 1/ETA goes on to a rung that costs about ETA times as much
 N_TRIALS = 6  # of the first rung that the budget shall pay for, on one core and without racing
 SHARE_OF_A_TRIAL = 1 / 2  # of the budget: what a trial on all folds may take, on one core
+SHARE_OF_A_FOLD = 1 / 4  # of the budget: what one fold of all rows may take on one core, to be judged on that alone
 SHARE_OF_CONFIRMING = 1 / 3  # of the budget: what all folds of the winner may take where no trial came so far
 SHARE_OF_THE_FIT = 1 / 4  # of the budget: what the final fit on all rows may take, on one core
 LEAST_ROWS = 2_000  # of a sample: fewer say too little
+LEAST_JUDGED = 10_000  # validation rows of a fold from which on it says enough alone: then more rows to train on tell
+# more than more folds of a sample, which favours what learns quickly over what learns well
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ def on_rung(trial: FrozenTrial, rung: Rung) -> FrozenTrial:
 def ladder(
     families: Mapping[str, Model], n_rows: int, n_columns: int, n_classes: int, n_folds: int, seconds: float | None
 ) -> Ladder:
-    """The ladder for a table and a budget, by a rule of thumb on what fits cost.
+    """The ladder for a table and a budget, by a rule of thumb on what fits cost: all folds of all rows where the budget
+    pays for them, else one fold of all rows where that has enough to be judged on, else all folds of a sample.
 
     n_rows: training rows of a fold. seconds: the budget, or None for one that doesn't count them.
     """
@@ -121,11 +125,12 @@ def ladder(
     def cost(n: int) -> float:
         return max(family.seconds(n, n_columns, n_classes) for family in families.values())
 
-    top = n_rows
-    while n_folds * cost(top) > SHARE_OF_A_TRIAL * seconds and top // ETA >= LEAST_ROWS:
+    top, is_one_enough = n_rows, n_rows // (n_folds - 1) >= LEAST_JUDGED and cost(n_rows) <= SHARE_OF_A_FOLD * seconds
+    while n_folds * cost(top) > SHARE_OF_A_TRIAL * seconds and top // ETA >= LEAST_ROWS and not is_one_enough:
         top //= ETA
-    rungs, sample = [Rung(None if top == n_rows else top)], top
-    if n_folds * cost(top) > seconds / N_TRIALS:
+    n_of_top = 1 if n_folds * cost(top) > SHARE_OF_A_TRIAL * seconds and is_one_enough else None
+    rungs, sample = [Rung(None if top == n_rows else top, n_of_top)], top
+    if n_of_top is None and n_folds * cost(top) > seconds / N_TRIALS:
         rungs.append(Rung(rungs[0].n_rows, 1))
     while cost(sample) > seconds / N_TRIALS and sample // ETA >= LEAST_ROWS:
         sample //= ETA

@@ -45,13 +45,19 @@ def test_a_table_that_the_budget_pays_for_has_one_rung() -> None:
 
 
 def test_a_table_that_is_large_for_its_budget_begins_with_samples_and_one_fold() -> None:
-    """93,000 rows, 54 columns and 7 classes in a minute."""
-    found = rungs(74_000, 54, 7, 60).rungs
+    """40,000 rows, 54 columns and 7 classes in half a minute."""
+    found = rungs(32_000, 54, 7, 30).rungs
     assert found[0].n_folds == 1
     assert found[-1].n_folds is None
-    sizes = [rung.n_rows or 59_200 for rung in found]
+    sizes = [rung.n_rows or 25_600 for rung in found]
     assert sizes == sorted(sizes)
-    assert 2_000 <= sizes[0] < 59_200
+    assert 2_000 <= sizes[0] < 25_600
+
+
+def test_where_a_fold_has_much_to_be_judged_on_all_rows_come_before_all_folds() -> None:
+    """93,000 rows, 54 columns and 7 classes in a minute."""
+    assert rungs(74_000, 54, 7, 60).rungs == (Rung(14_800, 1), Rung(None, 1))
+    assert rungs(74_000, 54, 7, 20).rungs[-1].n_rows is not None  # of which it doesn't pay for all
 
 
 def test_a_whole_fold_of_a_wide_table_takes_less_than_its_rows_say() -> None:
@@ -72,12 +78,15 @@ def test_a_final_fit_that_the_budget_can_not_pay_for_gets_fewer_rounds() -> None
     few = affordable(lightgbm(), 74_000, 54, 7, 60)
     assert 50 <= few.rounds < 300
     assert few.final_step == 1
+    assert few.start["learning_rate"] == 0.2
+    fixed = replace(lightgbm(), hyperparameters={**lightgbm().hyperparameters, "learning_rate": 0.05})
+    assert affordable(fixed, 74_000, 54, 7, 60).start["learning_rate"] == 0.1
     assert few.seconds(74_000, 54, 7) * few.rounds / 300 < 60
     assert affordable(lightgbm(), 5_600, 19, 2, 60).rounds == lightgbm().rounds
     assert affordable(lightgbm(), 74_000, 54, 7, None).rounds == lightgbm().rounds
     between = affordable(lightgbm(), 200_000, 14, 2, 60)
     assert lightgbm().final_step < between.final_step < 1
-    assert between.rounds == lightgbm().rounds
+    assert (between.rounds, between.start) == (lightgbm().rounds, lightgbm().start)
 
 
 LADDER = Ladder((Rung(2_000, 1), Rung()), n_rows=8_000)
