@@ -108,6 +108,10 @@ def job_of(
     if isinstance(decided.loss, Huber):
         decided = replace(decided, loss=decided.loss.settled(_target(divided)))
     planned = narrowed(planned, decided.loss, prepared, divided, base)
+    planned = replace(planned, space=planned.space.starting({
+        name: {key: value for key, value in family.start.items() if planned.families[name].start.get(key) != value}
+        for name, family in families.items()
+    }))  # fmt: skip
     rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 

@@ -42,6 +42,12 @@ class FamilySpace:
         grid = {key: it for key, it in self.grid.items() if key not in known}
         return replace(self, free=free, fixed={**self.fixed, **known}, start=start, grid=grid)
 
+    def starting(self, values: Mapping[str, Any]) -> FamilySpace:
+        """With these hyperparameters as the start, whether they are searched or not."""
+        fixed, start = ({**known, **{key: values[key] for key in known if key in values}}
+                        for known in (self.fixed, self.start))  # fmt: skip
+        return replace(self, fixed=fixed, start=start)
+
     def is_searched(self, key: str, values: Mapping[str, Any]) -> bool:
         """Whether a free hyperparameter has an effect beside these values of the others."""
         return key not in self.when or self.when[key].holds({**self.start, **self.fixed, **values})
@@ -68,6 +74,11 @@ class Space:
     def fixing(self, values: Mapping[str, Mapping[str, Any]]) -> Space:
         """With these hyperparameters, by family, no longer searched."""
         families = {name: space.fixing(values.get(name, {})) for name, space in self.families.items()}
+        return replace(self, families=families)
+
+    def starting(self, values: Mapping[str, Mapping[str, Any]]) -> Space:
+        """With these hyperparameters, by family, as the start."""
+        families = {name: space.starting(values.get(name, {})) for name, space in self.families.items()}
         return replace(self, families=families)
 
     def name(self, family: str, hyperparameter: str) -> str:

@@ -25,6 +25,17 @@ def test_the_target_decides_whether_the_link_of_trees_is_searched(
     assert of_trees.complete({})["link"] == "identity"
 
 
+def test_a_budget_for_few_rounds_makes_every_trial_take_larger_steps(place: Path) -> None:
+    given = ["source=sklearn", "source.name=digits", "search.trials=100"]
+    few, many = job_for(*given, "search.seconds=2"), job_for(*given, "search.seconds=3600")
+    rates = [job.plan.space.families["lightgbm"].complete({})["learning_rate"] for job in (few, many)]
+    assert rates == [0.2, 0.1]
+    searched = job_for(*given, "search.seconds=2", "+model.lightgbm.space.learning_rate={low: 0.01, high: 0.5}")
+    assert searched.plan.space.firsts()[0]["learning_rate"] == 0.2
+    fixed = job_for(*given, "search.seconds=2", "model.lightgbm.hyperparameters.learning_rate=0.05")
+    assert fixed.plan.space.families["lightgbm"].complete({})["learning_rate"] == 0.05
+
+
 def job_for(*overrides: str) -> Job:
     composed = compose(list(overrides))
     planned = plan(composed)
