@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from tasks.refusal import Refusal
+
 
 def device(name: str) -> torch.device:
     """`auto`: CUDA or MPS, where there is one."""
@@ -30,14 +32,14 @@ def absent(name: str) -> list[str]:
 def named_memory(when: str, *remedies: str) -> Iterator[None]:
     """
     Raises:
-        ValueError: instead of the library's error, when memory runs out.
+        Refusal: instead of the library's error, when memory runs out.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:  # on the CPU torch raises a plain RuntimeError
         if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
-        raise ValueError(f"out of memory {when}: try {', or '.join(remedies)}") from error
+        raise Refusal(f"out of memory {when}: try {', or '.join(remedies)}.") from error
 
 
 def memory_of_a_batch(

@@ -27,6 +27,7 @@ from tasks.loss.mse import MSE
 from tasks.model import OutOfTimeError, Training, growth_of_rounds
 from tasks.model.mlp import MLP
 from tasks.records import Problem
+from tasks.refusal import Refusal
 
 ROOT = Path(__file__).parents[3]
 N = 200
@@ -174,7 +175,7 @@ def test_a_choice_that_there_is_not_is_refused_by_name() -> None:
 
 def test_out_of_memory_is_named_with_the_batch_size_to_try() -> None:
     it, data = mlp(), training()
-    with pytest.raises(ValueError, match=r"out of memory at batch_size=32: try model.mlp.hyperparameters.batch_size=8"):
+    with pytest.raises(Refusal, match=r"out of memory at batch_size=32: try model.mlp.hyperparameters.batch_size=8"):
         it.validate(it.workspace(data, None, 1), 0, point(it, width=2**24), 0)
 
 

@@ -457,20 +457,20 @@ def test_what_to_lower_is_named_where_memory_runs_out(
     workspace = it.workspace(training(), base, 1)
     assert workspace.writer.is_plain
     workspace.writer.net.base_model.register_forward_pre_hook(out_of_memory)
-    with pytest.raises(ValueError, match=re.escape(f"out of memory {said}")):
+    with pytest.raises(Refusal, match=re.escape(f"out of memory {said}")):
         it.validate(workspace, 0, point(it, **given), 0)
 
 
 def test_what_to_lower_is_named_where_a_model_has_no_room_or_can_not_answer(base: Path) -> None:
     wide = family("from_scratch", "model.text_generator.new.width=4294967296")
-    with pytest.raises(ValueError, match="while the model was brought to device=cpu: try shorter texts, or a smaller"):
+    with pytest.raises(Refusal, match="while the model was brought to device=cpu: try shorter texts, or a smaller"):
         wide.workspace(training(), None, 1)
     made = Fitted.load(base)
     assert made.writer.is_plain
     made.writer.net.base_model.register_forward_pre_hook(out_of_memory)
-    with pytest.raises(ValueError, match="out of memory while it was judged: try shorter texts, or a smaller base"):
+    with pytest.raises(Refusal, match="out of memory while it was judged: try shorter texts, or a smaller base"):
         made.predict(training().X)
-    with pytest.raises(ValueError, match="out of memory while it wrote: try shorter texts, or a smaller base"):
+    with pytest.raises(Refusal, match="out of memory while it wrote: try shorter texts, or a smaller base"):
         made.respond(["Why?"])
 
 
