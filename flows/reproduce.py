@@ -18,7 +18,6 @@ from rich.table import Table
 
 from flows import config as configs
 from flows import narrate, screen, server
-from flows.build import resolve
 from flows.commands import FAILED, ONLY_KEYS
 from flows.conclude import concluded
 from flows.config import Composed
@@ -31,6 +30,7 @@ from flows.overrides import key_of
 from flows.pipeline import drain, on_server, with_frame
 from flows.record import tagged
 from flows.searching import DATA, job_from, search, studying, tracked
+from flows.tracked import uri_of
 from flows.tune import Budget
 from tasks import recorded as records
 from tasks.recorded import Recorded
@@ -94,8 +94,7 @@ def _fault(text: str) -> str:
 
 
 def _tracking_uri(overrides: Sequence[str]) -> str | None:
-    uri = configs.compose([text for text in overrides if key_of(text) == "tracking.uri"]).config.tracking.uri
-    return None if uri is None else resolve(uri, "tracking.uri")
+    return uri_of(configs.compose([text for text in overrides if key_of(text) == "tracking.uri"]).config)
 
 
 def _composed(known: Recorded, given: Sequence[str]) -> Composed:

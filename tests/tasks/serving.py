@@ -39,7 +39,7 @@ def ask_server(model_uri: str, place: Path, raw: pd.DataFrame) -> list[dict[str,
         serving.wait(20)
 
 
-def wait_for(url: str, seconds: float = 90) -> None:
+def wait_for(url: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:

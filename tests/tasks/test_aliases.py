@@ -8,8 +8,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from registering import promote_at_once, versions
+from serving import wait_for
 
 from tasks import aliases, tracking
 from tasks.aliases import MovedError, Standing
@@ -165,14 +164,3 @@ def dead_owner() -> str:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     return f"{socket.gethostname()} {ended.pid}"
-
-
-def wait_for(url: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise TimeoutError(url)
