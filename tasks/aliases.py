@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous_champion"
 MOVE_TAG = "finefold.move"  # of the registered model, while a move goes on
 REPLACED_TAG, ROLLED_BACK_TAG = "finefold.replaced", "finefold.rolled_back"  # of a version
-OWNER_TAG = "finefold.owner"  # of a lock: host and process
+OWNER_TAG = "finefold.owner"  # of a lock: host, process and a mark of this one taking
 LOCAL = "sqlite:///"
 PATIENCE_SECONDS = 120.0  # for another process to end its move
 # A move takes five to eight requests, far below a second; MLflow repeats a request that fails for some 15 s.
@@ -219,8 +220,12 @@ def _locked_there(client: MlflowClient, name: str) -> Iterator[None]:
     """A registered model's name is unique on a server, so who registers the lock holds it. One that a kill left behind
     is removed: at once where its process was on this machine, else when it is `STALE_SECONDS` old."""
     lock, waited, known, since = f"{name} (its alias is being moved)", _Waiting(name, "the registry"), 0, 0.0
-    while not (own := _registered(client, lock)):
+    us = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}"
+    while not (own := _registered(client, lock, us)):
         other, owner = _held(client, lock)
+        if owner == us:  # the server did it and was not heard, and MLflow asked again
+            own = other
+            break
         if other != known:
             known, since = other, time.monotonic()
         if other and (_is_dead(owner) or time.monotonic() - since > STALE_SECONDS):
@@ -232,16 +237,16 @@ def _locked_there(client: MlflowClient, name: str) -> Iterator[None]:
         _remove(client, lock, own)
 
 
-def _registered(client: MlflowClient, lock: str) -> int:
+def _registered(client: MlflowClient, lock: str, owner: str) -> int:
     """When the lock was registered by us, in milliseconds of the server's clock; 0 where another process holds it."""
     from mlflow.exceptions import MlflowException
 
-    owner = {OWNER_TAG: f"{socket.gethostname()} {os.getpid()}"}
     about = "finefold holds this for the moment in which it moves an alias. Where no run goes on, delete it."
     try:
-        return int(client.create_registered_model(lock, owner, about).creation_timestamp)
+        return int(client.create_registered_model(lock, {OWNER_TAG: owner}, about).creation_timestamp)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        # The latter where the lock was let go between the server's own look and its second one.
+        if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
             raise
         return 0
 
@@ -261,7 +266,7 @@ def _held(client: MlflowClient, lock: str) -> tuple[int, str]:
 
 def _is_dead(owner: str) -> bool:
     """Whether its process was on this machine and is no more."""
-    host, _, pid = owner.rpartition(" ")
+    host, pid = owner.split(" ")[:2]
     return host == socket.gethostname() and not psutil.pid_exists(int(pid))
 
 

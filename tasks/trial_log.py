@@ -46,6 +46,7 @@ class TrialLog:
         self.stop()
         if self._error is not None:
             raise self._error
+        _delete_doubles(self._future.result())
 
     def stop(self) -> None:
         """Waits until the trials told so far are logged, whatever came of it; a second call does nothing."""
@@ -64,7 +65,7 @@ class TrialLog:
 
     def _log_twice(self, tracker: Tracker, result: TrialResult, tags: Mapping[str, str]) -> None:
         """A server that goes away while it answers leaves unknown what it did: that is looked up, and the rest done.
-        MLflow itself tries again where there was no connection, but not where one broke."""
+        MLflow itself tries again where there was no connection, or none of an answer came."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -120,13 +121,28 @@ def _trial_content(result: TrialResult, metric: str) -> tuple[list[Any], list[An
 
 
 def _children(tracker: Tracker) -> dict[str, Run]:
+    """By the trial's number. Of doubles the one that was ended, if any was."""
     found: dict[str, Run] = {}
     token = None
     while True:
-        page = tracker.client.search_runs(
-            [tracker.experiment_id], f"tags.`{PARENT_TAG}` = '{tracker.run_id}'", page_token=token
-        )
-        found |= {run.data.tags.get(TRIAL_TAG, ""): run for run in page}
+        page = tracker.client.search_runs([tracker.experiment_id], _below(tracker), page_token=token)
+        for run in page:
+            number = run.data.tags.get(TRIAL_TAG, "")
+            if number not in found or found[number].info.status == "RUNNING":
+                found[number] = run
         token = page.token
         if not token:
             return found
+
+
+def _delete_doubles(tracker: Tracker) -> None:
+    """Where a server made a run and was killed before it said so, MLflow asks for it again, and a second one is made.
+    To be called when every trial is logged: what still runs then is such an empty first one."""
+    asked = f"{_below(tracker)} and attributes.status = 'RUNNING'"
+    for run in tracker.client.search_runs([tracker.experiment_id], asked):
+        if TRIAL_TAG in run.data.tags:
+            tracker.client.delete_run(run.info.run_id)
+
+
+def _below(tracker: Tracker) -> str:
+    return f"tags.`{PARENT_TAG}` = '{tracker.run_id}'"

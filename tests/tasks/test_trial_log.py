@@ -74,6 +74,30 @@ def test_a_trial_that_was_half_logged_is_completed_not_doubled(
     assert (only.info.run_id, only.info.status) == (half, "FINISHED")
 
 
+class DoublingClient(mlflow.MlflowClient):
+    """Of a server that made a run, was killed before it said so, and was asked again by MLflow itself."""
+
+    def create_run(self, *args: Any, **kwargs: Any) -> Any:
+        super().create_run(*args, **kwargs)
+        return super().create_run(*args, **kwargs)
+
+
+def test_a_trial_that_was_made_twice_unheard_is_there_once(
+    store: tuple[mlflow.MlflowClient, str, Path], tmp_path: Path
+) -> None:
+    tracker = replace(begin(store, "doubled"), client=DoublingClient(store[1]))
+    future: Future[Tracker] = Future()
+    future.set_result(tracker)
+    log = TrialLog(future, tmp_path, "roc_auc")
+    for number in range(2):
+        log.put(result(number), {})
+    log.close()
+    runs = store[0].search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
+    assert sorted((run.data.tags["finefold.trial"], run.info.status) for run in runs) == [
+        ("0", "FINISHED"), ("1", "FINISHED")
+    ]  # fmt: skip
+
+
 class TornClient(mlflow.MlflowClient):
     """Of a server that goes away while it answers, once: what it was asked is done, and nobody is told."""
 
