@@ -3,7 +3,8 @@
 
 For each table a base by `finefold pretrain` on its source (see `benchmarks.strategies`); for each seed other rows of
 the target: 500 of bike and adult, 200 of housing. Errors: the RMSE of the logarithm of rides and prices, and 1 - AUC.
-Seconds are of computing, as the ladder counts them; its total is set against its dearest rung.
+Alone, a strategy has all of `trials`, which the rungs of the ladder share. Seconds are of computing, as the ladder
+counts them; its total is set against the dearest strategy alone.
 """
 
 from __future__ import annotations
@@ -21,23 +22,27 @@ from benchmarks.place import Place
 from benchmarks.strategies import Part, Shift, shift, spread
 
 N_ROWS = {"bike": 500, "adult": 500, "housing": 200}
-HEADINGS = ("table", "strategy", "error on the target", "on the source, before > after", "seconds", "chosen, times")
-SUMMARY = ("table", "the ladder's choice, error", "best strategy", "its error", "difference", "total / dearest rung")
+HEADINGS = ("table", "strategy alone", "error on the target", "on the source, before > after", "seconds",
+            "as a rung, seconds", "its trials", "chosen, times")  # fmt: skip
+SUMMARY = ("table", "the ladder's choice, error", "best strategy", "its error", "difference",
+           "total / dearest strategy")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Climbed:
-    """One climb: the rungs by strategy, which was chosen, and the error on the target's other rows of each."""
+    """One climb: its rungs by strategy, which was chosen and its error on the target's other rows; and the same of each
+    strategy alone."""
 
     rungs: Mapping[str, dict[str, Any]]
     chosen: str
+    error: float
+    alone: Mapping[str, dict[str, Any]]
     errors: Mapping[str, float]
 
     @property
     def total(self) -> float:
-        """Of all rungs in units of the dearest."""
-        seconds = [one["seconds"] for one in self.rungs.values()]
-        return sum(seconds) / max(seconds)
+        """Of all rungs, in units of the dearest strategy alone."""
+        return sum(one["seconds"] for one in self.rungs.values()) / max(one["seconds"] for one in self.alone.values())
 
 
 def main() -> None:
@@ -72,13 +77,18 @@ def climbed(where: Place, table: Shift, given: Sequence[str], seed: int) -> Clim
     written(table, table.target.of(drawn[n:]), where.folder / f"rest-{seed}.parquet")
     own = [*given, "base=models:/broad@champion", f"model_name=narrow-{seed}", f"seed={seed}",
            f"source.path=own-{seed}.parquet", f"holdout.path=rest-{seed}.parquet"]  # fmt: skip
-    climb = where.run(own, "finetune")["climb"]
-    tried = {one["strategy"]: one for one in climb["rungs"] if not one["error"]}
-    errors = {}
-    for name, one in tried.items():  # every fold of it is there
-        alone = where.run([*own, f"strategy={name}", f"search.trials={one['n_trials']}"], "finetune")
-        errors[name] = error(table, alone)
-    return Climbed(tried, climb["chosen"], errors)
+    made = where.run(own, "finetune")
+    rungs = reached(made)
+    alone, errors = {}, {}
+    for name in rungs:  # which goes on from the trials that it had as a rung
+        of_one = where.run([*own, "strategy=ladder", f"strategy.rungs=[{name}]"], "finetune")
+        alone |= reached(of_one)
+        errors[name] = error(table, of_one["result"])
+    return Climbed(rungs, made["climb"]["chosen"], error(table, made["result"]), alone, errors)
+
+
+def reached(made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {one["strategy"]: one for one in made["climb"]["rungs"] if not one["error"]}
 
 
 def error(table: Shift, result: Mapping[str, Any]) -> float:
@@ -106,19 +116,21 @@ def rows(name: str, climbs: Sequence[Climbed]) -> list[list[str]]:
 
 
 def row(name: str, strategy: str, climbs: Sequence[Climbed], every: Sequence[Climbed]) -> list[str]:
-    rungs = [one.rungs[strategy] for one in climbs]
-    kept = [one["kept"] for one in rungs if one["kept"]]
+    alone, rungs = [one.alone[strategy] for one in climbs], [one.rungs[strategy] for one in climbs]
+    kept = [one["kept"] for one in alone if one["kept"]]
     sides = " > ".join(f"{fmean(one[side] for one in kept):.4g}" for side in ("before", "after")) if kept else ""
     n_chosen = sum(one.chosen == strategy for one in every)
-    return [name, strategy, spread([one.errors[strategy] for one in climbs]), sides,
-            f"{fmean(one['seconds'] for one in rungs):.1f}", str(n_chosen or "")]  # fmt: skip
+    seconds = [f"{fmean(one['seconds'] for one in group):.1f}" for group in (alone, rungs)]
+    trials = ", ".join(str(one["n_trials"]) for one in rungs)
+    return [name, strategy, spread([one.errors[strategy] for one in climbs]), sides, *seconds, trials,
+            str(n_chosen or "")]  # fmt: skip
 
 
 def summary(name: str, climbs: Sequence[Climbed]) -> list[str]:
     """The best strategy is the one that is best on the average of the rows that nobody has seen."""
     common = set.intersection(*(set(one.errors) for one in climbs))
     best = min(common, key=lambda strategy: fmean(one.errors[strategy] for one in climbs))
-    own, least = [one.errors[one.chosen] for one in climbs], [one.errors[best] for one in climbs]
+    own, least = [one.error for one in climbs], [one.errors[best] for one in climbs]
     behind, error_of_best = fmean(own) - fmean(least), stdev(least) / len(least) ** 0.5 if len(least) > 1 else 0.0
     told = f"{behind:+.4f}, {'within' if behind <= error_of_best else 'BEYOND'} its standard error"
     totals = [one.total for one in climbs]

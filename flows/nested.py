@@ -14,14 +14,12 @@ from statistics import fmean
 
 import numpy as np
 import pandas as pd
-from optuna.trial import FrozenTrial
 
 from flows import screen
-from flows.build import build
-from flows.decide import Job, job_of, settle
+from flows.decide import Job, job_of
 from flows.final import final
-from flows.searching import population_of, pruning, studying
-from flows.tune import Budget, Rules, Tuned, tune
+from flows.searching import search_unheard, studying
+from flows.tune import Budget
 from tasks import decision as decisions
 from tasks import metric as metrics
 from tasks import model as models
@@ -29,11 +27,9 @@ from tasks import parquet
 from tasks.comparison import interval
 from tasks.conclude import conclude
 from tasks.decision import labels_of
-from tasks.records import Split, TrialResult
+from tasks.records import Split
 from tasks.selected import Nested
 from tasks.split import outer_split
-from tasks.study import Study
-from tasks.workspace import Experiment
 
 
 def outer_jobs(job: Job, base: Path | None) -> list[Job]:
@@ -67,7 +63,7 @@ def nested(job: Job, outer: Sequence[Job], base: Path | None) -> Nested:
         screen.say(f"nested search {number} of {len(outer)}: {one.split.n_train:,} rows", "bold")
         with studying(one, base) as (study, experiment):
             budget = Budget(time.time(), job.decided.composed.config.search.seconds, job.plan.n_workers)
-            ended = final(one, experiment, _searched(one, experiment, study, budget), budget)
+            ended = final(one, experiment, search_unheard(one, experiment, study, budget, job.plan.n_trials), budget)
             made = conclude(experiment, ended.trained, ended.members, job.plan.asked)
         n_fits += sum(len(result.folds) for result in ended.tuned.results)
         is_labelled = job.prepared.problem.is_classification
@@ -77,24 +73,6 @@ def nested(job: Job, outer: Sequence[Job], base: Path | None) -> Nested:
     rho = fmean(one.split.n_holdout / one.split.n_train for one in outer)
     found = interval(defined or [math.nan], rho)
     return Nested(metric, found.value, found.low, found.high, tuple(values), n_fits)
-
-
-def _searched(job: Job, experiment: Experiment, study: Study, budget: Budget) -> Tuned:
-    config, planned = job.decided.composed.config, job.plan
-    return tune(
-        experiment,
-        study,
-        settle(planned.search, population_of(study, planned.n_trials)),
-        planned.space,
-        build(config.runner, "runner", config.allow_packages),
-        Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
-        n_workers=planned.n_workers,
-        told=pruning(planned.ensemble, experiment, _unheard),
-    )
-
-
-def _unheard(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
-    """Trials of an inner search are in its study, and not told one by one."""
 
 
 def _score(divided: Split, model: Path, metric: str, *, is_labelled: bool) -> float:

@@ -13,7 +13,7 @@ from flows import narrate
 from flows.decide import Job
 from flows.final import final
 from flows.record import log_rung
-from flows.searching import job_for, search, searching, studying
+from flows.searching import job_for, search, search_unheard, searching, studying
 from flows.tune import Budget, Tuned
 from tasks import climb as climbs
 from tasks import model as models
@@ -47,6 +47,14 @@ class Look:
         return next(iter(self.values))
 
 
+@dataclass(frozen=True)
+class Searched:
+    """The metric of a strategy's best trial so far, by fold, and how many trials it has had."""
+
+    values: Mapping[int, float]
+    n_trials: int
+
+
 @flow(name="finefold-look", flow_run_name="{strategy}", persist_result=False)
 def look(overrides: list[str], strategy: str, n_folds: int | None = None) -> Look | str:
     """The first trial of a strategy on its first folds, or all, which are kept for its search; or why it failed."""
@@ -66,6 +74,18 @@ def look(overrides: list[str], strategy: str, n_folds: int | None = None) -> Loo
         return Look({one.fold: one.value for one in result.folds}, losses)
 
 
+@flow(name="finefold-round", flow_run_name="{strategy}", persist_result=False)
+def searched(overrides: list[str], strategy: str, most_trials: int, share: float) -> Searched:
+    """One strategy, searched further; its trials are told by its rung. most_trials: that it may ever get. share: of
+    `search.seconds`, that this may take."""
+    job, base = job_for(overrides, is_told=False)
+    seconds = job.decided.composed.config.search.seconds
+    budget = replace(_budget(job), seconds=None if seconds is None else share * seconds)
+    with studying(job, base) as (study, experiment):
+        tuned = search_unheard(job, experiment, study, budget, most_trials)
+    return Searched(_whole(job, tuned), len(tuned.results))
+
+
 @flow(name="finefold-rung", flow_run_name="{strategy}", persist_result=False)
 def rung(overrides: list[str], strategy: str) -> Rung:
     """One strategy, searched, and its best trial fitted on all training rows; nothing is judged by the holdout."""
@@ -75,17 +95,29 @@ def rung(overrides: list[str], strategy: str) -> Rung:
             budget = _budget(job)
             tuned, _ = search(job, experiment, study, tracking_, budget)
             narrate.say_what_won(job, tuned)
-            if len(tuned.winner.folds) < job.split.n_folds:
-                raise Refusal(f"search.seconds={budget.seconds:g} leaves no time to judge it on all folds")
+            values = _whole(job, tuned)
             begun = time.time()
             trained = final(job, experiment, tuned, budget).trained
             folds = sum(fold.seconds for result in tuned.results for fold in result.folds)
             seconds = folds + time.time() - begun
-            made = _measured(base, experiment, tuned, trained)
+            made = _measured(base, experiment, tuned, trained, values)
             made = replace(made, strategy=strategy, seconds=seconds, run_id=tracking_.result().run_id)
             made = replace(made, n_trained=0) if strategy == AsIs.name else made
             log_rung(tracking_.result(), made, job.decided.metric)
     return replace(made, megabytes=peak.megabytes)
+
+
+def _whole(job: Job, tuned: Tuned) -> dict[int, float]:
+    """The metric of the winner, by fold.
+
+    Raises:
+        Refusal: where there was no time for all folds.
+    """
+    folds = tuned.winner.folds
+    if len(folds) < job.split.n_folds:
+        seconds = job.decided.composed.config.search.seconds
+        raise Refusal(f"search.seconds={seconds:g} leaves no time to judge it on all folds")
+    return {fold.fold: fold.value for fold in folds}
 
 
 def _first(job: Job) -> Proposal:
@@ -97,11 +129,13 @@ def _budget(job: Job) -> Budget:
     return Budget(time.time(), job.decided.composed.config.search.seconds, job.plan.n_workers)
 
 
-def _measured(base: Path | None, experiment: Experiment, tuned: Tuned, trained: Trained) -> Rung:
+def _measured(
+    base: Path | None, experiment: Experiment, tuned: Tuned, trained: Trained, values: Mapping[int, float]
+) -> Rung:
     fitted, winner = models.load(Path(trained.folder)), tuned.winner
     return Rung(
         strategy="",
-        folds={fold.fold: fold.value for fold in winner.folds},
+        folds=values,
         n_trials=tuned.counts.finished,
         hyperparameters=winner.proposal.hyperparameters,
         n_parameters=trained.n_parameters,

@@ -15,14 +15,14 @@ from flows.multirun import CHOICE_TAG
 from flows.overrides import key_of
 from flows.plan import Plan, plan
 from flows.record import tagged
-from flows.rung import Look, look, rung
+from flows.rung import Look, Searched, look, rung, searched
 from flows.searching import job_for
 from tasks import tracking
 from tasks.climb import Rung
 from tasks.folds import read_folds
 from tasks.metric import METRICS
 from tasks.refusal import Refusal
-from tasks.strategy.ladder import Ladder, best_of, cheapest
+from tasks.strategy.ladder import SHARE_OF_ROUNDS, Ladder, best_of, cheapest, chosen, rounds
 
 T = TypeVar("T")
 GOES_ON = "resume=auto"  # whatever was asked for: from what this very climb has computed
@@ -80,10 +80,47 @@ def tried(ground: Ground, parent: str) -> tuple[list[Rung], str]:
     """What the rungs came to in their order, and why climbing ended before the last one, or nothing. Each is looked at
     first, by the trial that its search begins with; then those are tuned that came within reach of the best look."""
     looks, passed, ended = _looks(ground)
-    rungs = {name: Rung(name, why) for name, why in passed.items()}
     values = {name: looks[name].values for name in ground.ladder.rungs if name in looks}
-    rungs |= {name: _tuned(ground, name, values, parent) for name in values}
+    n_trials = _tuned(ground, values, passed)
+    rungs = {name: Rung(name, why) for name, why in passed.items()}
+    rungs |= {name: _made(ground, name, n, parent) for name, n in n_trials.items() if name not in passed}
     return [rungs[name] for name in ground.ladder.rungs], ended
+
+
+def _tuned(ground: Ground, values: dict[str, Mapping[int, float]], passed: dict[str, str]) -> dict[str, int]:
+    """How many trials each rung has had, once those within reach of the best look were tuned: in rounds, each for the
+    better half of the last one, and then all the way the one that would be chosen. Together they take a third more of
+    trials and of `search.seconds` than one strategy alone. values: of the looks, by fold, in which the trials' take
+    their place; passed: to which is added what fails."""
+    metric, rho = ground.job.decided.metric, ground.rho
+    n_trials = dict.fromkeys(values, 1)
+    best = values[best_of(values, metric)] if values else {}
+    near = [name for name, one in values.items()
+            if ground.ladder.is_within_reach(one, best, metric, rho) and _most_trials(ground, name) > 1]  # fmt: skip
+    steps = rounds(len(near), max((_most_trials(ground, name) for name in near), default=1) - 1)
+    for size, more in steps:
+        for name in _left(values, near, size, metric, rho):
+            n = min(n_trials[name] + more, _most_trials(ground, name))
+            share = 1.0 if size == 1 else SHARE_OF_ROUNDS / ((len(steps) - 1) * size)
+            found = _further(ground, name, n, share) if n > n_trials[name] else None
+            if isinstance(found, str):
+                passed[name] = found
+                del values[name]
+                near.remove(name)
+            elif found is not None:
+                values[name], n_trials[name] = found.values, found.n_trials
+    return n_trials
+
+
+def _left(
+    values: Mapping[str, Mapping[int, float]], near: Sequence[str], size: int, metric: str, rho: float
+) -> list[str]:
+    """The best of these rungs, so many; of one alone the one that is to be chosen."""
+    if size == 1:
+        taken = chosen(values, metric, rho)
+        return [taken] if taken in near else []
+    ranked = sorted(near, key=lambda name: METRICS[metric].sign * fmean(values[name].values()), reverse=True)
+    return ranked[:size]
 
 
 def _looks(ground: Ground) -> tuple[dict[str, Look], dict[str, str], str]:
@@ -139,27 +176,36 @@ def _look(ground: Ground, name: str, n_folds: int | None, *more: str) -> Look | 
     """At the first trial of a rung; or why it is passed by. more: overrides of this look alone."""
     on = f" on {n_folds} fold, for a trial is dear by a rule of thumb" if n_folds else ""
     screen.say(f"strategy {name}: a first look{on}", "bold")
-    found = _caught(name, lambda: look([*_asked(ground, name), *more], name, n_folds))
+    found = _caught(name, lambda: look([*_asked(ground, name, _most_trials(ground, name)), *more], name, n_folds))
     if isinstance(found, Look):
         screen.say(f"{name}: {ground.job.decided.metric} {screen.short(fmean(found.values.values()))}")
     return found
 
 
-def _asked(ground: Ground, name: str) -> list[str]:
-    """The overrides of a rung with as many trials as it may get."""
-    overrides, planned = ground.rungs[name]
-    n_trials = ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
-    return [*overrides, f"search.trials={n_trials}"]
+def _most_trials(ground: Ground, name: str) -> int:
+    """That a rung may get: fewer where its trials are dear."""
+    planned = ground.rungs[name][1]
+    return ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
 
 
-def _tuned(ground: Ground, name: str, looks: Mapping[str, Mapping[int, float]], parent: str) -> Rung:
-    """A rung that was looked at, tuned where that look is within reach of the best one; one that fails is passed by."""
-    metric = ground.job.decided.metric
-    is_near = ground.ladder.is_within_reach(looks[name], looks[best_of(looks, metric)], metric, ground.rho)
-    one_trial = [] if is_near else ["search.trials=1"]
-    screen.say(f"strategy {name}" + ("" if is_near else ": out of the best one's reach, it is not tuned"), "bold")
+def _asked(ground: Ground, name: str, n_trials: int) -> list[str]:
+    """The overrides of a rung with so many trials."""
+    return [*ground.rungs[name][0], f"search.trials={n_trials}"]
+
+
+def _further(ground: Ground, name: str, n_trials: int, share: float) -> Searched | str:
+    """A rung searched until it has had so many trials, within that share of `search.seconds`; or why it is passed
+    by."""
+    screen.say(f"strategy {name}: {n_trials} trials")
+    overrides, most = [*_asked(ground, name, n_trials), GOES_ON], _most_trials(ground, name)
+    return _caught(name, lambda: searched(overrides, name, most, share))
+
+
+def _made(ground: Ground, name: str, n_trials: int, parent: str) -> Rung:
+    """A rung with the final fit of the best of its trials; one that fails is passed by."""
+    screen.say(f"strategy {name}" + ("" if n_trials > 1 else ": not tuned"), "bold")
     with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
-        made = _caught(name, lambda: rung([*_asked(ground, name), *one_trial, GOES_ON], name))
+        made = _caught(name, lambda: rung([*_asked(ground, name, n_trials), GOES_ON], name))
     return Rung(name, made) if isinstance(made, str) else made
 
 

@@ -16,6 +16,7 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen
 from flows.base import base_of, takes, with_own_family
+from flows.build import build
 from flows.config import Composed
 from flows.decide import Job, decide, job_of, settle
 from flows.experiment import experiment_of, identity
@@ -127,6 +128,26 @@ def search(
         ended = time.time()
         progress.close()
     return tuned, (budget.begun, ended)
+
+
+def search_unheard(job: Job, experiment: Experiment, study: Study, budget: Budget, most_trials: int) -> Tuned:
+    """A search whose trials are in its study alone: nobody is told of them one by one. most_trials: of the study, which
+    later calls may extend."""
+    config, planned = job.decided.composed.config, job.plan
+    return tune(
+        experiment,
+        study,
+        settle(planned.search, population_of(study, most_trials)),
+        planned.space,
+        build(config.runner, "runner", config.allow_packages),
+        Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
+        n_workers=planned.n_workers,
+        told=pruning(planned.ensemble, experiment, _unheard),
+    )
+
+
+def _unheard(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
+    """Nobody listens."""
 
 
 def population_of(study: Study, n_trials: int) -> int:

@@ -15,6 +15,7 @@ from tasks.metric import METRICS, Floats
 
 # What trains nothing of the base, or next to nothing: that it brings no gain says nothing of dearer steps.
 NO_STEPS = ("as_is", "from_scratch", "recalibrate")
+SHARE_OF_ROUNDS = 1 / 3  # of the trials of the rung that is tuned all the way: what all others together may have
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Ladder:
 
     rungs: strategies, cheap ones first. patience: steps in a row without gain after which climbing ends. reach:
     standard errors of the best first trial within which a rung's own must come for the rung to be tuned.
-    trial_seconds and least_trials: how many trials it then gets; a rung of which not even one trial fits is dear, and
-    is looked at on one fold first.
+    trial_seconds and least_trials: how many trials it then gets at most; a rung of which not even one trial fits is
+    dear, and is looked at on one fold first.
     """
 
     rungs: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -51,6 +52,18 @@ class Ladder:
             idle = idle if name in NO_STEPS else 0 if is_gain else idle + 1
             best = values if is_gain and name != "from_scratch" else best
         return idle >= self.patience
+
+
+def rounds(n_rungs: int, n_trials: int) -> list[tuple[int, int]]:
+    """Of tuning rungs by at most so many trials each: how many of them are left in each round, and how many more trials
+    each of these gets then. In every round half as many are left as in the one before (sequential halving, Karnin et
+    al. 2013); the last one goes all the way, and the others share `SHARE_OF_ROUNDS` of as many trials."""
+    if not n_rungs or not n_trials:
+        return []
+    n_early = (n_rungs - 1).bit_length()
+    sizes = [-(-n_rungs // 2**number) for number in range(n_early)]
+    early = [(size, max(1, int(SHARE_OF_ROUNDS * n_trials / (n_early * size)))) for size in sizes]
+    return [*early, (1, n_trials)]
 
 
 def chosen(scores: Mapping[str, Mapping[int, float]], metric: str, rho: float) -> str:

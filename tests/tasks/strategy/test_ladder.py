@@ -9,7 +9,7 @@ import pytest
 
 from flows.build import build
 from flows.config import CONF, compose
-from tasks.strategy.ladder import Ladder, beats, best_of, cheapest, chosen
+from tasks.strategy.ladder import SHARE_OF_ROUNDS, Ladder, beats, best_of, cheapest, chosen, rounds
 
 RHO = 0.25  # of five folds
 BASE = {0: 0.50, 1: 0.60, 2: 0.55, 3: 0.45, 4: 0.52}
@@ -90,6 +90,26 @@ def test_a_rung_whose_first_trial_is_clearly_behind_is_not_tuned() -> None:
     assert not ladder(reach=1.0).is_within_reach(BASE, best, "roc_auc", RHO)
     assert ladder(reach=100.0).is_within_reach(BASE, best, "roc_auc", RHO)
     assert ladder(reach=0.0).is_within_reach(best, best, "roc_auc", RHO)
+
+
+@pytest.mark.parametrize("n_rungs", range(1, 10))
+@pytest.mark.parametrize("n_trials", [1, 7, 29, 199])
+def test_half_of_the_rungs_are_left_in_each_round_and_one_in_the_last(n_rungs: int, n_trials: int) -> None:
+    *early, last = rounds(n_rungs, n_trials)
+    assert last == (1, n_trials)
+    assert [size for size, _ in early] == [n for n in (9, 8, 7, 6, 5, 4, 3, 2) if n in halved(n_rungs)]
+    # One trial each is the least, however few there are.
+    spent = sum(size * more for size, more in early)
+    assert spent <= max(SHARE_OF_ROUNDS * n_trials, sum(size for size, _ in early))
+
+
+def halved(n: int) -> list[int]:
+    return [n, *halved((n + 1) // 2)] if n > 1 else []
+
+
+def test_where_nothing_is_near_or_one_trial_was_asked_for_nothing_is_tuned() -> None:
+    assert rounds(0, 29) == []
+    assert rounds(3, 0) == []
 
 
 def test_of_looks_the_cheapest_is_taken_whose_losses_are_not_clearly_larger() -> None:
