@@ -98,7 +98,7 @@ def job_of(
         Refusal: where the user fixed another value of these.
     """
     seconds = decided.composed.config.search.seconds
-    n_columns, n_classes = prepared.n_features, len(prepared.problem.classes)
+    n_columns, n_classes = prepared.n_dense, len(prepared.problem.classes)
     families = {
         name: family
         if seconds is None

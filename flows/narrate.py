@@ -84,7 +84,7 @@ def _search_notes(job: Job) -> tuple[str, ...]:
 def _cost_notes(job: Job) -> tuple[str, ...]:
     """Where a single trial takes minutes and nothing bounds the search."""
     n_rows, n_classes = round(job.split.n_train / job.split.growth), len(job.prepared.problem.classes)
-    dearest = max(family.seconds(n_rows, job.prepared.n_features, n_classes) for family in job.families.values())
+    dearest = max(family.seconds(n_rows, job.prepared.n_dense, n_classes) for family in job.families.values())
     minutes = round(job.split.n_folds * dearest / 60)
     if job.decided.composed.config.search.seconds is not None or minutes < LONG_MINUTES:
         return ()

@@ -225,4 +225,4 @@ def _trial_seconds(job: Job, planned: Plan) -> float:
     """Of a trial of the rung on one core, by its family's rule of thumb."""
     n_rows, n_classes = round(job.split.n_train / job.split.growth), len(job.prepared.problem.classes)
     families = planned.families.values()
-    return job.split.n_folds * max(family.seconds(n_rows, job.prepared.n_features, n_classes) for family in families)
+    return job.split.n_folds * max(family.seconds(n_rows, job.prepared.n_dense, n_classes) for family in families)

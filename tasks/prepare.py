@@ -133,6 +133,7 @@ def _prepare(
         problem=target.problem,
         n_rows=len(raw),
         n_features=len(features.names),
+        n_dense=report["n_dense"],
         has_group=roles.group is not None,
         has_time=roles.time is not None,
         notes=_at_most(report["notes"]),

@@ -70,7 +70,8 @@ class Prepared:
     group, time), `schema.json`, `problem.json`, `quality.json` and a few raw rows in `example.json`; where rows were
     left out `places.parquet` (where the others stand in the source), and where a key was given `keys.parquet`. slices:
     a Parquet file of the slices of these rows, or of those of a published test split; '' where none are named. text:
-    the features that are prose."""
+    the features that are prose. n_dense: how many dense features cost about as much to learn from, see
+    `tasks.quality.density`."""
 
     folder: str
     digest: str
@@ -78,6 +79,7 @@ class Prepared:
     problem: Problem
     n_rows: int
     n_features: int
+    n_dense: int
     has_group: bool
     has_time: bool
     notes: tuple[str, ...]

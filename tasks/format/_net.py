@@ -25,7 +25,7 @@ def net(graph: Graph, fitted: Fitted) -> str:
     scaled, levels = encoded(graph, fitted.inputs)
     parts = [_embedded(graph, levels, weights["levels"])] if shape.n_categorical else []
     if shape.is_periodic:
-        numeric = graph("Gather", scaled, np.arange(shape.n_numbers), axis=1)
+        numeric = graph("Gather", scaled, np.array(shape.waves), axis=1)
         parts.append(_periodic(graph, numeric, weights))
     if shape.n_numbers or shape.n_flags:
         parts.append(graph.cast(scaled, np.float32))

@@ -82,6 +82,11 @@ class Inputs:
                 n_numbers += 1
         return found
 
+    def many_valued(self, X: pd.DataFrame) -> tuple[int, ...]:
+        """Places of the numbers that have more than two values in these rows."""
+        numbers = [name for place, name in enumerate(self.levels.columns) if place not in set(self.levels.categorical)]
+        return tuple(place for place, name in enumerate(numbers) if X[name].nunique() > 2)
+
     @property
     def n_numbers(self) -> int:
         return len(self.varies)

@@ -3,8 +3,9 @@
 Notation:
     M  nets (folds)      N  numbers    C  categorical columns        H  width       O  outputs
     B  rows of a batch   F  flags      L  levels of all of these     D  level_width
-    K  frequencies per number, and E what comes of them: cos(2 pi (f x + phase)) (K) through a layer of its own to E
-       outputs, beside the number itself (Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep
+    W  numbers of more than two values, which have waves
+    K  frequencies per such number, and E what comes of them: cos(2 pi (f x + phase)) (K) through a layer of its own to
+       E outputs, beside the number itself (Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep
        Learning", with the cosine and the bias of Holzmüller et al. 2024, RealMLP's "PBLD")
 """
 
@@ -27,7 +28,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the shapes of a net's parameters. Of nets that are stacked, `n_flags` and `n_levels` may differ."""
+    """What decides the shapes of a net's parameters. Of nets that are stacked, `n_flags` and `n_levels` may differ.
+
+    with_waves: places of the numbers that have waves; None: all have, as in nets of before there were others."""
 
     n_numbers: int
     n_flags: int
@@ -39,6 +42,13 @@ class Shape:
     level_width: int
     frequencies: int
     periodic_width: int
+    with_waves: tuple[int, ...] | None = None
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Shape:
+        """From `dataclasses.asdict`."""
+        places = kept.get("with_waves")
+        return cls(**{**kept, "with_waves": None if places is None else tuple(places)})
 
     @property
     def parameters(self) -> dict[str, tuple[int, ...]]:
@@ -47,9 +57,10 @@ class Shape:
         if self.n_categorical:
             shapes["levels"] = (self.n_levels, self.level_width)
         if self.is_periodic:
-            shapes["frequency"] = shapes["phase"] = (self.n_numbers, self.frequencies)
-            shapes["periodic"] = (self.n_numbers, self.frequencies, self.periodic_width)
-            shapes["periodic_bias"] = (self.n_numbers, 1, self.periodic_width)
+            n_waves = len(self.waves)
+            shapes["frequency"] = shapes["phase"] = (n_waves, self.frequencies)
+            shapes["periodic"] = (n_waves, self.frequencies, self.periodic_width)
+            shapes["periodic_bias"] = (n_waves, 1, self.periodic_width)
         sizes = [self._n_inputs, *[self.width] * self.layers, self.n_outputs]
         for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
             shapes[f"weight.{layer}"] = (n_in, n_out)
@@ -57,12 +68,17 @@ class Shape:
         return shapes
 
     @property
+    def waves(self) -> tuple[int, ...]:
+        """Places of the numbers that have some."""
+        return tuple(range(self.n_numbers)) if self.with_waves is None else self.with_waves
+
+    @property
     def is_periodic(self) -> bool:
-        return self.frequencies > 0 and self.n_numbers > 0
+        return self.frequencies > 0 and len(self.waves) > 0
 
     @property
     def _n_inputs(self) -> int:
-        periodic = self.n_numbers * self.periodic_width if self.is_periodic else 0
+        periodic = len(self.waves) * self.periodic_width if self.is_periodic else 0
         return max(1, self.n_categorical * self.level_width + periodic + self.n_numbers + self.n_flags)
 
 
@@ -156,7 +172,9 @@ def inputs(parameters: Mapping[str, Tensor], shape: Shape, numbers: Tensor, leve
         shifted = levels + table.shape[1] * torch.arange(n_nets, device=levels.device)[:, None, None]
         parts.append(functional.embedding(shifted, table.reshape(-1, shape.level_width)).view(n_nets, n_rows, -1))
     if shape.is_periodic:
-        parts.append(_periodic(parameters, numbers[..., : shape.n_numbers]))
+        with_waves = numbers[..., : shape.n_numbers] if len(shape.waves) == shape.n_numbers else \
+            numbers[..., list(shape.waves)]
+        parts.append(_periodic(parameters, with_waves))
     hidden = torch.cat([*parts, numbers], dim=2) if parts else numbers
     return hidden if hidden.shape[2] else hidden.new_zeros(n_nets, n_rows, 1)  # no column at all
 
@@ -187,7 +205,7 @@ def outputs(
 
 
 def _periodic(parameters: Mapping[str, Tensor], numbers: Tensor) -> Tensor:
-    """(M, B, N E) from (M, B, N): each number's cosines through that number's own layer."""
+    """(M, B, W E) from (M, B, W): each number's cosines through that number's own layer."""
     n_nets, n_rows, n_numbers = numbers.shape
     angle = numbers.transpose(1, 2)[..., None] * parameters["frequency"][:, :, None] + parameters["phase"][:, :, None]
     waves = torch.cos(2 * math.pi * angle).reshape(n_nets * n_numbers, n_rows, -1)  # (M N, B, K)

@@ -11,6 +11,7 @@ from tasks.model._encode import relative
 from tasks.model._inputs import Indices, Inputs, Singles
 from tasks.model._kept import Kept
 
+N_LOOKED_AT = 10_000  # rows, for the numbers that have two values
 ALIKE = 0.95  # folds of which the smallest has at least that share of the largest's rows share their steps per epoch
 
 
@@ -26,11 +27,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Encoded:
-    """One fold, or all rows: what was learned of its training rows, and both sides in that form."""
+    """One fold, or all rows: what was learned of its training rows, and both sides in that form. with_waves: places of
+    the numbers with more than two values in the table, the same for all folds."""
 
     inputs: Inputs
     train: Side
     valid: Side | None
+    with_waves: tuple[int, ...] = ()
 
     @property
     def n_bytes(self) -> int:
@@ -78,7 +81,8 @@ class Workspace:
         inputs = Inputs.learn(X, scaling, self.min_rows)
         weight = relative(self.training.fit_weight(rows))
         train = Side(*inputs.encode(X), self.training.y[rows], weight)
-        return Encoded(inputs, train, None if valid is None else self._valid(inputs, valid))
+        with_waves = inputs.many_valued(self.training.some(N_LOOKED_AT)[0])
+        return Encoded(inputs, train, None if valid is None else self._valid(inputs, valid), with_waves)
 
     def _valid(self, inputs: Inputs, rows: Rows) -> Side:
         weight = None if self.training.weight is None else self.training.weight[rows]

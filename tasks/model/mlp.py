@@ -132,7 +132,7 @@ class Fitted:
     def load(cls, folder: Path) -> Fitted:
         kept = json.loads((folder / "net.json").read_text())
         net = load_file(folder / "net.safetensors")
-        shape, unit = Shape(**kept["shape"]), Unit(**kept["unit"])
+        shape, unit = Shape.from_json(kept["shape"]), Unit(**kept["unit"])
         frozen = kept.get("n_frozen", 0)  # which older models don't say
         return cls(Inputs.load(folder), shape, kept["activation"], unit, net, kept["shares"], frozen)
 
@@ -260,7 +260,8 @@ class MLP:
     ) -> epochs.Job:
         inputs, train, valid = encoded.inputs, encoded.train, encoded.valid
         sizes = {name: int(hyperparameters[name]) for name in SIZES}
-        shape = Shape(inputs.n_numbers, inputs.n_flags, train.levels.shape[1], inputs.n_levels, unit.n_outputs, **sizes)
+        shape = Shape(inputs.n_numbers, inputs.n_flags, train.levels.shape[1], inputs.n_levels, unit.n_outputs, **sizes,
+                      with_waves=encoded.with_waves)  # fmt: skip
         untrained = np.setdiff1d(np.arange(inputs.n_levels), train.levels)
         start = Start(unit.bias(train.y, train.weight), torch.from_numpy(untrained), float(hyperparameters["spread"]))
         return job_of(shape, start, train, valid, unit, training, device(self.device))

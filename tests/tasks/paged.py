@@ -75,7 +75,9 @@ def values(root: Path, problem: Problem = CLASSES, n_trials: int = 30) -> Values
             "Linux x86_64, 2 cores", "2026-11-01 12:00 UTC", 31.4, "run1234", "data/studies/ab/1",
             "http://127.0.0.1:5000/#/run", "http://127.0.0.1:4200/runs",
         ),
-        prepared=Prepared(str(root / "prepared"), "feed0123", "customers", problem, 1_200, 3, False, True, ("a note",)),
+        prepared=Prepared(
+            str(root / "prepared"), "feed0123", "customers", problem, 1_200, 3, 3, False, True, ("a note",)
+        ),
         split=Split(str(root / "split"), "beef4567", 1_000, 200, 3, 1.5, ("a note of the split",)),
         metric="roc_auc", loss="cross_entropy", results=results, winner=winner,
         counts=TrialCounts(n_trials, n_trials - 1, 1, 1, 0), combined=None, trained=trained,

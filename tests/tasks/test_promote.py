@@ -81,7 +81,7 @@ class Place:
         models.save(model, made)
         for file, text in (("schema.json", Schema(columns).to_json()), ("problem.json", json.dumps(asdict(problem)))):
             (made / file).write_text(text)
-        table = Prepared(str(prepared), "d", "t", problem, N, 1, False, False, ())
+        table = Prepared(str(prepared), "d", "t", problem, N, 1, 1, False, False, ())
         n_held = int(is_held.sum())
         seen.write(made, table, Split(str(split), f"s{seed}", N - n_held, n_held, 2, 2.0, ()), seed, None)
         predicted = folder / "predictions.parquet"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.quality import quality
+from tasks.quality import density, quality
 from tasks.records import Problem
 from tasks.row_hash import row_hashes
 
@@ -38,3 +38,14 @@ def test_missing_values_classes_and_levels_are_counted() -> None:
     assert said["missing"] == {"a": round(1 / 1_500, 4)}
     assert said["classes"] == {"0": 750, "1": 750}
     assert said["notes"] == ["missing values in 1 column: a 0.1%", "b has 1,500 levels"]
+
+
+def test_indicators_of_rare_things_cost_little_and_columns_of_many_values_one_each() -> None:
+    n = 1_000
+    rare = (np.arange(n) % 50 == 0).astype(float)  # 2 % ones: twice that of a column
+    features = pd.DataFrame({"a": RNG.normal(size=n), "b": RNG.normal(size=n), "even": np.arange(n) % 2.0} | {
+        f"rare{k}": np.roll(rare, k) for k in range(10)
+    })  # fmt: skip
+    assert report(features, [0, 1] * (n // 2))["n_dense"] == 4  # 3 + 10 x 0.04, rounded up
+    assert density(pd.Series(["x"] * n)) == 0
+    assert density(pd.Series([None, "x", "y", "z"] * 250)) == 1

@@ -57,7 +57,7 @@ def sides(
         np.save(split / "is_held.npy", np.packbits(is_held))
     problem = Problem("regression", "y", ())
     return Sides(
-        Prepared(str(prepared), "d", "t", problem, len(raw), 2, False, False, ()),
+        Prepared(str(prepared), "d", "t", problem, len(raw), 2, 2, False, False, ()),
         Split(str(split), "s", int((~is_held).sum()), int(is_held.sum()), 5, 1.25, ()), seed, is_held,
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ def table(folder: Path, **roles: Any) -> Prepared:
     pd.DataFrame(columns).to_parquet(folder / "roles.parquet", index=False)
     problem = Problem("binary", "y", ("no", "yes"))
     has = {"has_group": "group" in roles, "has_time": "time" in roles}
-    return Prepared(str(folder), str(sorted(roles)), "t", problem, N, 1, notes=(), **has)
+    return Prepared(str(folder), str(sorted(roles)), "t", problem, N, 1, 1, notes=(), **has)
 
 
 def divided(prepared: Prepared, splitter: Any, fraction: float = 0.2) -> tuple[Split, pd.DataFrame, pd.DataFrame]:

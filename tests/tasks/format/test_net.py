@@ -22,17 +22,26 @@ from tasks.model._unit import Unit
 from tasks.model.mlp import Fitted
 
 
-def net(case: Case, scaling: str, activation: str, frequencies: int, layers: int = 2) -> Fitted:
+def net(
+    case: Case, scaling: str, activation: str, frequencies: int, layers: int = 2,
+    with_waves: tuple[int, ...] | None = None,
+) -> Fitted:
     """With random weights."""
     frame = table()
     X, y = SCHEMA.apply(frame), codes(case.kind, frame["score"])
     inputs, unit = Inputs.learn(X, scaling, 3), Unit.learn(case.problem, y, None)
     n_categorical = len(inputs.levels.categorical)
     shape = Shape(inputs.n_numbers, inputs.n_flags, n_categorical, inputs.n_levels, unit.n_outputs, layers, 16, 4,
-                  frequencies, 5)  # fmt: skip
+                  frequencies, 5, with_waves)  # fmt: skip
     generator = torch.Generator().manual_seed(0)
     drawn = {name: torch.randn(size, generator=generator) / 2 for name, size in shape.parameters.items()}
     return Fitted(inputs, shape, activation, unit, drawn, tuple(np.ones(len(X.columns)) / len(X.columns)))
+
+
+def test_a_graph_has_waves_for_those_numbers_alone_that_the_net_has_them_for(tmp_path: Path) -> None:
+    case = Case(tmp_path, "regression")
+    largest, where = farthest(case, case.saved(net(case, "quantile", "silu", 8, with_waves=(1,)), "net"), tmp_path)
+    assert largest < 1e-5, where
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,7 +26,7 @@ from tasks import metric, model
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
 from tasks.model import OutOfTimeError, Training, growth_of_rounds
-from tasks.model.mlp import MLP
+from tasks.model.mlp import MLP, Fitted
 from tasks.records import Problem
 from tasks.refusal import Refusal
 
@@ -200,6 +201,33 @@ def test_rare_and_unseen_levels_are_one_and_an_index_that_no_row_has_says_nothin
     assert net["levels"][0].abs().max() == 0  # the index of missing ones, which no row has
     assert net["levels"][1].abs().max() > 0
     assert sum(value.numel() for value in net.values()) == fitted.n_parameters
+
+
+def test_a_number_of_two_values_has_no_waves_whatever_a_fold_has_of_it(tmp_path: Path) -> None:
+    it, data = mlp(), training()
+    generator = np.random.default_rng(1)
+    flag = generator.integers(2, size=N).astype(float)
+    flag[data.folds[0][0]] = 1.0  # of one value alone in the training rows of one fold
+    X = data.X.assign(flag=flag)[["flag", "a", "level", "b"]]
+    workspace = it.workspace(replace(data, features=X), None, 1)
+    for done in it.validate_together(workspace, [0, 1], point(it), 0, lambda curves: None):
+        assert isinstance(done.fitted, Fitted)
+        assert done.fitted.shape.waves == (1, 2)
+        assert len(done.fitted.net["frequency"]) == 2
+        place = tmp_path / str(done.rounds)
+        place.mkdir(exist_ok=True)
+        done.fitted.save(place)
+        np.testing.assert_array_equal(Fitted.load(place).predict(X), done.fitted.predict(X))
+
+
+def test_a_net_of_before_has_waves_for_every_number(tmp_path: Path) -> None:
+    it, data = mlp(), training()
+    fitted = it.validate(it.workspace(data, None, 1), 0, point(it), 0).fitted
+    fitted.save(tmp_path)
+    kept = json.loads((tmp_path / "net.json").read_text())
+    del kept["shape"]["with_waves"]
+    (tmp_path / "net.json").write_text(json.dumps(kept))
+    np.testing.assert_array_equal(Fitted.load(tmp_path).predict(data.X), fitted.predict(data.X))
 
 
 def test_predictions_do_not_depend_on_the_rows_beside() -> None:
