@@ -52,6 +52,7 @@ class Entrant:
 ENTRANTS: dict[str, Entrant] = {
     OWN: Entrant("finefold_run", None),
     f"{OWN}_ensemble": Entrant("finefold_run", None, {"overrides": ["ensemble=greedy"]}),
+    f"{OWN}_nets": Entrant("finefold_run", None, {"overrides": ["model=[lightgbm,mlp]", "ensemble=greedy"]}),
     "flaml": Entrant("flaml_automl", "flaml"),
     "optuna_cv": Entrant("optuna_cv", "optuna"),
     "optuna_tuner": Entrant("optuna_tuner", "optuna"),
@@ -64,12 +65,13 @@ ENTRANTS: dict[str, Entrant] = {
 
 
 def can_run(name: str) -> bool:
-    """Whether what its overrides name is there; true of all that aren't finefold itself."""
+    """Whether what its overrides name is there and installed; true of all that aren't finefold itself."""
     from flows.config import compose
+    from flows.plan import plan
     from tasks.refusal import Refusal
 
     try:
-        compose(ENTRANTS[name].options.get("overrides", []))
+        plan(compose(ENTRANTS[name].options.get("overrides", [])))
     except Refusal:
         return False
     return True

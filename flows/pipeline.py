@@ -150,6 +150,7 @@ def pipeline(overrides: list[str]) -> Result:
         narrate.say_what_won(job, tuned)
         narrate.say_what_more_would_buy(job, tuned, searched)
         ended = final(job, experiment, tuned, budget)
+        fitted = time.time()
         tuned, combined, members = ended.tuned, ended.combined, ended.members
         narrate.say_what_is_simplest(job, experiment, tuned)
         conclusion = concluded(job, experiment, ended.trained, members)
@@ -180,7 +181,7 @@ def pipeline(overrides: list[str]) -> Result:
             tracker, job, base, study, replace(ended, trained=trained), evaluation, examined, verdict, registered,
             conclusion=conclusion, exports=exported, promotion=ruling, generated=written,
         )  # fmt: skip
-    result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, ruling, searched)
+    result = _result(job, study, tracker, tuned, combined, evaluation, verdict, registered, ruling, (*searched, fitted))
     return replace(result, report=path, exports=exported)
 
 
@@ -194,9 +195,11 @@ def _result(
     verdict: Verdict,
     registered: Registered,
     ruling: Ruling,
-    searched: tuple[float, float],
+    times: tuple[float, float, float],
 ) -> Result:
+    """times: when the search began and ended, and when the model stood, as Unix times in seconds."""
     winner = tuned.winner
+    begun, ended, fitted = times
     return Result(
         run_id=tracker.run_id,
         flow_run_id=str(flow_run.id),
@@ -222,5 +225,5 @@ def _result(
         promotion=ruling,
         mlflow_url=tracker.url,
         prefect_url=str(flow_run.ui_url or ""),
-        seconds=Seconds(searched[0] - job.begun, searched[1] - searched[0], time.time() - job.begun),
+        seconds=Seconds(begun - job.begun, ended - begun, fitted - ended, time.time() - job.begun),
     )

@@ -144,7 +144,8 @@ def summary(result: Result, page_hint: str) -> None:
     seconds = result.seconds
     say(
         f"model {result.model_name} version {result.model_version} ({result.model_uri}); "
-        f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search"
+        f"{seconds.total:.0f} s: {seconds.start_up:.0f} s start-up, {seconds.search:.0f} s search, "
+        f"{seconds.fit:.0f} s final fit"
     )
     for page, where in (("report", result.report), ("MLflow", result.mlflow_url), ("Prefect", result.prefect_url)):
         if where:

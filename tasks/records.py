@@ -381,10 +381,12 @@ class TrialCounts:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Wall time: until the first trial, of the search, of everything."""
+    """Wall time: until the first trial, of the search, of the final fit (or of combining an ensemble), of everything.
+    `search.seconds` is the most that search and fit may take together."""
 
     start_up: float
     search: float
+    fit: float
     total: float
 
 

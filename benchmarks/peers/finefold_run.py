@@ -24,7 +24,7 @@ def main() -> None:
     result = where.run(overrides(job))
     seconds = result["seconds"]
     said = {
-        "fit_seconds": seconds["total"] - seconds["start_up"],
+        "fit_seconds": seconds["search"] + seconds["fit"],
         "notes": {"seconds": seconds, "trials": result["trials"], "cv": result["cv"], "best": result["best"]},
     }
     write_answer(Path(job["answer"]), predictions(where.folder, job), said)
