@@ -23,7 +23,7 @@ from flows.pipeline import drain, on_server, pipeline, run, with_frame
 from flows.plan import are_pretrained
 from flows.record import tagged
 from flows.report import beside, ladder
-from flows.rungs import GOES_ON, Ground, ground_of, tried
+from flows.rungs import Ground, asked, ground_of, tried
 from flows.searching import COMMAND_GIVEN, DATA
 from tasks import tracking
 from tasks.climb import Climb, Rung
@@ -108,7 +108,7 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
         log_climb(tracker, made, overrides)
         with tagged({tracking.PARENT_TAG: tracker.run_id, CHOICE_TAG: made.chosen}), beside(ladder(made)):
             n_trials = next(rung.n_trials for rung in rungs if rung.strategy == made.chosen)
-            result = pipeline([*ground.rungs[made.chosen][0], f"search.trials={n_trials}", GOES_ON])
+            result = pipeline(asked(ground, made.chosen, n_trials))
     return str(flow_run.id), FineTuned(made, result)
 
 

@@ -35,11 +35,12 @@ N_RESAMPLES = 200  # of the source's rows, whose intervals a rung doesn't show
 
 @dataclass(frozen=True)
 class Look:
-    """What the trial that a rung's search begins with came to: the metric by fold; and of the first of these folds each
-    validation row's loss."""
+    """What the trial that a rung's search begins with came to: the metric by fold; of the first of these folds each
+    validation row's loss; and the most memory that the process held."""
 
     values: Mapping[int, float]
     losses: Floats
+    megabytes: float
 
     @property
     def fold(self) -> int:
@@ -49,17 +50,19 @@ class Look:
 
 @dataclass(frozen=True)
 class Searched:
-    """The metric of a strategy's best trial so far, by fold, and how many trials it has had."""
+    """The metric of a strategy's best trial so far, by fold, how many trials it has had, failed ones too, and the most
+    memory that the process held."""
 
     values: Mapping[int, float]
     n_trials: int
+    megabytes: float
 
 
 @flow(name="finefold-look", flow_run_name="{strategy}", persist_result=False)
 def look(overrides: list[str], strategy: str, n_folds: int | None = None) -> Look | str:
     """The first trial of a strategy on its first folds, or all, which are kept for its search; or why it failed."""
     job, base = job_for(overrides, is_told=False)
-    with studying(job, base) as (study, experiment):
+    with peak_memory() as peak, studying(job, base) as (study, experiment):
         first = replace(_first(job), n_folds=n_folds)
         (result,) = run_trials.with_options(task_run_name="first-look")(experiment, [Entry(first)], _budget(job).end)
         if result.error is not None:
@@ -71,29 +74,32 @@ def look(overrides: list[str], strategy: str, n_folds: int | None = None) -> Loo
         assert record is not None
         training = training_of(experiment)
         losses = experiment.loss.per_sample(training.y[training.folds[fold][1]], record.prediction.astype("float64"))
-        return Look({one.fold: one.value for one in result.folds}, losses)
+    return Look({one.fold: one.value for one in result.folds}, losses, peak.megabytes)
 
 
 @flow(name="finefold-round", flow_run_name="{strategy}", persist_result=False)
-def searched(overrides: list[str], strategy: str, most_trials: int, share: float) -> Searched:
-    """One strategy, searched further; its trials are told by its rung. most_trials: that it may ever get. share: of
-    `search.seconds`, that this may take."""
+def searched(overrides: list[str], strategy: str, n_trials: int, most_trials: int, share: float) -> Searched:
+    """One strategy, searched up to so many trials, which are told by its rung. most_trials: that it may ever get.
+    share: of `search.seconds`, that this may take."""
     job, base = job_for(overrides, is_told=False)
     seconds = job.decided.composed.config.search.seconds
     budget = replace(_budget(job), seconds=None if seconds is None else share * seconds)
-    with studying(job, base) as (study, experiment):
-        tuned = search_unheard(job, experiment, study, budget, most_trials)
-    return Searched(_whole(job, tuned), len(tuned.results))
+    with peak_memory() as peak, studying(job, base) as (study, experiment):
+        tuned = search_unheard(_with_trials(job, n_trials), experiment, study, budget, most_trials)
+        values = _whole(job, tuned)
+    return Searched(values, len(tuned.results), peak.megabytes)
 
 
 @flow(name="finefold-rung", flow_run_name="{strategy}", persist_result=False)
-def rung(overrides: list[str], strategy: str) -> Rung:
-    """One strategy, searched, and its best trial fitted on all training rows; nothing is judged by the holdout."""
+def rung(overrides: list[str], strategy: str, n_trials: int) -> Rung:
+    """One strategy, searched up to so many trials, and the best of them fitted on all training rows; nothing is judged
+    by the holdout."""
     with peak_memory() as peak:
         job, base = job_for(overrides, is_told=False)
+        job = _with_trials(job, n_trials)
         with searching(job, base) as (study, experiment, tracking_):
             budget = _budget(job)
-            tuned, _ = search(job, experiment, study, tracking_, budget)
+            tuned, _ = search(job, experiment, study, tracking_, budget, says_reused=False)
             narrate.say_what_won(job, tuned)
             values = _whole(job, tuned)
             begun = time.time()
@@ -111,18 +117,22 @@ def _whole(job: Job, tuned: Tuned) -> dict[int, float]:
     """The metric of the winner, by fold.
 
     Raises:
-        Refusal: where there was no time for all folds.
+        Refusal: where there was no time for all folds and rows.
     """
     folds = tuned.winner.folds
-    if len(folds) < job.split.n_folds:
+    if len(folds) < job.split.n_folds or tuned.winner.proposal.n_rows is not None:
         seconds = job.decided.composed.config.search.seconds
-        raise Refusal(f"search.seconds={seconds:g} leaves no time to judge it on all folds")
+        raise Refusal(f"search.seconds={seconds:g} leaves no time to judge it on all folds and all their rows")
     return {fold.fold: fold.value for fold in folds}
 
 
 def _first(job: Job) -> Proposal:
     space = job.plan.space
     return replace(space.proposal(space.trial(space.firsts()[0])), number=0)
+
+
+def _with_trials(job: Job, n: int) -> Job:
+    return replace(job, plan=replace(job.plan, n_trials=min(n, job.plan.n_trials)))
 
 
 def _budget(job: Job) -> Budget:
@@ -136,7 +146,7 @@ def _measured(
     return Rung(
         strategy="",
         folds=values,
-        n_trials=tuned.counts.finished,
+        n_trials=len(tuned.results),
         hyperparameters=winner.proposal.hyperparameters,
         n_parameters=trained.n_parameters,
         n_trained=getattr(fitted, "n_trained", trained.n_parameters - trained.n_frozen),

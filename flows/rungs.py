@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
@@ -22,6 +22,7 @@ from tasks.climb import Rung
 from tasks.folds import read_folds
 from tasks.metric import METRICS
 from tasks.refusal import Refusal
+from tasks.search.grid import Grid
 from tasks.strategy.ladder import SHARE_OF_ROUNDS, Ladder, best_of, cheapest, chosen, rounds
 
 T = TypeVar("T")
@@ -80,47 +81,48 @@ def tried(ground: Ground, parent: str) -> tuple[list[Rung], str]:
     """What the rungs came to in their order, and why climbing ended before the last one, or nothing. Each is looked at
     first, by the trial that its search begins with; then those are tuned that came within reach of the best look."""
     looks, passed, ended = _looks(ground)
-    values = {name: looks[name].values for name in ground.ladder.rungs if name in looks}
-    n_trials = _tuned(ground, values, passed)
+    found = _tuned(ground, {name: looks[name] for name in ground.ladder.rungs if name in looks})
     rungs = {name: Rung(name, why) for name, why in passed.items()}
-    rungs |= {name: _made(ground, name, n, parent) for name, n in n_trials.items() if name not in passed}
+    rungs |= {name: _made(ground, name, one, parent) for name, one in found.items()}
     return [rungs[name] for name in ground.ladder.rungs], ended
 
 
-def _tuned(ground: Ground, values: dict[str, Mapping[int, float]], passed: dict[str, str]) -> dict[str, int]:
-    """How many trials each rung has had, once those within reach of the best look were tuned: in rounds, each for the
-    better half of the last one, and then all the way the one that would be chosen. Together they take a third more of
-    trials and of `search.seconds` than one strategy alone. values: of the looks, by fold, in which the trials' take
-    their place; passed: to which is added what fails."""
+def asked(ground: Ground, name: str, n_trials: int) -> list[str]:
+    """The overrides of a run of that strategy with so many trials; a grid is always searched whole."""
+    overrides, planned = ground.rungs[name]
+    limit = [] if isinstance(planned.search, Grid) else [f"search.trials={n_trials}"]
+    return [*overrides, *limit, GOES_ON]
+
+
+def _tuned(ground: Ground, looks: Mapping[str, Look]) -> dict[str, Searched]:
+    """What the rungs came to, once those within reach of the best look were tuned: in rounds, each for the better half
+    of the last one, and then all the way the one that would be chosen. A round has its share of `search.seconds`."""
     metric, rho = ground.job.decided.metric, ground.rho
-    n_trials = dict.fromkeys(values, 1)
-    best = values[best_of(values, metric)] if values else {}
-    near = [name for name, one in values.items()
-            if ground.ladder.is_within_reach(one, best, metric, rho) and _most_trials(ground, name) > 1]  # fmt: skip
-    steps = rounds(len(near), max((_most_trials(ground, name) for name in near), default=1) - 1)
+    found = {name: Searched(one.values, 1, one.megabytes) for name, one in looks.items()}
+    most = {name: _most_trials(ground, name) for name in found}
+
+    def values() -> dict[str, Mapping[int, float]]:
+        return {name: one.values for name, one in found.items()}
+
+    def go_on(name: str, n_trials: int, share: float) -> None:
+        """A rung that fails stays as it was."""
+        if n_trials > found[name].n_trials:
+            further = _further(ground, name, n_trials, share)
+            if isinstance(further, Searched):
+                found[name] = replace(further, megabytes=max(further.megabytes, found[name].megabytes))
+
+    best = found[best_of(values(), metric)].values if found else {}
+    near = [name for name, one in found.items() if ground.ladder.is_within_reach(one.values, best, metric, rho)]
+    steps = rounds(len(near), max((most[name] for name in near), default=1) - 1)
     for size, more in steps:
-        for name in _left(values, near, size, metric, rho):
-            n = min(n_trials[name] + more, _most_trials(ground, name))
-            share = 1.0 if size == 1 else SHARE_OF_ROUNDS / ((len(steps) - 1) * size)
-            found = _further(ground, name, n, share) if n > n_trials[name] else None
-            if isinstance(found, str):
-                passed[name] = found
-                del values[name]
-                near.remove(name)
-            elif found is not None:
-                values[name], n_trials[name] = found.values, found.n_trials
-    return n_trials
-
-
-def _left(
-    values: Mapping[str, Mapping[int, float]], near: Sequence[str], size: int, metric: str, rho: float
-) -> list[str]:
-    """The best of these rungs, so many; of one alone the one that is to be chosen."""
-    if size == 1:
-        taken = chosen(values, metric, rho)
-        return [taken] if taken in near else []
-    ranked = sorted(near, key=lambda name: METRICS[metric].sign * fmean(values[name].values()), reverse=True)
-    return ranked[:size]
+        near = sorted(near, key=lambda name: -METRICS[metric].sign * fmean(found[name].values.values()))[:size]
+        for name in near:
+            go_on(name, min(found[name].n_trials + more, most[name]), SHARE_OF_ROUNDS / (len(steps) * size))
+    whole: set[str] = set()
+    while found and (taken := chosen(values(), metric, rho)) not in whole:
+        whole.add(taken)
+        go_on(taken, most[taken], 1.0)
+    return found
 
 
 def _looks(ground: Ground) -> tuple[dict[str, Look], dict[str, str], str]:
@@ -170,54 +172,54 @@ def _look_at_dear(ground: Ground, names: Sequence[str], looks: dict[str, Look], 
     if isinstance(whole, Look):
         looks[taken] = whole
         del passed[taken]
+    elif whole is not None:
+        passed[taken] = whole
 
 
 def _look(ground: Ground, name: str, n_folds: int | None, *more: str) -> Look | str:
     """At the first trial of a rung; or why it is passed by. more: overrides of this look alone."""
     on = f" on {n_folds} fold, for a trial is dear by a rule of thumb" if n_folds else ""
     screen.say(f"strategy {name}: a first look{on}", "bold")
-    found = _caught(name, lambda: look([*_asked(ground, name, _most_trials(ground, name)), *more], name, n_folds))
+    found = _caught(name, lambda: look([*ground.rungs[name][0], *more], name, n_folds))
     if isinstance(found, Look):
         screen.say(f"{name}: {ground.job.decided.metric} {screen.short(fmean(found.values.values()))}")
     return found
 
 
 def _most_trials(ground: Ground, name: str) -> int:
-    """That a rung may get: fewer where its trials are dear."""
+    """That a rung may get: fewer where its trials are dear; a grid is whole or one point."""
     planned = ground.rungs[name][1]
+    if isinstance(planned.search, Grid):
+        return planned.n_trials
     return ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
 
 
-def _asked(ground: Ground, name: str, n_trials: int) -> list[str]:
-    """The overrides of a rung with so many trials."""
-    return [*ground.rungs[name][0], f"search.trials={n_trials}"]
-
-
 def _further(ground: Ground, name: str, n_trials: int, share: float) -> Searched | str:
-    """A rung searched until it has had so many trials, within that share of `search.seconds`; or why it is passed
-    by."""
-    screen.say(f"strategy {name}: {n_trials} trials")
-    overrides, most = [*_asked(ground, name, n_trials), GOES_ON], _most_trials(ground, name)
-    return _caught(name, lambda: searched(overrides, name, most, share))
+    """A rung searched until it has had so many trials, within that share of `search.seconds`; or why it was not."""
+    screen.say(f"strategy {name}: up to {n_trials} trials")
+    overrides, most = [*ground.rungs[name][0], GOES_ON], _most_trials(ground, name)
+    return _caught(name, lambda: searched(overrides, name, n_trials, most, share), "goes no further")
 
 
-def _made(ground: Ground, name: str, n_trials: int, parent: str) -> Rung:
+def _made(ground: Ground, name: str, found: Searched, parent: str) -> Rung:
     """A rung with the final fit of the best of its trials; one that fails is passed by."""
-    screen.say(f"strategy {name}" + ("" if n_trials > 1 else ": not tuned"), "bold")
+    screen.say(f"strategy {name}" + ("" if found.n_trials > 1 else ": one trial"), "bold")
     with tagged({tracking.PARENT_TAG: parent, CHOICE_TAG: name, "finefold.rung": name}):
-        made = _caught(name, lambda: rung([*_asked(ground, name, n_trials), GOES_ON], name))
-    return Rung(name, made) if isinstance(made, str) else made
+        made = _caught(name, lambda: rung([*ground.rungs[name][0], GOES_ON], name, found.n_trials))
+    if isinstance(made, str):
+        return Rung(name, made)
+    return replace(made, megabytes=max(made.megabytes, found.megabytes))
 
 
-def _caught(name: str, call: Callable[[], T]) -> T | str:
-    """What the call gives, or why it is passed by. What the machine does (a full disk, no memory) ends all."""
+def _caught(name: str, call: Callable[[], T], what: str = "is passed by") -> T | str:
+    """What the call gives, or why it doesn't. What the machine does (a full disk, no memory) ends all."""
     try:
         return call()
     except (OSError, MemoryError):
         raise
     except Refusal as refusal:
         error = "; ".join(refusal.faults)
-    screen.say(f"{name} is passed by: {error}", "yellow")
+    screen.say(f"{name} {what}: {error}", "yellow")
     return error
 
 

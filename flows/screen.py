@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.climb import Climb, Rung
+from tasks.climb import Climb, Rung, gap
 from tasks.comparison import Comparison, Interval, Standing
 from tasks.records import Combined, HoldoutScore, Result, TrialResult, Winner
 
@@ -252,7 +252,7 @@ def climb_headings(made: Climb) -> list[str]:
     metric = made.metric
     costs = [] if made.per_hour is None else [f"saved, {made.unit}" if made.unit else "saved"]
     return [
-        "strategy", f"{metric} of the folds", "less the best's", "training", "source", "trained", "seconds", "MB",
+        "strategy", f"{metric} of the folds", "less the best's", "training (gap)", "source", "trained", "seconds", "MB",
         "saved, s", *costs,
     ]  # fmt: skip
 
@@ -264,7 +264,8 @@ def climb_cells(made: Climb, one: Rung) -> list[str]:
     source = "not measurable" if one.kept is None else f"{_number(one.kept.before, 4)} > {_number(one.kept.after, 4)}"
     saved = made.saving(one)
     cells = [
-        one.strategy, _with_ends(one.score), less, _number(one.training, 4), source, f"{one.n_trained:,}",
+        one.strategy, _with_ends(one.score), less,
+        f"{_number(one.training, 4)} ({_number(gap(made.metric, one), 2)})", source, f"{one.n_trained:,}",
         f"{one.seconds:.1f}", f"{one.megabytes:,.0f}", "" if saved is None else f"{saved:.1f}",
     ]  # fmt: skip
     if made.per_hour is None:

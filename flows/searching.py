@@ -96,13 +96,15 @@ def searching(job: Job, base: Path | None) -> Iterator[tuple[Study, Experiment, 
 
 
 def search(
-    job: Job, experiment: Experiment, study: Study, tracker: Future[Tracker], budget: Budget
+    job: Job, experiment: Experiment, study: Study, tracker: Future[Tracker], budget: Budget, *,
+    says_reused: bool = True,
 ) -> tuple[Tuned, tuple[float, float]]:
-    """The search, and when it began and ended, as Unix times in seconds."""
+    """The search, and when it began and ended, as Unix times in seconds. says_reused: whether earlier trials are of an
+    earlier run, and so said."""
     config, planned = job.decided.composed.config, job.plan
     population = population_of(study, planned.n_trials)
     n_known = sum(trial.state.is_finished() for trial in study.trials()[: planned.n_trials])
-    if n_known:
+    if n_known and says_reused:
         screen.say(
             f"{n_known} of {planned.n_trials} trials were done by an earlier run and are reused; "
             "resume=never begins anew"

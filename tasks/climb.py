@@ -77,12 +77,18 @@ class Climb:
         return tuple(rung for rung in self.rungs if not rung.error)
 
     def saving(self, rung: Rung) -> float | None:
-        """Seconds less than from scratch, where the score is as good at least; else None."""
+        """Seconds less than from scratch with as many trials, where the score is as good at least; else None."""
         scratch = next((one for one in self.reached if one.strategy == "from_scratch"), None)
         if scratch is None or scratch is rung or rung.score is None or scratch.score is None:
             return None
         is_behind = metrics.better(self.metric, scratch.score.value, rung.score.value)
-        return None if is_behind else scratch.seconds - rung.seconds
+        return None if is_behind else rung.n_trials * scratch.seconds / scratch.n_trials - rung.seconds
+
+
+def gap(metric: str, rung: Rung) -> float:
+    """How much worse the score out of fold is than that on the training rows."""
+    assert rung.score is not None
+    return metrics.METRICS[metric].sign * (rung.training - rung.score.value)
 
 
 def training_score(training: Training, fitted: Fitted) -> float:

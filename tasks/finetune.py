@@ -13,6 +13,7 @@ from tasks import decision, fold_model, predictor
 from tasks import model as models
 from tasks.model import Fitted, Until
 from tasks.records import Prepared, Trained, Winner
+from tasks.refusal import Refusal
 from tasks.store import write_folder
 from tasks.study import digest_of
 from tasks.workspace import Experiment, training_of, workspace_of
@@ -33,22 +34,28 @@ def finetune(
     as the time lasts; until: Unix time in seconds, or None. most_rounds: after which it ends where an earlier run's
     time had ended it there, or None.
 
-    A fit that is worse on its own training rows than the folds were on rows they had not seen has gone wrong (one on
-    93,000 rows and 7 classes went from a log-loss of .275 to 9.3) and is not taken; the model of the fold with the
-    median cost takes its place, or the base, to which the models of folds hold only what they add. The folder is named
-    by what was fitted: the same fit has the same folder.
+    A fit that fails, or is worse on its own training rows than the folds were on rows they had not seen (one on 93,000
+    rows and 7 classes went from a log-loss of .275 to 9.3), has gone wrong and is not taken; the model of the fold with
+    the median cost takes its place, or the base, to which the models of folds hold only what they add. The folder is
+    named by what was fitted: the same fit has the same folder.
     """
     proposal, watch = winner.proposal, Until(until, most_rounds)
     family = experiment.families[proposal.family]
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
     workspace = workspace_of(experiment, proposal.family)
-    fitted: Fitted = family.fit(workspace, hyperparameters, planned, experiment.seed, watch, n_threads)
-    rounds = planned and min(watch.n_rounds, planned)
+    fitted: Fitted | None
+    try:
+        fitted = family.fit(workspace, hyperparameters, planned, experiment.seed, watch, n_threads)
+        fault = _fault(experiment, fitted, winner)
+    except (OSError, MemoryError, Refusal):  # the machine's fault, or one that the user can mend
+        raise
+    except Exception as error:  # as in a trial: of a net that explodes, say
+        fitted, fault = None, f"the final fit failed ({error})"
+    rounds = planned if fitted is None else planned and min(watch.n_rounds, planned)
     note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
     cut_at = None if rounds == planned else rounds
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
-    fault = _fault(experiment, fitted, winner)
     is_base = bool(fault and experiment.base is not None and getattr(family, "adds_to_its_base", False))
     if is_base:
         fitted, rounds, changed, identity = models.load(Path(str(experiment.base))), None, {}, {"base": experiment.base}
@@ -58,6 +65,7 @@ def finetune(
         fitted = models.load(fold_model.of_fold(experiment, proposal, fold.fold))
         rounds, identity["fold"], changed = fold.rounds, fold.fold, {}
         note = f"{fault}; the model of fold {fold.fold}, trained without that fold's rows, takes its place"
+    assert fitted is not None  # whatever failed has a fault, in whose place there is another model
 
     def fill(folder: Path) -> None:
         predictor.save(fitted, Path(prepared.folder), folder)

@@ -55,15 +55,19 @@ class Ladder:
 
 
 def rounds(n_rungs: int, n_trials: int) -> list[tuple[int, int]]:
-    """Of tuning rungs by at most so many trials each: how many of them are left in each round, and how many more trials
-    each of these gets then. In every round half as many are left as in the one before (sequential halving, Karnin et
-    al. 2013); the last one goes all the way, and the others share `SHARE_OF_ROUNDS` of as many trials."""
-    if not n_rungs or not n_trials:
-        return []
-    n_early = (n_rungs - 1).bit_length()
-    sizes = [-(-n_rungs // 2**number) for number in range(n_early)]
-    early = [(size, max(1, int(SHARE_OF_ROUNDS * n_trials / (n_early * size)))) for size in sizes]
-    return [*early, (1, n_trials)]
+    """How many rungs are left in each round of their tuning, and how many more trials each of these gets then: in every
+    round half as many rungs as in the one before (sequential halving, Karnin et al. 2013), down to two, and about as
+    many trials in all. Together they have `SHARE_OF_ROUNDS` of n_trials; where that doesn't pay for one trial each,
+    fewer rungs begin, but two at least."""
+    most = SHARE_OF_ROUNDS * n_trials
+    while n_rungs > 2 and sum(_halved(n_rungs)) > most:
+        n_rungs -= 1
+    sizes = _halved(n_rungs) if n_trials else []
+    return [(size, max(1, int(most / (len(sizes) * size)))) for size in sizes]
+
+
+def _halved(n: int) -> list[int]:
+    return [n, *_halved(-(-n // 2))] if n > 1 else []
 
 
 def chosen(scores: Mapping[str, Mapping[int, float]], metric: str, rho: float) -> str:

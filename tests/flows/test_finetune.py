@@ -194,3 +194,21 @@ def test_begun_anew_every_fold_is_computed_once(place: Path, base: Result) -> No
     small = ["strategy=ladder", "strategy.rungs=[recalibrate,full]", "resume=never"]
     done: Any = finetune([*SMALL, f"base={base.model_uri}", "model_name=anew", *small], frame=few)
     assert done.result.trials.reused == done.result.trials.finished
+
+
+def test_a_grid_is_searched_whole_by_the_chosen_rung_and_by_others_in_part(place: Path, base: Result) -> None:
+    few = table(80, 1, scale=3.0, level=20.0)
+    grid = ["strategy=ladder", "strategy.rungs=[recalibrate,from_scratch,full]", "search=grid", "search.trials=50",
+            "model.lightgbm.space.num_leaves=[7,15]"]  # fmt: skip
+    done: Any = finetune([*SMALL, f"base={base.model_uri}", "model_name=grid", *grid], frame=few)
+    trials = {rung.strategy: rung.n_trials for rung in done.climb.reached}
+    assert set(trials) == {"recalibrate", "from_scratch", "full"}
+    assert trials["from_scratch"] == 1
+    assert done.result.trials.finished == trials[done.climb.chosen] == done.result.trials.requested
+
+
+def test_the_chosen_rung_is_the_one_that_is_registered(climbed: FineTuned) -> None:
+    made = climbed.climb
+    (taken,) = [rung for rung in made.reached if rung.strategy == made.chosen]
+    assert climbed.result.best["hyperparameters"].items() >= dict(taken.hyperparameters or {}).items()
+    assert climbed.result.cv["mean"] == pytest.approx(np.mean(list((taken.folds or {}).values())))

@@ -84,6 +84,21 @@ def test_a_fit_that_went_wrong_gives_way_to_the_model_of_a_fold(here: tuple[Expe
     assert np.mean(models.load(Path(trained.folder)).predict(training.X).argmax(axis=1) == training.y) > 0.9
 
 
+class Exploding(Failing):
+    """A family whose final fit raises."""
+
+    def fit(self, workspace: Any, hyperparameters: Mapping[str, Any], *more: Any) -> Fitted:
+        raise ValueError("the cost was nan in epoch 3")
+
+
+def test_a_fit_that_raises_gives_way_to_the_model_of_a_fold(here: tuple[Experiment, Prepared, Winner]) -> None:
+    experiment, prepared, winner = here
+    families: dict[str, Any] = {name: Exploding(family) for name, family in experiment.families.items()}
+    trained = finetune.fn(replace(experiment, digest="raises", families=families), prepared, winner, 1, None)
+    assert trained.note.startswith("the final fit failed (the cost was nan in epoch 3); the model of fold ")
+    assert trained.cut_at is None
+
+
 def test_a_fit_without_time_says_after_how_many_rounds_it_ended(here: tuple[Experiment, Prepared, Winner]) -> None:
     experiment, prepared, winner = here
     trained = finetune.fn(experiment, prepared, winner, 1, time.time() - 1)

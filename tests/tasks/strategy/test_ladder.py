@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from statistics import fmean, stdev
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from flows.build import build
 from flows.config import CONF, compose
-from tasks.strategy.ladder import SHARE_OF_ROUNDS, Ladder, beats, best_of, cheapest, chosen, rounds
+from tasks.strategy.ladder import Ladder, beats, best_of, cheapest, chosen, rounds
 
 RHO = 0.25  # of five folds
 BASE = {0: 0.50, 1: 0.60, 2: 0.55, 3: 0.45, 4: 0.52}
@@ -92,23 +93,26 @@ def test_a_rung_whose_first_trial_is_clearly_behind_is_not_tuned() -> None:
     assert ladder(reach=0.0).is_within_reach(best, best, "roc_auc", RHO)
 
 
-@pytest.mark.parametrize("n_rungs", range(1, 10))
+@pytest.mark.parametrize("n_rungs", range(10))
 @pytest.mark.parametrize("n_trials", [1, 7, 29, 199])
-def test_half_of_the_rungs_are_left_in_each_round_and_one_in_the_last(n_rungs: int, n_trials: int) -> None:
-    *early, last = rounds(n_rungs, n_trials)
-    assert last == (1, n_trials)
-    assert [size for size, _ in early] == [n for n in (9, 8, 7, 6, 5, 4, 3, 2) if n in halved(n_rungs)]
-    # One trial each is the least, however few there are.
-    spent = sum(size * more for size, more in early)
-    assert spent <= max(SHARE_OF_ROUNDS * n_trials, sum(size for size, _ in early))
+def test_half_of_the_rungs_are_left_in_each_round_and_all_share_a_third_of_the_trials(
+    n_rungs: int, n_trials: int
+) -> None:
+    sizes = [size for size, _ in rounds(n_rungs, n_trials)]
+    assert sizes[-1:] == ([2] if n_rungs > 1 else [])
+    assert all(after == (before + 1) // 2 for before, after in pairwise(sizes))
+    spent = sum(size * more for size, more in rounds(n_rungs, n_trials))
+    assert spent <= max(n_trials / 3, 2 * (n_rungs > 1))  # two rungs have one trial each, however few there are
 
 
-def halved(n: int) -> list[int]:
-    return [n, *halved((n + 1) // 2)] if n > 1 else []
+def test_all_rungs_begin_where_there_are_trials_for_them_and_otherwise_fewer() -> None:
+    assert rounds(4, 29) == [(4, 1), (2, 2)]
+    assert rounds(6, 29) == [(4, 1), (2, 2)]
+    assert rounds(6, 199) == [(6, 3), (3, 7), (2, 11)]
+    assert rounds(6, 7) == [(2, 1)]
 
 
-def test_where_nothing_is_near_or_one_trial_was_asked_for_nothing_is_tuned() -> None:
-    assert rounds(0, 29) == []
+def test_where_one_trial_was_asked_for_nothing_is_tuned() -> None:
     assert rounds(3, 0) == []
 
 
