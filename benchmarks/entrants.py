@@ -52,7 +52,7 @@ class Entrant:
 ENTRANTS: dict[str, Entrant] = {
     OWN: Entrant("finefold_run", None),
     f"{OWN}_ensemble": Entrant("finefold_run", None, {"overrides": ["ensemble=greedy"]}),
-    f"{OWN}_nets": Entrant("finefold_run", None, {"overrides": ["model=[lightgbm,mlp]", "ensemble=greedy"]}),
+    f"{OWN}_nets": Entrant("finefold_run", None, {"overrides": ["model=mlp"]}),
     "flaml": Entrant("flaml_automl", "flaml"),
     "optuna_cv": Entrant("optuna_cv", "optuna"),
     "optuna_tuner": Entrant("optuna_tuner", "optuna"),

@@ -28,6 +28,7 @@ from tasks.folds import read_folds
 from tasks.metric import METRICS
 from tasks.prepare import prepare
 from tasks.records import Prepared, Result, Split, TrialResult
+from tasks.refusal import Refusal
 from tasks.report import FOLDER, write
 from tasks.search.grid import Grid
 from tasks.search.none import Fixed
@@ -114,6 +115,10 @@ def _ground(plans: Mapping[str, tuple[Composed, Plan]]) -> Ground:
     given = plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base
     prepared = prepare.fn(*given, takes=new, reads_text=plan.reads_text)
     decided = for_each(plans, lambda one: decide(one[0], prepared))
+    selected = {name: one.metric for name, one in decided.items()}
+    if len(set(selected.values())) > 1:
+        told = ", ".join(f"{name} by {metric}" for name, metric in selected.items())
+        raise Refusal(f"the choices are selected by different metrics ({told}): name one that all share, metric=NAME.")
     first = next(iter(decided.values()))
     divided = split.fn(prepared, first.splitter, first.composed.choices["folds"], config.holdout.fraction)
     folds = read_folds(Path(divided.folder))

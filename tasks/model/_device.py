@@ -11,6 +11,8 @@ import torch
 
 from tasks.refusal import Refusal
 
+SAID_OF_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")  # by the CPU's allocator, MPS and cuBLAS
+
 
 def device(name: str) -> torch.device:
     """`auto`: CUDA or MPS, where there is one."""
@@ -36,18 +38,19 @@ def named_memory(when: str, *remedies: str) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # on the CPU torch raises a plain RuntimeError
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:  # on the CPU and on MPS torch raises a plain RuntimeError
+        is_said = any(text in str(error) for text in SAID_OF_MEMORY)
+        if not is_said and not isinstance(error, MemoryError | torch.OutOfMemoryError):
             raise
         raise Refusal(f"out of memory {when}: try {', or '.join(remedies)}.") from error
 
 
 def memory_of_a_batch(
-    hyperparameters: Mapping[str, Any], key: str, *others: str
+    hyperparameters: Mapping[str, Any], n_rows: int, key: str, *others: str
 ) -> AbstractContextManager[None]:
-    """As `named_memory`, with a smaller batch before other remedies, where there is one. key: what its hyperparameters
-    stand under."""
-    n = int(hyperparameters["batch_size"])
+    """As `named_memory`, with a smaller batch before other remedies, where there is one. n_rows: of all, which a batch
+    has at most. key: what its hyperparameters stand under."""
+    n = min(int(hyperparameters["batch_size"]), n_rows)
     smaller = [f"{key}.hyperparameters.batch_size={max(1, n // 4)}"] if n > 1 else []
     return named_memory(f"at batch_size={n}", *smaller, *others)
 

@@ -135,8 +135,8 @@ class OnBase:
         how, n_train = self._way(workspace, hyperparameters), workspace.sizes.n_train(folds[0], n_rows)
         encoded = [workspace.fold(fold, n_rows, how.first) for fold in folds]
         nets = [workspace.net(workspace.training.fold(fold, n_rows)[0]) for fold in folds]
-        jobs = [self._job(workspace, how, one, net) for one, net in zip(encoded, nets, strict=True)]
-        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller base"):
+        with memory_of_a_batch(hyperparameters, n_train, "model.mlp", "a smaller base"):
+            jobs = [self._job(workspace, how, one, net) for one, net in zip(encoded, nets, strict=True)]
             every = epochs.train(jobs, self._plan(workspace, how, hyperparameters, n_train, seed), watch)
         rows = [workspace.training.fold(fold, n_rows) for fold in folds]
         return [
@@ -150,9 +150,10 @@ class OnBase:
     ) -> Fitted:
         how, rows = self._way(workspace, hyperparameters), np.arange(len(workspace.training.y))
         net = workspace.net(rows)
-        job = self._job(workspace, how, Encoded(workspace.base.inputs, workspace.train(rows, how.first), None), net)
+        encoded = Encoded(workspace.base.inputs, workspace.train(rows, how.first), None)
         plan = self._plan(workspace, how, hyperparameters, len(rows), seed)
-        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller base"):
+        with memory_of_a_batch(hyperparameters, len(rows), "model.mlp", "a smaller base"):
+            job = self._job(workspace, how, encoded, net)
             done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
         return _fitted(workspace, how, rows, net, done)
 

@@ -6,7 +6,7 @@ Defaults follow Gorishniy et al. 2021 and 2022 and Holzmüller et al. 2024, as f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,13 @@ PACKAGES = ("safetensors", "torch")
 CHOICES: dict[str, Sequence[str]] = {
     "scaling": SCALINGS, "activation": tuple(ACTIVATIONS), "schedule": tuple(epochs.SCHEDULES),
 }
+RANGES: tuple[tuple[str, Sequence[str], Callable[[float], bool]], ...] = (
+    ("1 or more", ("layers", "width", "batch_size", "epochs", "patience", "level_width", "periodic_width"),
+     lambda value: value >= 1),
+    ("0 or more", ("weight_decay", "frequencies"), lambda value: value >= 0),
+    ("more than 0", ("learning_rate", "spread"), lambda value: value > 0),
+    ("0 or more, and less than 1", ("dropout",), lambda value: 0 <= value < 1),
+)
 SIZES = ("layers", "width", "level_width", "frequencies", "periodic_width")
 LEAST_EPOCHS = 5  # whatever a budget pays for
 MOST_SUMS = 2**21  # of a step of a fold, about width^2 x batch, up to which folds are trained as one
@@ -165,14 +172,21 @@ class MLP:
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         faults = unsupported("mlp", loss, trainable(problem), problem.kind)
-        return faults + self._unknown_choices() + absent(self.device)
+        return faults + self._unknown_choices() + self._out_of_range() + absent(self.device)
 
     @property
     def rounds(self) -> int:
         """The most epochs of a fit."""
-        fixed, space = self.hyperparameters["epochs"], self.space.get("epochs")
-        asked = fixed or (max(space) if isinstance(space, list) else space["high"] if space else self.start["epochs"])
-        return min(int(asked), self.most_epochs or int(asked))
+        most = max(self._values("epochs"))
+        return min(int(most), self.most_epochs or int(most))
+
+    def _values(self, key: str) -> list[Any]:
+        """All that a hyperparameter may be, or of a range its ends."""
+        if (fixed := self.hyperparameters[key]) is not None:
+            return [fixed]
+        space = self.space.get(key) or []
+        values = space if isinstance(space, list) else space.get("values") or [space["low"], space["high"]]
+        return [*values, *([self.start[key]] if key in self.start else [])]
 
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
         """From the sums that the start does with a row, at some 15 billion a second, and 0.3 ms for a step's calls;
@@ -233,9 +247,10 @@ class MLP:
         encoded = [workspace.fold(fold, n_rows, hyperparameters["scaling"]) for fold in folds]
         training = workspace.training
         units = [Unit.learn(training.problem, one.train.y, one.train.weight) for one in encoded]
-        jobs = [self._job(one, unit, hyperparameters, training) for one, unit in zip(encoded, units, strict=True)]
-        plan = self.plan(training, hyperparameters, workspace.sizes.n_train(folds[0], n_rows), seed)
-        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
+        n_train = workspace.sizes.n_train(folds[0], n_rows)
+        plan = self.plan(training, hyperparameters, n_train, seed)
+        with memory_of_a_batch(hyperparameters, n_train, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
+            jobs = [self._job(one, unit, hyperparameters, training) for one, unit in zip(encoded, units, strict=True)]
             every = epochs.train(jobs, plan, watch)
         return [
             _validated(one, _fitted(one, job.shape, plan.activation, unit, progress.net), progress)
@@ -249,9 +264,10 @@ class MLP:
         """On one thread: more made small nets slower."""
         encoded = workspace.all_rows(hyperparameters["scaling"])
         unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
-        job = self._job(encoded, unit, hyperparameters, workspace.training)
-        plan = self.plan(workspace.training, hyperparameters, len(encoded.train.y), seed)
-        with memory_of_a_batch(hyperparameters, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
+        n_rows = len(encoded.train.y)
+        plan = self.plan(workspace.training, hyperparameters, n_rows, seed)
+        with memory_of_a_batch(hyperparameters, n_rows, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
+            job = self._job(encoded, unit, hyperparameters, workspace.training)
             done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
         return _fitted(encoded, job.shape, plan.activation, unit, done.net)
 
@@ -280,11 +296,17 @@ class MLP:
     def _unknown_choices(self) -> list[str]:
         faults = []
         for key, choices in CHOICES.items():
-            fixed, space = self.hyperparameters[key], self.space.get(key)
-            asked = [fixed] if fixed is not None else [*(space if isinstance(space, list) else []), self.start[key]]
+            asked = dict.fromkeys(self._values(key))
             faults += [f"model.mlp: there is no {key}={value}; choose {' or '.join(choices)}"
-                       f"{did_you_mean(str(value), choices)}" for value in dict.fromkeys(asked) if value not in choices]
+                       f"{did_you_mean(str(value), choices)}" for value in asked if value not in choices]
         return faults
+
+    def _out_of_range(self) -> list[str]:
+        return [
+            f"model.mlp: {key}={value} can't be; it is {said}"
+            for said, keys, holds in RANGES for key in keys for value in dict.fromkeys(self._values(key))
+            if isinstance(value, int | float) and not holds(value)
+        ]  # fmt: skip
 
 
 def _fitted(encoded: Encoded, shape: Shape, activation: str, unit: Unit, net: dict[str, torch.Tensor]) -> Fitted:

@@ -299,7 +299,7 @@ class TextEncoder:
         self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any], seed: int, watch: Watch,
         n_epochs: int, judge: Judge | None,
     ) -> tuple[Fitted, tuning.Progress]:
-        with memory_of_a_batch(given, f"model.text_encoder.by_strategy.{self.way}", *SMALLER):
+        with memory_of_a_batch(given, len(encoded.train.y), f"model.text_encoder.by_strategy.{self.way}", *SMALLER):
             return self._trained_there(workspace, encoded, given, seed, watch, n_epochs, judge)
 
     def _trained_there(

@@ -251,7 +251,7 @@ class TextGenerator:
     ) -> tuple[Fitted, Progress]:
         training, writer = workspace.training, workspace.writer
         asked = {**given, "checkpointing": self.checkpointing}
-        with devices.memory_of_a_batch(given, KEY, *self._less(given)):
+        with devices.memory_of_a_batch(given, len(rows), KEY, *self._less(given)):
             begun = WAYS[self.way](writer, asked, seed)
             plan = plan_of(writer, self.way, given, self.rounds, training.metric, seed)
             valid = None if judge is None else judge.valid

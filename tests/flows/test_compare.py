@@ -220,3 +220,8 @@ def test_a_comparison_that_was_interrupted_goes_on(
     assert {run.info.run_id for run in nested(client, made.run_id, experiment.experiment_id)} == {
         one.run_id for one in made.choices
     }
+
+
+def test_choices_that_would_be_selected_by_different_metrics_are_refused(place: Path) -> None:
+    with pytest.raises(Refusal, match=r"loss=mse by rmse, loss=quantile by pinball_0.9\): name one that all share"):
+        compare(["source=sklearn", "source.name=diabetes", "loss=mse,quantile", "search=none", *FAST])

@@ -44,7 +44,7 @@ def mlp(*overrides: str) -> MLP:
 
 
 def point(it: MLP, **changed: Any) -> dict[str, Any]:
-    return {**{key: value for key, value in it.hyperparameters.items() if value is not None}, **it.start, **changed}
+    return {**it.start, **{key: value for key, value in it.hyperparameters.items() if value is not None}, **changed}
 
 
 def training(problem: Problem = REGRESSION, sizes: tuple[int, ...] = (N // 2, N // 2)) -> Training:
@@ -178,6 +178,31 @@ def test_out_of_memory_is_named_with_the_batch_size_to_try() -> None:
     it, data = mlp(), training()
     with pytest.raises(Refusal, match=r"out of memory at batch_size=32: try model.mlp.hyperparameters.batch_size=8"):
         it.validate(it.workspace(data, None, 1), 0, point(it, width=2**24), 0)
+
+
+def test_the_batch_to_try_is_smaller_than_all_rows_where_a_step_takes_them_all() -> None:
+    it, data = mlp("optimizer=gradient_descent"), training()
+    with pytest.raises(Refusal, match=r"out of memory at batch_size=100: try model.mlp.hyperparameters.batch_size=25"):
+        it.validate(it.workspace(data, None, 1), 0, point(it, width=2**24, batch_size=10**9), 0)
+
+
+@pytest.mark.parametrize(("override", "said"), [
+    (f"{KEY}.epochs=0", "epochs=0 can't be; it is 1 or more"),
+    (f"{KEY}.batch_size=0", "batch_size=0 can't be; it is 1 or more"),
+    (f"{KEY}.dropout=1", "dropout=1 can't be; it is 0 or more, and less than 1"),
+    ("model.mlp.space.learning_rate.low=0", "learning_rate=0 can't be; it is more than 0"),
+])  # fmt: skip
+def test_a_number_that_no_net_can_have_is_refused(override: str, said: str) -> None:
+    it: MLP = build(compose(["model=mlp", override]).config.model["mlp"], "model.mlp")
+    assert said in " ".join(it.check(REGRESSION, MSE()))
+
+
+def test_what_is_fixed_by_default_has_a_space_for_those_who_want_it_searched() -> None:
+    it = mlp(*(f"{KEY}.{key}=null" for key in ("activation", "schedule", "patience", "level_width")))
+    assert it.check(REGRESSION, MSE()) == []
+    assert {"activation", "schedule", "epochs", "patience", "level_width"} <= it.space.keys() & it.start.keys()
+    searched: MLP = build(compose(["model=mlp", f"{KEY}.epochs=null"]).config.model["mlp"], "model.mlp")
+    assert searched.rounds == 128
 
 
 def test_a_budget_that_pays_for_less_buys_fewer_epochs() -> None:
