@@ -50,6 +50,7 @@ class Pooled:
     start: dict[str, Any]
     space: dict[str, Any]
     grid: dict[str, Any]
+    portfolio: list[dict[str, Any]]
 
     def family(self, name: str, family: Model) -> Model:
         if writes(family):
@@ -62,7 +63,7 @@ class Pooled:
             start={**family.start, **self.start},
             space={**family.space, **self.space},
             grid=self.grid or dict(family.grid),
-            portfolio=list(family.portfolio),
+            portfolio=[*self.portfolio, *family.portfolio],
             own=tuple(self.hyperparameters),
         )
 
