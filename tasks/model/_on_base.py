@@ -71,6 +71,7 @@ class OnBase:
     portfolio: list[dict[str, Any]]
 
     rounds_are_epochs = True
+    fits_on_one_thread = True
     takes_new_classes = True  # each gets an output of the head
     packages = PACKAGES
 

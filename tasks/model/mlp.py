@@ -161,6 +161,7 @@ class MLP:
     min_rows: Annotated[int, Field(ge=1)]
 
     rounds_are_epochs = True
+    fits_on_one_thread = True
     packages = PACKAGES
     ways = ("feature_extraction", "last_layers", "gradual", "lora", "full")
 
