@@ -105,9 +105,10 @@ def rung(overrides: list[str], strategy: str, n_trials: int) -> Rung:
             begun = time.time()
             trained = final(job, experiment, tuned, budget).trained
             folds = sum(fold.seconds for result in tuned.results for fold in result.folds)
-            seconds = folds + time.time() - begun
+            fit_seconds = time.time() - begun
             made = _measured(base, experiment, tuned, trained, values)
-            made = replace(made, strategy=strategy, seconds=seconds, run_id=tracking_.result().run_id)
+            made = replace(made, strategy=strategy, seconds=folds + fit_seconds, fit_seconds=fit_seconds)
+            made = replace(made, run_id=tracking_.result().run_id)
             made = replace(made, n_trained=0) if strategy == AsIs.name else made
             log_rung(tracking_.result(), made, job.decided.metric)
     return replace(made, megabytes=peak.megabytes)

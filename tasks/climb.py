@@ -29,8 +29,9 @@ class Rung:
     """One strategy. With an `error` it was passed by, and there is nothing else.
 
     score: the metric over the folds of its best trial; folds: the same, by fold. difference: to the best rung, None for
-    itself. seconds: of computing, over all trials and the final fit. megabytes: the most that the process held.
-    training: the metric on the rows that its final fit was trained on. kept: None where the base keeps no rows.
+    itself. seconds: of computing, over all trials and the final fit; fit_seconds: of the latter. megabytes: the most
+    that the process held. training: the metric on the rows that its final fit was trained on. kept: None where the base
+    keeps no rows.
     """
 
     strategy: str
@@ -41,6 +42,7 @@ class Rung:
     n_trials: int = 0
     hyperparameters: Mapping[str, Any] | None = None
     seconds: float = 0.0
+    fit_seconds: float = 0.0
     megabytes: float = 0.0
     n_parameters: int = 0
     n_trained: int = 0
@@ -82,7 +84,8 @@ class Climb:
         if scratch is None or scratch is rung or rung.score is None or scratch.score is None:
             return None
         is_behind = metrics.better(self.metric, scratch.score.value, rung.score.value)
-        return None if is_behind else rung.n_trials * scratch.seconds / scratch.n_trials - rung.seconds
+        a_trial = (scratch.seconds - scratch.fit_seconds) / scratch.n_trials
+        return None if is_behind else rung.n_trials * a_trial + scratch.fit_seconds - rung.seconds
 
 
 def gap(metric: str, rung: Rung) -> float:
