@@ -11,9 +11,11 @@ from flows.decide import Job
 from flows.guard import fitting
 from flows.record import parameters_of
 from flows.tune import Tuned
+from tasks import base_folder
 from tasks.comparison import difference_to
 from tasks.evidence import Rung, rung_of
 from tasks.examine import WORST
+from tasks.model import BeginsWith
 from tasks.racing import best_of, likely_gain
 from tasks.records import Examined, Trained, Winner
 from tasks.search.grid import Grid
@@ -61,7 +63,12 @@ def _check_notes(job: Job) -> tuple[str, ...]:
 
 def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
     if base is None:
-        return ()
+        begun = [one.begins_with() for one in job.families.values() if isinstance(one, BeginsWith)]
+        unknown = "whose licence is unknown; find out whether it may be used so"
+        return tuple(
+            f"begins with the encoder {name}, {base_folder.found_out(folder, name).licence or unknown}"
+            for folder, name in filter(None, begun)
+        )
     notes, origin = told_of(base, job.decided.composed), base / "origin.json"
     if origin.exists() and json.loads(origin.read_text())["data"] == job.prepared.digest:
         notes += ["the base was trained on these very rows: the folds' scores are far too good; the holdout's is not"]

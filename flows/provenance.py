@@ -16,9 +16,12 @@ from flows import screen
 from flows.build import resolve
 from flows.decide import Job
 from flows.record import versioned
-from tasks import provenance, registry, scored, seen, source_rows
+from tasks import base_folder, provenance, registry, scored, seen, source_rows
+from tasks.model import BeginsWith
 from tasks.provenance import Ancestor, Provenance
 from tasks.records import Evaluation, Trained, jsonable
+
+ENSEMBLE = "ensemble"  # the family of a model of several trials
 
 
 @contextmanager
@@ -56,13 +59,25 @@ def _provenance(
         scores=scores,
         versions={name: version(name) for name in versioned(job)},
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        lineage=_lineage(job, base),
+        lineage=_lineage(job, base) if base is not None else _begun_with(job, trained.family),
     )
 
 
-def _lineage(job: Job, base: Path | None) -> tuple[Ancestor, ...]:
+def _begun_with(job: Job, family: str) -> tuple[Ancestor, ...]:
+    """Without a base: the pre-trained weights that this family, or any of an ensemble's, begins with all the same."""
+    found = []
+    for name, one in job.families.items():
+        if family in (name, ENSEMBLE) and isinstance(one, BeginsWith) and (there := one.begins_with()) is not None:
+            folder, origin = there
+            known = replace(base_folder.found_out(folder, origin), files=provenance.digests(folder))
+            strategy = job.decided.composed.choices["strategy"]
+            found.append(Ancestor(origin, known.sha256, strategy, "unknown", known.licence, origin))
+    return tuple(found)
+
+
+def _lineage(job: Job, base: Path) -> tuple[Ancestor, ...]:
     """The base, and those that it came from."""
-    config, known = job.decided.composed.config, None if base is None else provenance.read(base)
+    config, known = job.decided.composed.config, provenance.read(base)
     if config.base is None or known is None:
         return ()
     strategy = job.decided.composed.choices["strategy"]

@@ -144,7 +144,7 @@ def stored(folder: Path, origin: str, root: Path) -> Path:
         files = provenance.digests(folder)
         if is_encoder(folder):
             files = {path: digest for path, digest in files.items() if path.endswith(OF_AN_ENCODER)}
-        known = replace(_found_out(folder, origin), files=files)
+        known = replace(found_out(folder, origin), files=files)
     text = known.as_json()
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -159,7 +159,8 @@ def stored(folder: Path, origin: str, root: Path) -> Path:
     return write_folder(root / digest, fill)
 
 
-def _found_out(folder: Path, origin: str) -> Provenance:
+def found_out(folder: Path, origin: str) -> Provenance:
+    """What can be known of a model that is none of ours, without its files' digests; its licence stands in its card."""
     of_text = GENERATOR if writes(folder) else ENCODER
     family = of_text if is_encoder(folder) else str(_read(folder / FAMILY)["module"]).rpartition(".")[2]
     return Provenance(

@@ -115,6 +115,15 @@ class HasAdapters(Protocol):
 
 
 @runtime_checkable
+class BeginsWith(Protocol):
+    """A family that begins with pre-trained weights of its own where there is no base."""
+
+    def begins_with(self) -> tuple[Path, str] | None:
+        """The folder that holds them, and their name; None where it begins with none."""
+        ...
+
+
+@runtime_checkable
 class Writes(Protocol):
     """A trained model that writes."""
 

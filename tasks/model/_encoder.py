@@ -164,7 +164,7 @@ def check(folder: Path) -> None:
     if not list(folder.glob("*.safetensors")):
         raise Refusal(f"{folder} holds no weights as safetensors; other formats may hold code and are refused: convert "
                       "them by `save_pretrained` in an environment that you trust them in.")  # fmt: skip
-    configs = {name: json.loads((folder / name).read_text(encoding="utf-8"))
+    configs = {name: _read(folder / name)
                for name in (CONFIG, "tokenizer_config.json") if (folder / name).exists()}  # fmt: skip
     faults = [f"{folder / name} names code of the model's own (auto_map), which is never executed; choose another."
               for name, config in configs.items() if "auto_map" in config]  # fmt: skip
@@ -175,6 +175,16 @@ def check(folder: Path) -> None:
                       "such as BERT or MiniLM, to model=text_encoder.")  # fmt: skip
     if faults:
         raise Refusal(*faults)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Refusal(f"{path} is no JSON ({error}); fetch the encoder anew.") from error
+    if not isinstance(found, dict):
+        raise Refusal(f"{path} holds no object of JSON; fetch the encoder anew.")
+    return found
 
 
 def _embedded() -> Path:

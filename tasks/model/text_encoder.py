@@ -192,6 +192,18 @@ class TextEncoder:
             for key, value in self.strangers.items()
         ]
 
+    def begins_with(self) -> tuple[Path, str] | None:
+        """The folder of the encoder that is gone on from where there is no base, and its name; None where none is.
+
+        Raises:
+            Refusal: where there is none, or none that can be read safely.
+        """
+        if self.way == WORDS:
+            return None
+        folder = encoders.folder_of(self.encoder)
+        encoders.check(folder)
+        return folder, self.encoder or encoders.EMBEDDED
+
     def weights(self, base: Path | None) -> str:
         """The digest of the encoder that is gone on from.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -150,6 +150,12 @@ class PooledFamily:
     @property
     def reads_text(self) -> bool:
         return models.reads_text(self.family)
+
+    @property
+    def weights(self) -> Callable[[Path | None], str] | None:
+        """The digest of the pre-trained weights that the family begins with, whatever the base; None: of none."""
+        of_family = getattr(self.family, "weights", None)
+        return None if of_family is None else lambda base: str(of_family(None))
 
     @property
     def rounds_are_epochs(self) -> bool:

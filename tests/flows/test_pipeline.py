@@ -188,10 +188,13 @@ def test_text_without_a_header_is_read_by_the_family_that_reads_it_and_by_no_oth
     (place / "reviews.tsv").write_text("\n".join(lines))
     made = run([
         "source=file", "source.path=reviews.tsv", "source.columns=[review,size,label]", "source.target=label",
-        "model=[text_encoder,lightgbm]", f"model.text_encoder.encoder={tiny_encoder(tmp_path)}", *SMALL,
+        "model=[text_encoder,lightgbm]", f"model.text_encoder.encoder={tiny_encoder(tmp_path / 'encoder')}", *SMALL,
     ])
     assert made.best["hyperparameters"]["model"] == "text_encoder"
     assert made.holdout["roc_auc"].value > 0.9
+    tags = mlflow.MlflowClient().get_run(made.run_id).data.tags  # of where its pre-trained weights are from
+    assert tags["finefold.base"] == tags["finefold.base.origin"] == str(tmp_path / "encoder")
+    assert (tags["finefold.base.licence"], len(tags["finefold.base.sha256"])) == ("unknown", 64)
     assert len(list((place / "data" / "computed").iterdir())) == 1
     loaded = mlflow.pyfunc.load_model(made.model_uri)
     answer = loaded.predict(pd.DataFrame({"review": ["it was good", None], "size": [0.1, None]}))

@@ -229,6 +229,10 @@ def test_code_pickles_and_what_is_no_encoder_are_refused(encoder: Path, tmp_path
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     with pytest.raises(Refusal, match="other formats may hold code"):
         family(pickled).weights(None)
+    torn = tiny_encoder(tmp_path / "torn")
+    (torn / "config.json").write_text('{"model_type": "be')
+    with pytest.raises(Refusal, match=r"config\.json is no JSON .*; fetch the encoder anew"):
+        family(torn).weights(None)
     with pytest.raises(Refusal, match=r"config\.json and tokenizer\.json missing"):
         family(tmp_path).weights(None)
     with pytest.raises(Refusal, match="there is no such folder"):
