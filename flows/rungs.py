@@ -187,8 +187,10 @@ def _look(ground: Ground, name: str, n_folds: int | None, *more: str) -> Look | 
 
 
 def _most_trials(ground: Ground, name: str) -> int:
-    """That a rung may get: fewer where its trials are dear; a grid is whole or one point."""
+    """That a rung may get: one where nothing is searched, and fewer where trials are dear, but for a grid."""
     planned = ground.rungs[name][1]
+    if not any(one.free for one in planned.space.families.values()):
+        return 1
     if isinstance(planned.search, Grid):
         return planned.n_trials
     return ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))

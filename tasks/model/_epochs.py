@@ -193,8 +193,9 @@ class _Course:
         largest = float((costs / self.plan.n_steps).max())  # NaN where any is
         if not largest < EXPLODED:
             rate, name = self.plan.learning_rate, self.plan.optimizer.name
+            unit = "" if self.plan.tuning is None else ", unless the target is in another unit than the base's"
             raise ValueError(f"the cost was {largest:.3g} in epoch {epoch} at learning_rate={rate:.3g} "
-                             f"(optimizer={name}): a smaller learning rate may hold it")
+                             f"(optimizer={name}): a smaller learning rate may hold it{unit}")
 
     def _losses(self, raw: Tensor, y: Tensor) -> Tensor:
         """(M, B): by one call where all nets have the same losses; in another scale of the target each has its own."""

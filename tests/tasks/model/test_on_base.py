@@ -193,6 +193,12 @@ def test_sizes_that_the_base_does_not_have_are_refused_and_none_is_searched(base
     assert set(it.space) & {"layers", "width", "scaling", "spread", "learning_rate", "weight_decay"} == set()
 
 
+def test_a_target_in_another_unit_than_the_base_s_is_named_as_what_may_be_wrong(bases: dict[str, Path]) -> None:
+    it, data = going_on("full"), based.training("regression")
+    with pytest.raises(ValueError, match="unless the target is in another unit than the base's"):
+        fitted(it, replace(data, y=1e6 * data.y), bases["regression"])
+
+
 def test_knobs_out_of_their_limits_are_refused_all_at_once() -> None:
     it = going_on("full", step=0.0, decay=-1, rehearsal=1.0, l2_sp=-0.1)
     faults = it.check(based.training("binary").problem, based.training("binary").loss)
