@@ -18,6 +18,7 @@ from flows import config as configs
 from flows import screen
 from flows.base import with_own_family
 from flows.build import build
+from flows.overrides import key_of
 from tasks import registry
 from tasks.refusal import Refusal
 
@@ -104,8 +105,9 @@ def _limit(client: SyncPrefectClient, name: str) -> GlobalConcurrencyLimitRespon
 
 
 def _model_name(overrides: Sequence[str]) -> str:
-    """As `register` will find it."""
-    config = configs.compose(with_own_family(overrides)).config
+    """As `register` will find it; keys of a ladder, which `finefold finetune` alone takes, change nothing of it."""
+    own = [text for text in overrides if key_of(text).partition(".")[0] != "strategy"]
+    config = configs.compose(with_own_family(own)).config
     if config.model_name is not None:
         return config.model_name
     source = build(configs.source_node(config), "source", config.allow_packages)

@@ -11,7 +11,9 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from prefect.client.orchestration import get_client
 
+from flows.alone import keep_limit, limit_of
 from flows.cli import main
 from flows.config import compose
 from flows.finetune import FineTuned, finetune
@@ -212,3 +214,15 @@ def test_the_chosen_rung_is_the_one_that_is_registered(climbed: FineTuned) -> No
     (taken,) = [rung for rung in made.reached if rung.strategy == made.chosen]
     assert climbed.result.best["hyperparameters"].items() >= dict(taken.hyperparameters or {}).items()
     assert climbed.result.cv["mean"] == pytest.approx(np.mean(list((taken.folds or {}).values())))
+
+
+def test_a_climb_whose_server_has_deployments_takes_keys_of_the_ladder(place: Path, base: Result) -> None:
+    """Then every training looks whether its model has a limit, by a name that the configuration gives."""
+    few, only = table(80, 1, scale=3.0, level=20.0), "strategy.rungs=[recalibrate]"
+    with get_client(sync_client=True) as client:
+        keep_limit(client, "another model")
+        try:
+            done: Any = finetune([*SMALL, f"base={base.model_uri}", "model_name=limited", only], frame=few)
+        finally:
+            client.delete_global_concurrency_limit_by_name(limit_of("another model"))
+    assert done.climb.chosen == "recalibrate"
