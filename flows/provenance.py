@@ -70,8 +70,7 @@ def _begun_with(job: Job, family: str) -> tuple[Ancestor, ...]:
         if family in (name, ENSEMBLE) and isinstance(one, BeginsWith) and (there := one.begins_with()) is not None:
             folder, origin = there
             known = replace(base_folder.found_out(folder, origin), files=provenance.digests(folder))
-            strategy = job.decided.composed.choices["strategy"]
-            found.append(Ancestor(origin, known.sha256, strategy, "unknown", known.licence, origin))
+            found.append(Ancestor(origin, known.sha256, one.way, "unknown", known.licence, origin))
     return tuple(found)
 
 

@@ -116,7 +116,10 @@ class HasAdapters(Protocol):
 
 @runtime_checkable
 class BeginsWith(Protocol):
-    """A family that begins with pre-trained weights of its own where there is no base."""
+    """A family that begins with pre-trained weights where there is no base. way: how it goes on from there."""
+
+    @property
+    def way(self) -> str: ...
 
     def begins_with(self) -> tuple[Path, str] | None:
         """The folder that holds them, and their name; None where it begins with none."""
