@@ -74,6 +74,21 @@ def test_a_trial_that_was_half_logged_is_completed_not_doubled(
     assert (only.info.run_id, only.info.status) == (half, "FINISHED")
 
 
+BOTH = [("0", "FINISHED"), ("1", "FINISHED")]
+
+
+def two_trials(tracker: Tracker, study: Path) -> list[tuple[str, str]]:
+    """Logs two, and gives the number and state of every run below the tracker's."""
+    future: Future[Tracker] = Future()
+    future.set_result(tracker)
+    log = TrialLog(future, study, "roc_auc")
+    for number in range(2):
+        log.put(result(number), {})
+    log.close()
+    runs = tracker.client.search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
+    return sorted((run.data.tags["finefold.trial"], run.info.status) for run in runs)
+
+
 class DoublingClient(mlflow.MlflowClient):
     """Of a server that made a run, was killed before it said so, and was asked again by MLflow itself."""
 
@@ -86,16 +101,7 @@ def test_a_trial_that_was_made_twice_unheard_is_there_once(
     store: tuple[mlflow.MlflowClient, str, Path], tmp_path: Path
 ) -> None:
     tracker = replace(begin(store, "doubled"), client=DoublingClient(store[1]))
-    future: Future[Tracker] = Future()
-    future.set_result(tracker)
-    log = TrialLog(future, tmp_path, "roc_auc")
-    for number in range(2):
-        log.put(result(number), {})
-    log.close()
-    runs = store[0].search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
-    assert sorted((run.data.tags["finefold.trial"], run.info.status) for run in runs) == [
-        ("0", "FINISHED"), ("1", "FINISHED")
-    ]  # fmt: skip
+    assert two_trials(tracker, tmp_path) == BOTH
 
 
 class TornClient(mlflow.MlflowClient):
@@ -115,12 +121,4 @@ def test_a_trial_whose_answer_was_lost_is_logged_once(
     store: tuple[mlflow.MlflowClient, str, Path], tmp_path: Path
 ) -> None:
     tracker = replace(begin(store, "torn"), client=TornClient(store[1]))
-    future: Future[Tracker] = Future()
-    future.set_result(tracker)
-    log = TrialLog(future, tmp_path, "roc_auc")
-    for number in range(2):
-        log.put(result(number), {})
-    log.close()
-    runs = store[0].search_runs([tracker.experiment_id], f"tags.`mlflow.parentRunId` = '{tracker.run_id}'")
-    assert sorted(run.data.tags["finefold.trial"] for run in runs) == ["0", "1"]
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert two_trials(tracker, tmp_path) == BOTH
