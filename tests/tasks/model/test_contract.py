@@ -462,8 +462,10 @@ def test_the_grid_is_short_and_every_point_of_it_trains(name: str) -> None:
 def test_every_hyperparameter_is_fixed_or_searched_from_a_start_inside_its_space(name: str) -> None:
     it = family(name)
     space = space_of(it, name)
-    assert set(it.space) <= set(it.start) == {key for key, value in it.hyperparameters.items() if value is None}
-    assert set(space.free) == set(it.space)
+    free = {key for key, value in it.hyperparameters.items() if value is None}
+    assert set(it.space) <= set(it.start) <= set(it.hyperparameters)
+    assert set(space.free) == free & set(it.space)
+    assert free <= set(it.start)
     for key, value in it.start.items():
         # A logarithmic range can't begin at 0, where such a start is as good as its low end.
         inside = space.start.get(key, value)
