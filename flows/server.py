@@ -49,6 +49,9 @@ QUIET = {
     # By default after 15 s. Each mark is a transaction that SQLite refuses beside others: where several runs are late,
     # it keeps the server busier to mark them than to run them.
     "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "120",
+    # By default each of the three events of a task run is a transaction of its own.
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # The console's handlers alone are silenced: logs of runs go on to the API and stand in the UI.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_LOGGING_HANDLERS_DEBUG_LEVEL": "CRITICAL",
