@@ -13,10 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
-import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
 
-from tasks.model import Floats, Rows, Training
+from tasks.model import Floats, Rows, Training, _skops
 from tasks.model._encode import relative
 from tasks.model._kept import Kept
 from tasks.refusal import Refusal
@@ -98,14 +96,14 @@ def refuse_base(base: Path | None, family: str) -> None:
 
 def dump(parts: Mapping[str, Any], path: Path) -> None:
     """Writes estimators and arrays in skops' format, which holds no code, lightly compressed."""
-    skops.io.dump(dict(parts), path, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+    _skops.dump(dict(parts), path, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
 def dumped_bytes(parts: Mapping[str, Any]) -> tuple[int, float]:
     """About what `dump` writes, to a hundredth: the arrays, and what stands around them. Not the file's size itself: it
     names objects by their addresses in memory, so that no two dumps of one model are of one size. Takes 10 ms, and 1 s
     for a forest of 30 MB."""
-    dumped = skops.io.dumps(dict(parts), compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+    dumped = _skops.dumps(dict(parts), compression=zipfile.ZIP_DEFLATED, compresslevel=1)
     with zipfile.ZipFile(io.BytesIO(dumped)) as archive:
         arrays = [entry.compress_size for entry in archive.infolist() if entry.filename != SCHEMA]
         schema = re.sub(rb"\d{9,}", b"0", archive.read(SCHEMA))
@@ -119,8 +117,8 @@ def load(path: Path, trusted: Sequence[str]) -> dict[str, Any]:
         Refusal: when it holds another type, which is named, or is torn.
     """
     try:
-        parts: dict[str, Any] = skops.io.load(path, trusted=list(trusted))
-    except UntrustedTypesFoundException as error:
+        parts: dict[str, Any] = _skops.load(path, trusted=list(trusted))
+    except _skops.UntrustedTypesFoundException as error:
         raise Refusal(f"{path} is refused: it holds what no model of this family does. {error}") from error
     except zipfile.BadZipFile as error:
         raise Refusal(f"{path} can't be read: {error}. Train the model again.") from error

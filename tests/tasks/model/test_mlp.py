@@ -288,7 +288,7 @@ def run(code: str) -> str:
 
 def test_the_lightgbm_path_never_imports_torch() -> None:
     code = (
-        "import sys; import flows.pipeline, tasks.trial\n"
+        "import sys; import flows.pipeline, tasks.trial, tasks.linear_baseline, tasks.model.linear\n"
         "from flows.config import compose; from flows.plan import plan\n"
         "plan(compose([])); print('torch' in sys.modules)"
     )
