@@ -146,6 +146,23 @@ def test_families_are_compared_and_a_key_of_one_is_no_fault_of_the_other(
 
 
 @pytest.mark.slow
+def test_the_seven_optimizers_train_the_same_net_on_the_same_folds_to_costs_in_one_picture(
+    place: Path, drawn: list[Compared], client: mlflow.MlflowClient
+) -> None:
+    pytest.importorskip("torch", reason='needs torch: pip install "finefold[neural]"')
+    names = ["gradient_descent", "sgd", "mini_batch", "momentum", "adagrad", "rmsprop", "adam"]
+    of_net = ["model=mlp", "model.mlp.hyperparameters.epochs=2", "model.mlp.portfolio=[]", "folds.n_splits=3"]
+    made = compare([f"optimizer={','.join(names)}", *of_net, "search=none"])
+    params = [client.get_run(one.run_id).data.params for one in made.choices]
+    assert [param["optimizer"] for param in params] == names
+    assert sum(one.difference is not None for one in made.choices) == len(names) - 1
+    assert [(one.error, one.fold_fits) for one in made.choices] == [("", 3)] * len(names)
+    assert [course.name for course in drawn[0].courses] == [one.choice for one in made.choices]
+    assert drawn[0].score == "validation cost (cross_entropy)"
+    assert not any(course.is_flat for course in drawn[0].courses)
+
+
+@pytest.mark.slow
 def test_costs_of_unlike_losses_are_in_no_one_picture(place: Path, drawn: list[Compared]) -> None:
     compare(["loss=focal", "loss.gamma=1,2", "search=none", *FAST])
     assert (drawn[0].score, drawn[0].is_higher_better) == ("roc_auc", True)
