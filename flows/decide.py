@@ -108,7 +108,8 @@ def job_of(
     if isinstance(decided.loss, Huber):
         decided = replace(decided, loss=decided.loss.settled(_target(divided)))
     planned = narrowed(planned, decided.loss, prepared, divided, base)
-    planned = replace(planned, space=planned.space.starting({
+    space = planned.space.of_table(divided.n_train, n_classes)
+    planned = replace(planned, space=space.starting({
         name: {key: value for key, value in family.start.items() if planned.families[name].start.get(key) != value}
         for name, family in families.items()
     }))  # fmt: skip

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.records import Proposal
 from tasks.refusal import Refusal, did_you_mean
-from tasks.search import _range
+from tasks.search import _portfolio, _range
+from tasks.search._portfolio import MADE_FOR
 from tasks.search._range import inside
 from tasks.search._when import Condition, read_conditions
 
@@ -48,6 +49,10 @@ class FamilySpace:
                         for known in (self.fixed, self.start))  # fmt: skip
         return replace(self, fixed=fixed, start=start)
 
+    def of_table(self, n_rows: int, n_classes: int) -> FamilySpace:
+        """With the part of its portfolio first that was made for a table of so many training rows and classes."""
+        return replace(self, portfolio=_portfolio.ordered(self.portfolio, n_rows, n_classes))
+
     def is_searched(self, key: str, values: Mapping[str, Any]) -> bool:
         """Whether a free hyperparameter has an effect beside these values of the others."""
         return key not in self.when or self.when[key].holds({**self.start, **self.fixed, **values})
@@ -79,6 +84,11 @@ class Space:
     def starting(self, values: Mapping[str, Mapping[str, Any]]) -> Space:
         """With these hyperparameters, by family, as the start."""
         families = {name: space.starting(values.get(name, {})) for name, space in self.families.items()}
+        return replace(self, families=families)
+
+    def of_table(self, n_rows: int, n_classes: int) -> Space:
+        """With what was made for a table of so many training rows and classes before the rest of its portfolio."""
+        families = {name: space.of_table(n_rows, n_classes) for name, space in self.families.items()}
         return replace(self, families=families)
 
     def name(self, family: str, hyperparameter: str) -> str:
@@ -193,8 +203,9 @@ def family_space(
     ]
     faults += [
         f"model.{name}.portfolio: {_no_such(name, key, hyperparameters)}"
-        for key in dict.fromkeys(key for one in portfolio for key in one if key not in hyperparameters)
+        for key in dict.fromkeys(key for one in portfolio for key in one if key not in {*hyperparameters, MADE_FOR})
     ]
+    faults += _portfolio.faults(f"model.{name}.portfolio", portfolio)
     lacking = [key for key, value in hyperparameters.items() if value is None and key not in free and key not in start]
     faults += [f"model.{name}.hyperparameters.{key} has neither a value, nor a space, nor a start." for key in lacking]
     if faults:

@@ -89,6 +89,24 @@ def test_a_shipped_portfolio_lies_inside_its_space_and_repeats_nothing(family: s
         assert not set(moved) - set(lambdas)
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_classes", "expected"), [(20_000, 5, [4, 2, 3]), (20_000, 2, [2, 3, 4]), (19_999, 7, [2, 3, 4])]
+)
+def test_what_was_made_for_tables_of_such_a_size_comes_first_and_else_last(
+    n_rows: int, n_classes: int, expected: list[int]
+) -> None:
+    large = {"n": 4, "made_for": {"rows": 20_000, "classes": 5}}
+    family = FamilySpace({"n": IntDistribution(1, 9)}, {}, {"n": 1}, {}, [{"n": 2}, large, {"n": 3}])
+    space = Space({"some": family}).of_table(n_rows, n_classes)
+    assert [params["n"] for params in space.firsts()] == [1, *expected]
+
+
+@pytest.mark.parametrize("given", ["7", "{}", "{row: 7}", "{rows: many}"])
+def test_what_a_setting_was_made_for_is_refused_where_it_is_no_size(given: str) -> None:
+    with pytest.raises(Refusal, match=r"model\.lightgbm\.portfolio: made_for=.*; write {rows: 20000, classes: 3}"):
+        plan(compose([f"model.lightgbm.portfolio=[{{num_leaves: 7, made_for: {given}}}]"]))
+
+
 def test_what_an_earlier_search_found_comes_before_the_portfolio() -> None:
     family = FamilySpace({"n": IntDistribution(1, 9)}, {}, {"n": 1}, {}, [{"n": 2}, {"n": 3}])
     space = Space({"some": family}, warm=[("some", {"n": 3}), ("some", {"n": 90})])

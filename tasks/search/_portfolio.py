@@ -1,0 +1,34 @@
+"""Settings that are known to be good, and the tables that they were found good on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MADE_FOR = "made_for"  # {rows: ..., classes: ...}: the least training rows and classes of such tables
+SIZES = {"rows", "classes"}
+
+
+def faults(prefix: str, portfolio: Sequence[Mapping[str, Any]]) -> list[str]:
+    """prefix: what stands before a portfolio where the user wrote it."""
+    return [
+        f"{prefix}: {MADE_FOR}={given}; write {{rows: 20000, classes: 3}}, or one of them: the least of such a table."
+        for one in portfolio
+        if (given := one.get(MADE_FOR)) is not None and not _are_sizes(given)
+    ]
+
+
+def _are_sizes(given: Any) -> bool:
+    is_known = isinstance(given, Mapping) and bool(given) and set(given) <= SIZES
+    return is_known and all(isinstance(n, int) and not isinstance(n, bool) for n in given.values())
+
+
+def ordered(portfolio: Sequence[Mapping[str, Any]], n_rows: int, n_classes: int) -> list[Mapping[str, Any]]:
+    """Those made for such a table first, those made for larger ones last; else as they were."""
+
+    def place(one: Mapping[str, Any]) -> int:
+        if (least := one.get(MADE_FOR)) is None:
+            return 1
+        return 0 if n_rows >= least.get("rows", 0) and n_classes >= least.get("classes", 0) else 2
+
+    return sorted(portfolio, key=place)
