@@ -235,7 +235,10 @@ class MLP:
         self, sizes: Sizes, width: int, batch_size: int, folds: Sequence[int], n_rows: int | None
     ) -> bool:
         """Small nets and batches, whose steps cost more in calls than in sums (benchmarks/README.md); on a GPU all.
-        Beyond that a step of five folds gains less than a fifth, and racing from fold to fold saves more."""
+        Beyond that a step of five folds gains less than a fifth, and racing from fold to fold saves more. Never where
+        the optimizer's steps mix the numbers of a tensor, in which other folds' nets would stand beside their own."""
+        if not getattr(self.optimizer, "is_elementwise", True):
+            return False
         every = sizes.of(n_rows)
         is_small = width**2 * min(batch_size, max(every)) <= MOST_SUMS
         is_held = len(folds) * max(every) * len(sizes.training.X.columns) <= MOST_VALUES

@@ -24,7 +24,9 @@ class Range:
 
 class Optimizer(Protocol):
     """A method. What suits it (learning rates and weight decays; rows per step, null where the model says how many;
-    epochs) stands in its YAML, from which a family of nets takes it."""
+    epochs) stands in its YAML, from which a family of nets takes it. One of a user's own whose steps don't move each
+    number by its own gradients alone (a norm of all, a line search) says so by `is_elementwise = False`: folds are then
+    trained one by one."""
 
     name: ClassVar[str]
     learning_rate: Range

@@ -93,6 +93,31 @@ def test_which_folds_are_one_is_told_by_shapes() -> None:
     assert not it.are_one(uneven, point(it), (0, 1), None)
 
 
+def test_folds_are_trained_one_by_one_where_the_optimizers_steps_mix_the_numbers_of_a_tensor() -> None:
+    class Clipped:
+        """By the norm of all gradients, which in a stack would be those of all folds."""
+
+        name, is_elementwise = "clipped", False
+
+        def make(self, parameters: torch.Tensor, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+            method = torch.optim.SGD([parameters], lr=learning_rate, weight_decay=weight_decay)
+
+            def clip(*_: Any) -> None:
+                torch.nn.utils.clip_grad_norm_([parameters], 0.1)
+
+            method.register_step_pre_hook(clip)
+            return method
+
+    it, folds = replace(mlp("device=cpu"), optimizer=Clipped()), (0, 1)
+    fast = point(it, learning_rate=0.3)
+    workspace = it.workspace(training(), None, 1)
+    stacked = it.validate_together(workspace, folds, fast, 0, lambda curves: None)
+    assert not it.are_one(workspace, fast, folds, None)
+    assert replace(it, optimizer=mlp().optimizer).are_one(workspace, fast, folds, None)
+    for fold, together in zip(folds, stacked, strict=True):
+        assert np.abs(together.prediction - it.validate(workspace, fold, fast, 0).prediction).max() > 0.01
+
+
 def test_a_target_far_off_scale_is_learned_as_well_and_reported_in_its_unit() -> None:
     it, data = mlp(), training()
     far = replace(data, y=1e9 + 1e6 * data.y)
