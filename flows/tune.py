@@ -201,7 +201,7 @@ class _Loop:
         if best is None or rung_of(best.proposal) == Rung():
             return 0.0
         n_at_a_time = math.ceil(self.experiment.n_folds / self.n_workers)
-        return n_at_a_time * fmean(fold.seconds for fold in best.folds) * self.rules.ladder.scale(best.proposal.n_rows)
+        return n_at_a_time * fmean(fold.seconds for fold in best.folds) * self.rules.ladder.scale(best.proposal)
 
     def final_seconds(self) -> float:
         """What the final fit will take on one thread, as the folds of the best trial so far have it; of a family that
@@ -214,7 +214,7 @@ class _Loop:
         _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
-        more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal.n_rows)
+        more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal)
         slower = self.rules.budget.speed if getattr(family, "fits_on_one_thread", False) else 1.0
         return fold * more_rows * growth_of_rounds(family, self.experiment.growth) * steps * slower
 

@@ -39,16 +39,17 @@ class Rung:
 class Ladder:
     """The rungs, the cheapest first. One rung on all rows and folds is a search as it always was.
 
-    n_rows: training rows of a fold, unsampled. times: how many times as long as a sample of so many a whole fold takes.
+    n_rows: training rows of a fold, unsampled. times: of a family and so many rows: how many times as long as on such a
+    sample it takes on a whole fold.
     """
 
     rungs: tuple[Rung, ...] = (Rung(),)
     n_rows: int = 0
-    times: Mapping[int, float] = field(default_factory=dict)
+    times: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
-    def scale(self, n_rows: int | None) -> float:
-        """How many times as long a whole fold takes as one on so large a sample."""
-        return 1.0 if n_rows is None else self.times.get(n_rows, self.n_rows / n_rows)
+    def scale(self, one: Proposal) -> float:
+        """How many times as long a whole fold takes as one on the sample that the trial was judged on."""
+        return 1.0 if one.n_rows is None else self.times.get((one.family, one.n_rows), self.n_rows / one.n_rows)
 
     def promoted(
         self, asked: Sequence[Proposal], told: Sequence[TrialResult], *, is_higher_better: bool
@@ -136,5 +137,10 @@ def ladder(
         sample //= ETA
         rungs.append(Rung(sample, 1))
     # Of a wide table each round costs much whatever the rows: four times as many took 2.2 times as long at 150 columns.
-    times = {rung.n_rows: cost(n_rows) / cost(rung.n_rows) for rung in rungs if rung.n_rows is not None}
+    times = {
+        (name, n): family.seconds(n_rows, n_columns, n_classes) / family.seconds(n, n_columns, n_classes)
+        for name, family in families.items()
+        for rung in rungs
+        if (n := rung.n_rows) is not None
+    }
     return Ladder(tuple(reversed(rungs)), n_rows, times)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from optuna.trial import create_trial
 
 from flows.build import build
@@ -64,8 +66,19 @@ def test_a_whole_fold_of_a_wide_table_takes_less_than_its_rows_say() -> None:
     found = rungs(24_000, 150, 5, 30)
     sample = found.rungs[0].n_rows
     assert sample is not None
-    assert 1.5 < found.scale(sample) < 0.7 * found.n_rows / sample
-    assert found.scale(None) == 1
+    assert 1.5 < found.scale(Proposal(0, "lightgbm", {}, sample, 1)) < 0.7 * found.n_rows / sample
+    assert found.scale(Proposal(0, "lightgbm", {})) == 1
+
+
+def test_a_whole_fold_is_reckoned_from_a_sample_as_its_own_family_has_it() -> None:
+    """Of 54 columns and 7 classes trees on a sample have much that is there whatever the rows; another has none."""
+    trees = lightgbm()
+    linear = SimpleNamespace(seconds=lambda n_rows, n_columns, n_classes: n_rows / 10_000)
+    families: dict[str, Any] = {"lightgbm": trees.affordable(15, 72_000, 54, 7), "other": linear}
+    found = ladder(families, 57_600, 54, 7, 5, 60)
+    of_trees, of_other = (found.scale(Proposal(0, name, {}, 14_400, 1)) for name in families)
+    assert of_trees < 3
+    assert of_other == pytest.approx(4)
 
 
 def test_a_larger_budget_buys_more_evidence() -> None:
