@@ -12,6 +12,7 @@ from flows.winner import refused, winner_of
 from tasks.combine import combine
 from tasks.finetune import finetune
 from tasks.footprint import measured
+from tasks.model import rounds_are_epochs
 from tasks.records import Combined, Member, Trained
 from tasks.workspace import Experiment, training_of
 
@@ -61,8 +62,8 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
     """The winner's final fit; of one that takes more megabytes than its folds promised the next best takes the place.
     Time never decides: the same seed has the same winner on a slow machine, and what is too slow is told."""
     while True:
-        until = budget.until(tuned.final_seconds)
-        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until, budget.final_rounds)
+        until, course = budget.until(tuned.final_seconds), _course(experiment, tuned, budget)
+        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until, course, budget.final_rounds)
         trained = _measured(experiment, trained)
         assert trained.footprint is not None
         excess = experiment.limits.excess(trained.footprint)
@@ -71,6 +72,16 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
         narrate.say_what_is_too_large(experiment, tuned.winner, excess)
         results = refused(experiment, tuned.results, tuned.winner, trained.footprint)
         tuned = replace(tuned, results=results, winner=winner_of(experiment, job.ladder, results))
+
+
+def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> int | None:
+    """The rounds that there is time for, of a family whose learning rate falls to the last one; None: the winner's."""
+    proposal = tuned.winner.proposal
+    family, share = experiment.families[proposal.family], budget.share(tuned.final_seconds)
+    _, planned = family.final(proposal.hyperparameters, tuned.winner.rounds)
+    if budget.course is not None or planned is None or share == 1 or not rounds_are_epochs(family):
+        return budget.course
+    return max(1, round(share * planned))
 
 
 def _measured(experiment: Experiment, trained: Trained) -> Trained:

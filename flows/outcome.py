@@ -75,6 +75,7 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
         "ensemble": None if ended.combined is None else plain(described(ended.combined)),
         "final": {
             "rounds": trained.rounds, **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,
+            "course": trained.course,
         },
         "corrected": None if evaluation.corrected is None else evaluation.corrected.value,
         "holdout": {name: score.value for name, score in evaluation.scores.items()},

@@ -179,9 +179,11 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 tracked(job, study) as tracking_,
             ):
                 study.remember("population", known.outcome["population"])
+                fitted = known.outcome["final"]
                 budget = Budget(
-                    time.time(), None, known.outcome["threads"], _final_rounds(known), _confirming(known)
-                )
+                    time.time(), None, known.outcome["threads"], fitted.get("course"), fitted.get("cut_at"),
+                    _confirming(known),
+                )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)
                 ended, tracker = final(job, experiment, tuned, budget), tracking_.result()
@@ -190,12 +192,6 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 yield tracker.run_id, ended, replace(on_holdout(job, trained, tracker), corrected=corrected)
         finally:
             remove_folder(root / "study")
-
-
-def _final_rounds(known: Recorded) -> int | None:
-    """After how many rounds the run's time had ended its final fit; None where it hadn't."""
-    rounds: int | None = known.outcome["final"].get("cut_at")
-    return rounds
 
 
 def _confirming(known: Recorded) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_CONFIRMING, Ladder, Rung, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
-from tasks.model import growth_of_rounds
+from tasks.model import growth_of_rounds, rounds_are_epochs
 from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
@@ -26,6 +26,9 @@ from tasks.search.sampled import as_running
 from tasks.study import Study
 from tasks.trial import Entry, confirm, run_trial, run_trials
 from tasks.workspace import Experiment
+
+LEAST_SHARE = 1 / 4  # of a final fit
+LOOK = 1 / 3    # of the time that a net takes to train on a row: what it takes to score one, after each epoch
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,14 @@ class Tuned:
 @dataclass(frozen=True)
 class Budget:
     """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
-    Of an earlier run that its time had ended, so that it is gone through again: final_rounds: after which its final fit
-    ended; confirming: the folds on which its winner was judged whole; None: whatever there is time for."""
+    Of an earlier run that its time had ended, so that it is gone through again: course: the rounds that its final fit
+    was to have; final_rounds: after which it ended; confirming: the folds on which its winner was judged whole; None:
+    whatever there is time for."""
 
     begun: float
     seconds: float | None
     n_threads: int
+    course: int | None = None
     final_rounds: int | None = None
     confirming: tuple[int, ...] | None = None
 
@@ -65,6 +70,12 @@ class Budget:
         """When that fit is cut short: at the end of the budget, or, where the search took too long, once it has had
         half as much time again as it should need; a fit that is cut in its middle is of little use."""
         return None if self.end is None else max(self.end, time.time() + 1.5 * final_seconds / self.speed)
+
+    def share(self, final_seconds: float) -> float:
+        """Of that fit what there is time for; at least a quarter, less being of no use."""
+        if self.end is None or not final_seconds:
+            return 1.0
+        return min(1.0, max(LEAST_SHARE, (self.end - time.time()) * self.speed / final_seconds))
 
     @property
     def speed(self) -> float:
@@ -213,6 +224,9 @@ class _Loop:
         family = self.experiment.families[best.proposal.family]
         _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100
+        if rounds_are_epochs(family):  # each fold was scored after every one, beside a sample on as many rows as ever
+            n_times = self.rules.ladder.n_rows / best.proposal.n_rows if best.proposal.n_rows else 1
+            fold /= 1 + LOOK * (self.experiment.growth - 1) * n_times
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
         more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal)
         slower = self.rules.budget.speed if getattr(family, "fits_on_one_thread", False) else 1.0

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import decision, fold_model, predictor
 from tasks import model as models
-from tasks.model import Fitted, Until
+from tasks.model import Fitted, Model, Until
 from tasks.records import Prepared, Trained, Winner
 from tasks.refusal import Refusal
 from tasks.store import write_folder
@@ -28,11 +30,13 @@ def finetune(
     winner: Winner,
     n_threads: int,
     until: float | None,
+    course: int | None = None,
     most_rounds: int | None = None,
 ) -> Trained:
     """The winner's hyperparameters on all training rows, `winner.rounds` long where the family has rounds, or as long
-    as the time lasts; until: Unix time in seconds, or None. most_rounds: after which it ends where an earlier run's
-    time had ended it there, or None.
+    as the time lasts; until: Unix time in seconds, or None. course: so many rounds in the place of the winner's, where
+    there is no time for these, or None. most_rounds: after which it ends where an earlier run's time had ended it
+    there, or None.
 
     A fit that fails, or is worse on its own training rows than the folds were on rows they had not seen (one on 93,000
     rows and 7 classes went from a log-loss of .275 to 9.3), has gone wrong and is not taken; the model of the fold with
@@ -42,6 +46,10 @@ def finetune(
     proposal, watch = winner.proposal, Until(until, most_rounds)
     family = experiment.families[proposal.family]
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
+    short = ""
+    if course is not None and planned is not None:
+        short = f"search.seconds paid for a final fit of {course} rounds in the place of {planned}"
+        hyperparameters, planned = _shorter(family, hyperparameters, planned, course), course
     workspace = workspace_of(experiment, proposal.family)
     fitted: Fitted | None
     try:
@@ -76,11 +84,18 @@ def finetune(
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
     n_frozen = getattr(fitted, "n_frozen", 0)
-    note = "; ".join(filter(None, (note, getattr(fitted, "note", ""))))
+    note = "; ".join(filter(None, (short, note, getattr(fitted, "note", ""))))
     return Trained(
         str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base,
-        cut_at=cut_at,
+        cut_at=cut_at, course=course,
     )  # fmt: skip
+
+
+def _shorter(family: Model, hyperparameters: Mapping[str, Any], planned: int, course: int) -> dict[str, Any]:
+    """With a schedule that comes as far in `course` epochs as in the planned ones: one that ends in its middle leaves
+    off where the steps are still large."""
+    epochs = min(int(hyperparameters["epochs"]), getattr(family, "rounds", planned))
+    return {**hyperparameters, "epochs": max(course, round(epochs * course / planned))}
 
 
 def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:

@@ -200,7 +200,8 @@ class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
     `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged; `cut_at`: the round at
-    which search.seconds ended the fit, whatever came of it."""
+    which search.seconds ended the fit, whatever came of it; `course`: the rounds that were planned in the place of the
+    winner's, for which there was no time."""
 
     folder: str
     family: str
@@ -212,6 +213,7 @@ class Trained:
     n_frozen: int = 0
     is_base: bool = False
     cut_at: int | None = None
+    course: int | None = None
 
 
 @dataclass(frozen=True)

@@ -290,10 +290,15 @@ def writes(family: Model) -> bool:
     return bool(getattr(family, "generates", False))
 
 
+def rounds_are_epochs(family: Model) -> bool:
+    """Whether a family's rounds are passes over the rows, of a learning rate that falls to their end."""
+    return bool(getattr(family, "rounds_are_epochs", False))
+
+
 def growth_of_rounds(family: Model, growth: float) -> float:
     """How many times as many rounds a fit on `growth` times as many rows has: as many, unless rounds are passes over
-    the rows (`rounds_are_epochs`), which have that many more steps anyway."""
-    return 1.0 if getattr(family, "rounds_are_epochs", False) else growth
+    the rows, which have that many more steps anyway."""
+    return 1.0 if rounds_are_epochs(family) else growth
 
 
 def save(fitted: Fitted, folder: Path) -> None:

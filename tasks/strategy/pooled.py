@@ -159,7 +159,7 @@ class PooledFamily:
 
     @property
     def rounds_are_epochs(self) -> bool:
-        return bool(getattr(self.family, "rounds_are_epochs", False))
+        return models.rounds_are_epochs(self.family)
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         return self.family.check(problem, loss)

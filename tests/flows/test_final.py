@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import Any
 import pytest
 from on_iris import FAST
 from prefect import flow
-from wrapped import Wrapped
+from wrapped import InEpochs, Wrapped
 
 from flows.config import compose
 from flows.decide import Job, decide, job_of
-from flows.final import Final, final
+from flows.final import Final, _course, final
 from flows.plan import plan
 from flows.server import Server
 from flows.tune import Budget, Tuned
@@ -27,6 +28,8 @@ from tasks.refusal import Refusal
 from tasks.split import split
 from tasks.trial import run_trial
 from tasks.workspace import Experiment
+
+WITHOUT_END = Budget(0.0, None, 1)
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,14 @@ class Searched:
     experiment: Experiment
     tuned: Tuned
 
-    def final(self, limits: Limits) -> Final:
+    def final(self, limits: Limits, budget: Budget = WITHOUT_END) -> Final:
         experiment = replace(self.experiment, limits=limits)
         results = tuple(limited(result, limits) for result in self.tuned.results)
         tuned = replace(self.tuned, results=results, winner=winner_of(experiment, self.job.ladder, results))
 
         @flow(name="ending")
         def ending() -> Final:
-            return final(self.job, experiment, tuned, Budget(0.0, None, 1))
+            return final(self.job, experiment, tuned, budget)
 
         return ending()
 
@@ -139,3 +142,23 @@ def test_without_limits_nothing_is_held_against_the_winner(
     ended = searched.final(Limits())
     assert ended.tuned.winner == searched.tuned.winner
     assert "ms per 1,000 rows on one core" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(100.0, 1.0), (20.0, 0.5), (1.0, 0.25)])
+def test_what_there_is_time_for_of_a_final_fit_is_at_least_a_quarter(seconds: float, share: float) -> None:
+    """Of one that takes 40 seconds."""
+    assert Budget(time.time(), seconds, 1).share(40.0) == pytest.approx(share, abs=0.01)
+    assert Budget(time.time(), seconds, 1).share(0.0) == 1
+    assert WITHOUT_END.share(40.0) == 1
+
+
+def test_only_a_family_whose_learning_rate_falls_to_the_last_round_gets_fewer_of_them(searched: Searched) -> None:
+    rounds = searched.tuned.winner.rounds
+    assert rounds is not None
+    short = Budget(time.time(), 20.0, 1)
+    slow = replace(searched, tuned=replace(searched.tuned, final_seconds=40.0))
+    assert slow.final(Limits(), short).trained.course is None
+    families: dict[str, Any] = {name: InEpochs(family) for name, family in slow.experiment.families.items()}
+    _, planned = families["lightgbm"].final({"learning_rate": 0.1}, rounds)
+    half = _course(replace(slow.experiment, families=families), slow.tuned, short)
+    assert half == pytest.approx(planned / 2, abs=0.05 * planned)

@@ -10,6 +10,7 @@ import pytest
 from on_iris import FAST, SEARCHES, N, ignore
 from optuna.trial import FrozenTrial, TrialState
 from searching import LADDER, SHORT, WHOLE, Searching, StopError, outcome, stop_at
+from wrapped import InEpochs
 
 from flows.config import compose
 from flows.plan import plan
@@ -219,6 +220,26 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
         # Three folds of four times the rows, two at a time; and on one worker one after the other.
         assert 60 - deadlines["confirmed"] == pytest.approx(4 * final + 2 * 4.0)
         assert 60 - deadlines["slower"] == pytest.approx(4 * final + 3 * 4.0)
+
+
+@pytest.mark.parametrize(("ladder", "valid"), [(WHOLE, 0.5), (SHORT, 2.0)])
+def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_fit(
+    on_iris: Searching, ladder: Ladder, valid: float
+) -> None:
+    """valid: validation rows for each training row of a fold, whole or a quarter of it."""
+    planned, growth = plan(compose([*FAST])), on_iris.experiment.growth
+    families: dict[str, Any] = {name: InEpochs(family) for name, family in on_iris.experiment.families.items()}
+    rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
+    with opened(on_iris.studies, f"scored-{valid}", is_higher_better=False) as study:
+        here = replace(on_iris.experiment, families=families)
+        rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5)
+        loop = _Loop(here, study, planned.search, planned.space, rules, ignore, 2)
+        folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0) for fold in range(n_folds))
+        proposal = Proposal(0, "lightgbm", here_start(planned), rows, None if rows is None else 1)
+        loop.results.append(TrialResult(proposal, folds))
+        _, rounds = families["lightgbm"].final(proposal.hyperparameters, 100)
+        more_rows = growth * (1 if rows is None else 4)
+        assert loop.final_seconds() == pytest.approx(more_rows * rounds / 100 / (1 + valid / 3))
 
 
 def here_start(planned: Any) -> dict[str, Any]:

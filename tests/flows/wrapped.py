@@ -32,6 +32,13 @@ class Wrapped:
 
 
 @dataclass(frozen=True)
+class InEpochs(Wrapped):
+    """Its rounds count as a net's."""
+
+    rounds_are_epochs = True
+
+
+@dataclass(frozen=True)
 class Uneven(Wrapped):
     """Its trials take unlike times, so that later ones end first, and fail where `fails` says so."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,8 +48,13 @@ class Failing:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[tuple[Experiment, Prepared, Winner]]:
+    yield from searched(tmp_path, FAST)
+
+
+def searched(tmp_path: Path, overrides: Sequence[str]) -> Iterator[tuple[Experiment, Prepared, Winner]]:
+    """One trial of one family, in the current folder."""
     with chdir(tmp_path):
-        composed = compose(FAST)
+        composed = compose(overrides)
         planned = plan(composed)
         prepared = prepare.fn(planned.source, planned.roles, "auto", None, 0, None)
         decided = decide(composed, prepared)
@@ -59,8 +64,8 @@ def here(tmp_path: Path) -> Iterator[tuple[Experiment, Prepared, Winner]]:
             families=planned.families, loss=decided.loss, metric=decided.metric, base=None, seed=0,
             n_folds=divided.n_folds, growth=divided.growth, n_threads=1, keep_models=False,
         )  # fmt: skip
-        space = planned.space.families["lightgbm"]
-        result = run_trial(experiment, Proposal(0, "lightgbm", {**space.fixed, **space.start}))
+        ((name, space),) = planned.space.families.items()
+        result = run_trial(experiment, Proposal(0, name, {**space.fixed, **space.start}))
         winner = Winner(result.proposal, result.score, 0.0, result.folds, result.rounds(divided.growth))
         yield experiment, prepared, winner
 
@@ -103,6 +108,24 @@ def test_a_fit_without_time_says_after_how_many_rounds_it_ended(here: tuple[Expe
     experiment, prepared, winner = here
     trained = finetune.fn(experiment, prepared, winner, 1, time.time() - 1)
     assert "the model of fold" in trained.note or "after 1 of" in trained.note
+
+
+def test_a_net_with_time_for_half_its_epochs_goes_through_all_of_its_schedule_in_these(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason='needs torch: pip install "finefold[neural]"')
+    epochs = ["model=mlp", "model.mlp.hyperparameters.epochs=24", "model.mlp.hyperparameters.patience=24"]
+    for experiment, prepared, winner in searched(tmp_path, [*FAST[:2], *epochs]):
+        asked = replace(winner, rounds=20)
+        trained = finetune.fn(experiment, prepared, asked, 1, None, 10)
+        assert (trained.rounds, trained.course, trained.cut_at, trained.changed) == (10, 10, None, {"epochs": 12})
+        assert trained.note == "search.seconds paid for a final fit of 10 rounds in the place of 20"
+        cut = finetune.fn(experiment, prepared, asked, 1, None, None, 10)
+        assert (cut.rounds, cut.course, cut.cut_at, cut.changed) == (10, None, 10, {})
+        training = training_of(experiment)
+        costs = [
+            experiment.loss.cost(training.y, models.load(Path(one.folder)).predict(training.X), None)
+            for one in (trained, cut)
+        ]
+        assert costs[0] != costs[1]
 
 
 def test_with_a_base_a_sound_fit_is_taken_and_one_that_went_wrong_leaves_the_base(
