@@ -53,6 +53,7 @@ ENTRANTS: dict[str, Entrant] = {
     OWN: Entrant("finefold_run", None),
     f"{OWN}_ensemble": Entrant("finefold_run", None, {"overrides": ["ensemble=greedy"]}),
     f"{OWN}_nets": Entrant("finefold_run", None, {"overrides": ["model=mlp"]}),
+    f"{OWN}_both": Entrant("finefold_run", None, {"overrides": ["model=[lightgbm,mlp]"]}),
     "flaml": Entrant("flaml_automl", "flaml"),
     "optuna_cv": Entrant("optuna_cv", "optuna"),
     "optuna_tuner": Entrant("optuna_tuner", "optuna"),
