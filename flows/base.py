@@ -74,7 +74,7 @@ def _given(named: str, tracking_uri: str | None) -> tuple[Path, str]:
         return folder, str(folder.resolve())
     if HUB_ID.fullmatch(named):
         snapshot = hub.download(named)
-        return snapshot, f"https://huggingface.co/{named}/tree/{snapshot.name}"
+        return snapshot, hub.page(named, snapshot)
     raise Refusal(
         f"base={named}: there is no such folder; name a registered model (models:/NAME@champion), the model of a run "
         "(runs:/ID/model), a folder, or an id on huggingface.co (OWNER/NAME)."

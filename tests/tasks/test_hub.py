@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,34 +15,42 @@ from pathlib import Path
 
 import pytest
 
+from tasks import provenance
 from tasks.hub import download
 from tasks.refusal import Refusal
 
 constants = pytest.importorskip("huggingface_hub.constants", reason='needs pip install "finefold[text]"')
+ROOT = Path(__file__).parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+TORN = b"a file whose connection breaks"
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "vocab.txt": b"a",
          "chat_template.jinja": b"{{ messages }}", "consolidated.safetensors": b"weights again",
          "pytorch_model.bin": b"a pickle", "modeling_x.py": b"print()", "onnx/model.onnx": b"graph"}  # fmt: skip
 
+ERRORS = {"gated": (403, "GatedRepo"), "forbidden": (403, ""), "login": (401, ""), "hidden": (401, "RepoNotFound")}
+
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of huggingface.co as a download asks for: one model, `someone/model`, and one that is not for all."""
+    """As much of huggingface.co as a download asks for: some models, and of others an error."""
 
     asked: list[str] = []  # noqa: RUF012  # of all requests, which the server makes an instance for each
+    models: dict[str, dict[str, bytes]] = {"someone/model": FILES}  # noqa: RUF012
 
     def do_GET(self) -> None:  # http.server's name
         path = self.path.partition("?")[0]
         self.asked.append(path)
-        if path.startswith("/api/models/someone/model/tree/"):
-            found = {name: {"size": len(data), "oid": _etag(data)} for name, data in FILES.items()}
+        model = "/".join(path.removeprefix("/api/models").split("/")[1:3])
+        files = self.models.get(model)
+        if files is None:
+            self._send(b"{}", *ERRORS.get(model.partition("/")[2], (404, "RepoNotFound")))
+        elif path.startswith(f"/api/models/{model}/tree/"):
+            found = {name: {"size": len(data), "oid": _etag(data)} for name, data in files.items()}
             self._send(json.dumps([{"type": "file", "path": name, **one} for name, one in found.items()]).encode())
-        elif path.startswith("/api/models/someone/model"):
-            siblings = [{"rfilename": name} for name in FILES]
-            self._send(json.dumps({"id": "someone/model", "sha": COMMIT, "siblings": siblings}).encode())
-        elif path.startswith("/someone/model/resolve/"):
-            self._send(FILES[path.partition(f"{COMMIT}/")[2]])
+        elif path.startswith("/api/models/"):
+            siblings = [{"rfilename": name} for name in files]
+            self._send(json.dumps({"id": model, "sha": COMMIT, "siblings": siblings}).encode())
         else:
-            self._send(b"{}", 403 if "gated" in path else 404, "GatedRepo" if "gated" in path else "RepoNotFound")
+            self._send(files[path.partition(f"{COMMIT}/")[2]])
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -50,7 +61,7 @@ class Hub(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            self.wfile.write(body[:3] if body == TORN else body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -61,11 +72,12 @@ def _etag(data: bytes) -> str:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """Its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         _use(monkeypatch, tmp_path, server.server_port)
-        yield
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
@@ -79,7 +91,7 @@ def _use(monkeypatch: pytest.MonkeyPatch, cache: Path, port: int) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
-def test_nothing_is_downloaded_that_may_hold_code(hub: None) -> None:
+def test_nothing_is_downloaded_that_may_hold_code(hub: str) -> None:
     folder = download("someone/model")
     assert folder.name == COMMIT
     wanted = {"chat_template.jinja", "config.json", "model.safetensors", "vocab.txt"}
@@ -87,7 +99,7 @@ def test_nothing_is_downloaded_that_may_hold_code(hub: None) -> None:
     assert not [path for path in Hub.asked if path.endswith((".bin", ".py", ".onnx"))]
 
 
-def test_a_chat_template_comes_along_and_weights_that_are_there_twice_come_once(hub: None) -> None:
+def test_a_chat_template_comes_along_and_weights_that_are_there_twice_come_once(hub: str) -> None:
     folder = download("someone/model")
     assert (folder / "chat_template.jinja").read_text() == "{{ messages }}"
     assert not (folder / "consolidated.safetensors").exists()
@@ -96,14 +108,51 @@ def test_a_chat_template_comes_along_and_weights_that_are_there_twice_come_once(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("someone/nothing", "base=someone/nothing: there is no such folder, and on huggingface.co no such model"),
+        ("someone/nothing", r"base=someone/nothing: there is no such folder, and on http://127\.\S+ no such model"),
+        ("someone/hidden", r"no such model, or a private one; check the id, log in"),
         ("someone/gated", "its owner asks you to log in"),
+        ("someone/login", "401 Unauthorized"),
+        ("someone/forbidden", "answers 403 Forbidden"),
+        ("someone/torn", "closed connection"),
     ],
 )
-def test_a_model_that_is_not_there_is_refused(hub: None, name: str, said: str) -> None:
+def test_a_model_that_can_not_be_had_is_refused(
+    hub: str, name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Hub.models, "someone/torn", {"config.json": TORN})
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # between its tries
     with pytest.raises(Refusal, match=said) as refused:
         download(name)
     assert "give the folder that its files lie in: base=PATH" in refused.value.faults[0]
+
+
+def test_an_encoder_of_a_hub_is_a_base_and_what_a_run_begins_with(
+    hub: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tiny_encoder import tiny_encoder  # which needs the extra
+
+    from tasks.model import _encoder as encoders
+
+    files = {path.name: path.read_bytes() for path in tiny_encoder(tmp_path / "tiny").iterdir()}
+    card = b"---\nlicense: mit\n---\n"
+    monkeypatch.setitem(Hub.models, "someone/tiny", {**FILES, **files, "README.md": card})
+    code = (
+        "import json; from flows.base import base_of; from flows.config import compose; from flows.plan import plan\n"
+        "made = compose(['source=file', 'source.path=t.csv', 'base=someone/tiny', 'model=text_encoder'])\n"
+        "print(base_of(made, plan(made)))\n"
+        "begun = plan(compose(['model=text_encoder', 'model.text_encoder.encoder=someone/tiny']))\n"
+        "print(begun.families['text_encoder'].weights(None))\n"
+    )
+    known = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=250,
+                          check=False, env=known)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    base, digest = done.stdout.split()
+    told = provenance.read(tmp_path / base)
+    assert told is not None
+    assert (told.family, told.licence, told.origin) == ("text_encoder", "mit", f"{hub}/someone/tiny/tree/{COMMIT}")
+    assert (tmp_path / base / "model.safetensors").read_bytes() == files["model.safetensors"]
+    assert digest == encoders.digest(tmp_path / "tiny")
 
 
 def test_without_a_network_it_is_said_how_to_give_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
