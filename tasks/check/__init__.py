@@ -17,6 +17,7 @@ from tasks import decision as decisions
 from tasks import metric as metrics
 from tasks import model as models
 from tasks import parquet
+from tasks.base_folder import is_encoder
 from tasks.bootstrap import middle, resampled, resamples_for
 from tasks.calibration import Curve
 from tasks.calibration._calibrated import curve_of
@@ -24,7 +25,7 @@ from tasks.constant import constant
 from tasks.decision import Decision, labels_of
 from tasks.divided import Divided
 from tasks.metric import METRICS, Statistic
-from tasks.model import Fitted, Floats
+from tasks.model import Fitted, Floats, HasWeights
 from tasks.records import Member, Problem
 from tasks.slices import held_slices
 from tasks.study import fold_file, read_fold
@@ -133,6 +134,16 @@ class Case:
         """The base, where it is a model that predicts what is fine-tuned for."""
         is_ours = self.base is not None and (self.base / "family.json").exists()
         return models.load(self.base) if is_ours and self.base is not None else None
+
+    @cached_property
+    def base_net(self) -> HasWeights | None:
+        """The base, where it is a net; also an encoder, which predicts nothing by itself."""
+        if self.base is not None and is_encoder(self.base):
+            from tasks.model._encoder import Body  # torch takes seconds to import
+
+            return Body.load(self.base)
+        found = self.base_model and models.within(self.base_model)
+        return found if isinstance(found, HasWeights) else None
 
     @cached_property
     def holdout(self) -> Sample:

@@ -131,9 +131,9 @@ def _beside(case: Case) -> dict[str, Number]:
     if case.base_on_holdout is not None:
         changes = changed(case.problem, case.base_on_holdout, case.on_holdout) / _unit(case.holdout.y, case.problem)
         numbers["churn_on_holdout"] = Number(float(np.mean(changes)))
-    before, after = case.base_model and within(case.base_model), within(case.fitted)
-    if isinstance(before, HasWeights) and isinstance(after, HasWeights):
-        moved = distance(before.weights(), after.weights())
+    after = within(case.fitted)
+    if isinstance(after, HasWeights) and case.base_net is not None:
+        moved = distance(case.base_net.weights(), after.weights())
         numbers |= {} if moved is None else {"distance": Number(moved)}
     return numbers
 

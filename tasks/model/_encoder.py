@@ -18,6 +18,7 @@ from typing import Any
 
 from tasks import hub
 from tasks.base_folder import writes
+from tasks.model import Weights
 from tasks.model._tokens import Tokens
 from tasks.refusal import Refusal
 
@@ -78,6 +79,10 @@ class Body:
     @cached_property
     def n_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.net.parameters())
+
+    def weights(self) -> Weights:
+        """By name, for how far they moved from a base's."""
+        return {name: value.detach().numpy() for name, value in self.net.named_parameters()}
 
     def save(self, folder: Path) -> None:
         """As a folder of Hugging Face's kind."""

@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from tasks.loss import Loss
-from tasks.model import FAMILY, Floats, Training, Validated, Watch, _words, own_files, unsupported, unwatched
+from tasks.model import FAMILY, Floats, Training, Validated, Watch, Weights, _words, own_files, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model import load as load_model
 from tasks.model._going_on import Knobs
@@ -97,9 +97,9 @@ class Fitted:
         """Share of each column in the spread of the outputs over training rows."""
         return dict(self.shares)
 
-    def weights(self) -> dict[str, Singles]:
-        """The encoder's, by name, for how far they moved from a base's; not the head's, which mostly begins anew."""
-        return {name: value.detach().numpy() for name, value in self.body.net.named_parameters()}
+    def weights(self) -> Weights:
+        """The encoder's; not the head's, which mostly begins anew."""
+        return self.body.weights()
 
     def weighed(self, Z: Singles, order: list[str]) -> Fitted:
         """With the importance of each column, named in that order, by some features."""

@@ -17,6 +17,7 @@ import pytest
 if find_spec("transformers") is None:
     pytest.skip('needs transformers: pip install "finefold[text]"', allow_module_level=True)
 
+import judged
 from safetensors.numpy import load_file
 from tiny_encoder import DEPTH, WIDTH, WORDS, tiny_encoder
 
@@ -24,6 +25,7 @@ from flows.build import build
 from flows.config import compose
 from flows.plan import plan
 from tasks import metric, model
+from tasks.check.forgetting import Forgetting
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
 from tasks.model import OutOfTimeError, Training
@@ -192,6 +194,20 @@ def test_a_base_is_gone_on_from_with_its_head(encoder: Path, tmp_path: Path) -> 
     on = family(tmp_path / "none", "full")
     fitted = on.fit(on.workspace(data, tmp_path, 1), point(on, step=1e-9), 1, 0)
     np.testing.assert_allclose(fitted.predict(data.X), base.predict(data.X), atol=1e-4)
+
+
+def test_how_far_an_encoder_moved_is_told_where_the_base_predicts_nothing_itself(encoder: Path, tmp_path: Path) -> None:
+    it, data = family(encoder, "full"), training()
+    model.save(it.fit(it.workspace(data, None, 1), point(it), 1, 0), tmp_path / "model")
+    table = pd.DataFrame({"x": [0.0, 1.0] * 20, "y": [0.0, 1.0] * 20})
+    case = judged.case(tmp_path / "case", REGRESSION, "rmse", table, table, judged.Sums())
+    found = Forgetting(0.1, 300).measure(replace(case, trained=tmp_path / "model", base=encoder))
+    before, after = (load_file(folder / "model.safetensors") for folder in (encoder, tmp_path / "model"))
+    moved, length = (sum(float((one**2).sum()) for one in values)
+                     for values in ([after[name] - before[name] for name in before], before.values()))  # fmt: skip
+    assert (found.state, list(found.numbers)) == ("not_measurable", ["distance"])
+    assert found.numbers["distance"].value == pytest.approx((moved / length) ** 0.5, rel=1e-5)
+    assert found.numbers["distance"].value > 0
 
 
 def test_a_fold_that_is_out_of_time_ends_within_an_epoch(encoder: Path) -> None:
