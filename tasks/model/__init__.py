@@ -125,6 +125,10 @@ class BeginsWith(Protocol):
         """The folder that holds them, and their name; None where it begins with none."""
         ...
 
+    def beginning_with(self, base: Path) -> Model:
+        """The family, as it begins with the weights that a base holds, where these are of its kind."""
+        ...
+
 
 @runtime_checkable
 class Writes(Protocol):

@@ -204,6 +204,11 @@ class TextEncoder:
         encoders.check(folder)
         return folder, self.encoder or encoders.EMBEDDED
 
+    def beginning_with(self, base: Path) -> Self:
+        """With the encoder of a base that has one, whatever was made of it."""
+        folders = sorted(path.parent for path in base.rglob(HEAD))
+        return replace(self, encoder=str(folders[0])) if folders else self
+
     def weights(self, base: Path | None) -> str:
         """The digest of the encoder that is gone on from.
 

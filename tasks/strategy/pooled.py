@@ -13,6 +13,7 @@ import pandas as pd
 from tasks import model as models
 from tasks.loss import Loss
 from tasks.model import (
+    BeginsWith,
     Contributions,
     Explains,
     Fitted,
@@ -120,6 +121,7 @@ class Workspace:
 
     training: Training
     source: SourceRows
+    base: Path
     n_threads: int
     inner: Kept[Any] = field(default_factory=lambda: Kept(lambda workspace: 0))
 
@@ -153,9 +155,10 @@ class PooledFamily:
 
     @property
     def weights(self) -> Callable[[Path | None], str] | None:
-        """The digest of the pre-trained weights that the family begins with, whatever the base; None: of none."""
-        of_family = getattr(self.family, "weights", None)
-        return None if of_family is None else lambda base: str(of_family(None))
+        """The digest of the pre-trained weights that the family begins with; None: of none."""
+        if not hasattr(self.family, "weights"):
+            return None
+        return lambda base: str(self._begun(base).weights(None))  # type: ignore[attr-defined]  # as the one that has it
 
     @property
     def rounds_are_epochs(self) -> bool:
@@ -191,7 +194,7 @@ class PooledFamily:
             Refusal: when the base keeps no rows of its source.
         """
         assert base is not None
-        return Workspace(training, source_rows(base, "train", training.problem), n_threads)
+        return Workspace(training, source_rows(base, "train", training.problem), base, n_threads)
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
@@ -217,9 +220,15 @@ class PooledFamily:
 
         def make() -> Any:
             pooled = both(workspace.training, workspace.source, share, has_domain=has_domain)
-            return self.family.workspace(pooled, None, workspace.n_threads)
+            return self._begun(workspace.base).workspace(pooled, None, workspace.n_threads)
 
         return workspace.inner.get((share, has_domain), make)
+
+    def _begun(self, base: Path | None) -> Model:
+        """The family, whose pre-trained weights are the base's where that has such; all else is learned anew."""
+        if base is None or not isinstance(self.family, BeginsWith):
+            return self.family
+        return self.family.beginning_with(base)
 
     def _told(self, fitted: Fitted, hyperparameters: Mapping[str, Any]) -> Fitted:
         return Domain(fitted) if hyperparameters["domain"] else fitted

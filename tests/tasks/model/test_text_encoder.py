@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 if find_spec("transformers") is None:
     pytest.skip('needs transformers: pip install "finefold[text]"', allow_module_level=True)
 
+import based
 import judged
 from safetensors.numpy import load_file
 from tiny_encoder import DEPTH, WIDTH, WORDS, tiny_encoder
@@ -24,12 +25,13 @@ from tiny_encoder import DEPTH, WIDTH, WORDS, tiny_encoder
 from flows.build import build
 from flows.config import compose
 from flows.plan import plan
-from tasks import metric, model
+from tasks import metric, model, source_rows
 from tasks.check.forgetting import Forgetting
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
 from tasks.model import OutOfTimeError, Training
 from tasks.model import _corpus as corpora
+from tasks.model._encoder import Body, digest
 from tasks.model._going_on import Knobs
 from tasks.model.text_encoder import Fitted, TextEncoder
 from tasks.records import Problem
@@ -208,6 +210,23 @@ def test_how_far_an_encoder_moved_is_told_where_the_base_predicts_nothing_itself
     assert (found.state, list(found.numbers)) == ("not_measurable", ["distance"])
     assert found.numbers["distance"].value == pytest.approx((moved / length) ** 0.5, rel=1e-5)
     assert found.numbers["distance"].value > 0
+
+
+def test_pooling_begins_with_the_encoder_of_the_base_where_it_has_one(encoder: Path, tmp_path: Path) -> None:
+    data, trained = training(), family(encoder, "full")
+    model.save(trained.fit(trained.workspace(data, None, 1), point(trained), 1, 0), tmp_path / "base")
+    words = family(encoder, "from_scratch")
+    model.save(words.fit(words.workspace(data, None, 1), point(words), None, 0), tmp_path / "words")
+    it = based.strategy("pooled").family("text_encoder", family(encoder))
+    for name, begins_with in (("base", tmp_path / "base"), ("words", encoder)):
+        (tmp_path / name / "problem.json").write_text(json.dumps(asdict(BINARY)))
+        source_rows.write(tmp_path / name, data.X, pd.DataFrame({"target": data.y, "part": "train"}))
+        fitted: Any = it.fit(it.workspace(data, tmp_path / name, 1), based.point(it), None, 0)
+        wanted = Body.load(begins_with).weights()
+        assert {key: value.tobytes() for key, value in fitted.fitted.weights().items()} == {
+            key: value.tobytes() for key, value in wanted.items()
+        }
+        assert it.weights(tmp_path / name) == digest(begins_with)  # type: ignore[attr-defined]  # PooledFamily
 
 
 def test_a_fold_that_is_out_of_time_ends_within_an_epoch(encoder: Path) -> None:
