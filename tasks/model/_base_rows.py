@@ -3,15 +3,13 @@ them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
 from torch import Tensor
 
 from tasks.model import Floats, Rows, Training, own_files
@@ -21,13 +19,12 @@ from tasks.model._epochs import CHUNK
 from tasks.model._inputs import Indices, Singles
 from tasks.model._kept import Kept
 from tasks.model._net import Shape, inputs, through
+from tasks.model._new_classes import NEW, bias_of_new, places_of
 from tasks.model._sides import Encoded, Side, Sizes
-from tasks.model._unit import LEAST_SHARE, Unit
+from tasks.model._unit import Unit
 from tasks.model.mlp import Fitted
 from tasks.records import Problem
 from tasks.source_rows import source_rows
-
-NEW = -1  # the place of a class that the base doesn't know
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,8 @@ class BaseRows:
     unit of a target) stays as it is, so that nothing is learned of a fold: a level that is new shares the vector of
     unseen levels.
 
-    numbers (n, N + F), levels (n, C): all training rows. places: for each class of the problem the base's output of it,
-    or NEW; of a number (0,). source: the rows that the base was trained on, where they are rehearsed.
+    numbers (n, N + F), levels (n, C): all training rows. places: see `places_of`. source: the rows that the base was
+    trained on, where they are rehearsed.
     """
 
     training: Training
@@ -71,7 +68,7 @@ class BaseRows:
         numbers, levels = (np.concatenate(parts) for parts in zip(*encoded, strict=True))
         unit = Unit(len(problem.classes)) if problem.is_classification else fitted.unit
         source = _source(fitted, base, problem) if has_source else None
-        return cls(training, fitted, unit, _places(base, problem), numbers, levels, source, Sizes(training))
+        return cls(training, fitted, unit, places_of(base, problem), numbers, levels, source, Sizes(training))
 
     @property
     def shape(self) -> Shape:
@@ -106,13 +103,10 @@ class BaseRows:
         return {**self.base.net, f"weight.{head}": weight, f"bias.{head}": bias}
 
     def _new_bias(self, rows: Rows) -> Floats:
-        """(n_classes,): log(p / (1 - p)) of each class's share, above what the base's outputs sum up to."""
-        y, head = self.training.y[rows].astype(np.int64), self.base.shape.layers
-        count = np.bincount(y, self.training.fit_weight(rows), self.unit.n_classes)
-        share = np.clip(count / count.sum(), LEAST_SHARE, 1 - LEAST_SHARE)
+        head = self.base.shape.layers
         weight, bias = (self.base.net[f"{kind}.{head}"].double().numpy() for kind in ("weight", "bias"))
-        level = float(np.mean(logsumexp(self._made(head, is_source=False)[rows] @ weight + bias, axis=1)))
-        return np.asarray(level + np.log(share / (1 - share)))
+        outputs = self._made(head, is_source=False)[rows] @ weight + bias
+        return bias_of_new(outputs, self.training.y[rows], self.training.fit_weight(rows), self.unit.n_classes)
 
     def _side(self, rows: Rows, weight: Floats | None, first: int | None) -> Side:
         y = self.training.y[rows]
@@ -145,14 +139,6 @@ def _taken(base: Fitted, numbers: Singles, levels: Indices, first: int) -> Singl
 def _source(fitted: Fitted, base: Path, problem: Problem) -> Side:
     rows = source_rows(base, "train", problem)
     return Side(*fitted.inputs.encode(rows.X), rows.y, relative(rows.weight))
-
-
-def _places(base: Path, problem: Problem) -> tuple[int, ...]:
-    if not problem.is_classification:
-        return (0,)
-    known: Sequence[Any] = json.loads((base / "problem.json").read_text())["classes"]
-    place = {str(label): code for code, label in enumerate(known)}
-    return tuple(place.get(str(label), NEW) for label in problem.classes)
 
 
 def _none(n_rows: int) -> Indices:

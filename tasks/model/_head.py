@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from tasks.model import Floats
 from tasks.model._calm import calm
 from tasks.model._inputs import N_OWN, Inputs
+from tasks.model._new_classes import NEW
 
 NEVER = -14.0  # the output for a class that the training rows lack, below the least of the others: a chance of 1e-6
 SMALL = 1e-9  # a spread that is none
@@ -51,6 +53,12 @@ class Head:
         center, scale = Z.mean(axis=0, dtype=np.float64), Z.std(axis=0, dtype=np.float64)
         scale[:n_of_texts] = np.sqrt(np.mean(scale[:n_of_texts] ** 2)) if n_of_texts else 1.0
         return cls(center, np.where(scale > SMALL, scale, 1.0), np.zeros((Z.shape[1], len(bias))), bias)
+
+    def for_classes(self, places: Sequence[int], bias: Floats) -> Head:
+        """With these of its outputs; those that are NEW have no weights, and their own bias, (n_places,)."""
+        taken = np.array(places)
+        weight, own = self.weight[:, taken], self.bias[taken]
+        return replace(self, weight=np.where(taken == NEW, 0.0, weight), bias=np.where(taken == NEW, bias, own))
 
     @property
     def n_parameters(self) -> int:

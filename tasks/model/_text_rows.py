@@ -17,6 +17,7 @@ from tasks.model._encode import relative
 from tasks.model._head import Head, Singles, side
 from tasks.model._inputs import Inputs
 from tasks.model._kept import Kept
+from tasks.model._new_classes import NEW, bias_of_new
 from tasks.model._tuning import Part, Score
 from tasks.model._unit import Unit
 
@@ -27,12 +28,13 @@ N_WEIGHED = 300  # rows by which a column's importance is measured
 
 @dataclass(frozen=True)
 class Begin:
-    """Where training begins: how the other columns are encoded, what the outputs mean, and the head; of a base that is
-    gone on from, else None."""
+    """Where training begins, of a base that is gone on from: how the other columns are encoded, what the outputs mean,
+    and the head; places: see `places_of`."""
 
     inputs: Inputs
     unit: Unit
     head: Head
+    places: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,12 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Workspace:
-    """corpus: None where no encoder is used."""
+    """corpus: None where no encoder is used. begin: None without a base."""
 
     training: Training
     corpus: Corpus | None
     min_rows: int
-    begin: Begin | None
+    begin: Begin | None = None
     folds: Kept[Encoded] = field(default_factory=lambda: Kept(lambda encoded: encoded.n_bytes))
 
     @property
@@ -101,12 +103,17 @@ class Workspace:
         return Head.learn(Z, unit.target(train.y), train.weight, unit.n_classes, float(given["penalty"]), MOST)
 
     def first_head(self, encoded: Encoded, given: Mapping[str, Any]) -> Head:
-        """Where training begins: the base's head, or one that predicts the training rows' mean whatever it is given."""
-        if self.begin is not None:
-            return self.begin.head
-        train = encoded.train
-        n_of_texts, bias = self.texts.body.width * len(self.training.text), encoded.unit.bias(train.y, train.weight)
-        return Head.untrained(self.features(train, int(given["max_len"])), n_of_texts, bias.numpy())
+        """Where training begins: the base's head, with an output for every class that it doesn't know, or one that
+        predicts the training rows' mean whatever it is given."""
+        train, max_len = encoded.train, int(given["max_len"])
+        if self.begin is None:
+            n_of_texts, bias = self.texts.body.width * len(self.training.text), encoded.unit.bias(train.y, train.weight)
+            return Head.untrained(self.features(train, max_len), n_of_texts, bias.numpy())
+        head, places = self.begin.head, self.begin.places
+        if NEW not in places:
+            return head.for_classes(places, head.bias)
+        outputs = head.outputs(self.features(train, max_len))
+        return head.for_classes(places, bias_of_new(outputs, train.y, train.weight, len(places)))
 
     def _encode(self, rows: Rows, valid: Rows | None) -> Encoded:
         training = self.training

@@ -37,6 +37,7 @@ try:
     from tasks.model._head import Head, Singles, blocks, side
     from tasks.model._inputs import Inputs
     from tasks.model._loss import row_losses, trainable
+    from tasks.model._new_classes import places_of
     from tasks.model._text_rows import MOST, Begin, Encoded, Judge, Workspace
     from tasks.model._unit import Unit
 except ImportError as missing:
@@ -159,6 +160,7 @@ class TextEncoder:
     reads_text = True
     is_pretrained = True
     rounds_are_epochs = True
+    takes_new_classes = True  # each gets an output of the head
     packages = PACKAGES
 
     @property
@@ -257,18 +259,17 @@ class TextEncoder:
         return Footprint(fitted.n_bytes / 1e6, 1.0 + n_sums / SUMS_OF_A_MILLISECOND)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
-        """With what the unchanged encoder makes of all texts, which every way but `from_scratch` begins with."""
+        """With what the unchanged encoder makes of all texts, where training begins with that."""
         if self.way == WORDS:
-            return Workspace(training, None, self.min_rows, None)
+            return Workspace(training, None, self.min_rows)
         folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
-        begin = _begin(folder) if base is not None and (folder / FAMILY).exists() else None
-        body = Body.load(folder)
-        digest, place = encoders.digest(folder), device(self.device)
+        body, digest, place = Body.load(folder), encoders.digest(folder), device(self.device)
+        is_ours = (folder / FAMILY).exists()
+        begin = _begin(base, training.problem) if base is not None and is_ours else None
         corpus = Corpus.of(training.X, training.text, body, digest, training.computed, place)
-        made = Workspace(training, corpus, self.min_rows, begin)
-        if training.text:
+        if training.text and (begin is None or self.way == FROZEN):
             corpus.features(np.arange(1), int(self.hyperparameters["max_len"] or self.start["max_len"]))
-        return made
+        return Workspace(training, corpus, self.min_rows, begin)
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
@@ -330,8 +331,7 @@ class TextEncoder:
         head, progress = tuning.train(
             begun.it, workspace.first_head(encoded, given), encoded.train.part(corpus, unit),
             row_losses(loss, unit.scale), plan_of(self.way, given, self.rounds, workspace.training.metric, seed), judge,
-            None if judge is None else judge.valid.part(corpus, unit), watch, n_epochs,
-            corpus.place,
+            None if judge is None else judge.valid.part(corpus, unit), watch, n_epochs, corpus.place,
         )  # fmt: skip
         adapters, body = begun.adapters(), as_body(begun, corpus.body)
         made = _fitted(workspace, encoded, body, head, int(given["max_len"]), body.n_parameters - begun.n_trained)
@@ -354,12 +354,13 @@ def _fitted(
     return Fitted(body, head, encoded.inputs, encoded.unit, workspace.training.text, max_len, n_frozen, note=note)
 
 
-def _begin(base: Path) -> Begin:
+def _begin(base: Path, problem: Problem) -> Begin:
     """
     Raises:
         Refusal: where the base is of another kind.
     """
-    fitted = load_model(base)
+    fitted = load_model(own_files(base))
     if not isinstance(fitted, Fitted):
         raise Refusal(f"base={base}: this is no text_encoder with an encoder of its own; choose strategy=from_scratch.")
-    return Begin(fitted.inputs, fitted.unit, fitted.head)
+    unit = Unit(len(problem.classes)) if problem.is_classification else fitted.unit
+    return Begin(fitted.inputs, unit, fitted.head, places_of(base, problem))

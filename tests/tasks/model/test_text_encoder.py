@@ -22,6 +22,7 @@ import judged
 from safetensors.numpy import load_file
 from tiny_encoder import DEPTH, WIDTH, WORDS, tiny_encoder
 
+from flows import base as bases
 from flows.build import build
 from flows.config import compose
 from flows.plan import plan
@@ -33,7 +34,7 @@ from tasks.model import OutOfTimeError, Training
 from tasks.model import _corpus as corpora
 from tasks.model._encoder import Body, digest
 from tasks.model._going_on import Knobs
-from tasks.model.text_encoder import Fitted, TextEncoder
+from tasks.model.text_encoder import TextEncoder
 from tasks.records import Problem
 from tasks.refusal import Refusal
 
@@ -188,14 +189,21 @@ def test_several_columns_of_text_are_told_apart(encoder: Path) -> None:
     assert np.abs(fitted.predict(swapped) - fitted.predict(both.X)).max() > 0.1
 
 
+def base_of(encoder: Path, folder: Path, problem: Problem = BINARY, *, has_source: bool = True) -> Path:
+    """A model in a folder, with the rows that it was trained on."""
+    it, data = family(encoder), training(problem)
+    model.save(it.fit(it.workspace(data, None, 1), point(it), None, 0), folder)
+    (folder / "problem.json").write_text(json.dumps(asdict(problem)))
+    if has_source:
+        source_rows.write(folder, data.X, pd.DataFrame({"target": data.y, "part": "train"}))
+    return folder
+
+
 def test_a_base_is_gone_on_from_with_its_head(encoder: Path, tmp_path: Path) -> None:
-    it, data = family(encoder), training()
-    model.save(it.fit(it.workspace(data, None, 1), point(it), None, 0), tmp_path)
-    base = model.load(tmp_path)
-    assert isinstance(base, Fitted)
+    base, data = base_of(encoder, tmp_path / "base"), training()
     on = family(tmp_path / "none", "full")
-    fitted = on.fit(on.workspace(data, tmp_path, 1), point(on, step=1e-9), 1, 0)
-    np.testing.assert_allclose(fitted.predict(data.X), base.predict(data.X), atol=1e-4)
+    fitted = on.fit(on.workspace(data, base, 1), point(on, step=1e-9), 1, 0)
+    np.testing.assert_allclose(fitted.predict(data.X), model.load(base).predict(data.X), atol=1e-4)
 
 
 def test_how_far_an_encoder_moved_is_told_where_the_base_predicts_nothing_itself(encoder: Path, tmp_path: Path) -> None:
@@ -227,6 +235,25 @@ def test_pooling_begins_with_the_encoder_of_the_base_where_it_has_one(encoder: P
             key: value.tobytes() for key, value in wanted.items()
         }
         assert it.weights(tmp_path / name) == digest(begins_with)  # type: ignore[attr-defined]  # PooledFamily
+
+
+@pytest.mark.parametrize("way", ["feature_extraction", *TRAINED])
+def test_a_class_that_the_base_lacks_gets_an_output_and_its_own_keep_theirs(
+    way: str, encoder: Path, tmp_path: Path
+) -> None:
+    base, source, more = base_of(encoder, tmp_path), training(), training(n=60)
+    X = pd.concat([source.X, more.X.assign(text="rouge x " + more.X["text"])], ignore_index=True)
+    y = np.concatenate([2 * source.y, np.ones(60)])
+    data = replace(source, features=X, y=y, problem=Problem("multiclass", "y", ("no", "new", "yes")), metric="log_loss")
+    it = family(encoder, way, Knobs({"epochs": 12} if way in TRAINED else {}, {}, {}, {}))
+    assert bases.takes(plan(compose(["model=text_encoder", f"base={base}", f"strategy={way}"]))).classes
+    if way in TRAINED:
+        begun = it.fit(it.workspace(data, base, 1), point(it, step=1e-9), 1, 0).predict(X)
+        own = begun[:, [0, 2]] / begun[:, [0, 2]].sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(own, model.load(base).predict(X), atol=1e-3)
+        assert begun[:, 1].mean() == pytest.approx(1 / 3, rel=0.1)
+    after = it.fit(it.workspace(data, base, 1), point(it, **({"step": 2.0} if way in TRAINED else {})), 12, 0)
+    assert data.loss.cost(y, after.predict(X), None) < 0.65  # of .83 as it begins
 
 
 def test_a_fold_that_is_out_of_time_ends_within_an_epoch(encoder: Path) -> None:
