@@ -110,13 +110,18 @@ def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
         )
     elif planned.source_data is not None:
         faults += _rows_unfit(composed, folder)
-    elif planned.strategy is not None and trains_on_source(planned.strategy) and not has_source_rows(folder):
-        rehearsal = "" if planned.strategy.uses_source else " with strategy.hyperparameters.rehearsal"
-        faults.append(
-            f"strategy={strategy}{rehearsal}: base={named} keeps no rows of its source; give them by source_data=FILE, "
-            "train the base by `finefold pretrain`, which keeps them, or choose another strategy."
-        )
+    elif trains_on_source(planned.strategy, planned.families.values()) and not has_source_rows(folder):
+        faults.append(_keeps_no_rows(strategy, named, folder))
     return faults
+
+
+def _keeps_no_rows(strategy: str, named: str | None, folder: Path) -> str:
+    why = "is an encoder without a target, so it has no rows of a source; leave rehearsal out."
+    if not base_folder.is_encoder(folder):
+        why = ("keeps no rows of its source; give them by source_data=FILE, train the base by `finefold pretrain`, "
+               "which keeps them, or choose another strategy.")  # fmt: skip
+    rehearsal = "" if strategy == "pooled" else " with strategy.hyperparameters.rehearsal"
+    return f"strategy={strategy}{rehearsal}: base={named} {why}"
 
 
 def _writes_or_not(planned: Plan, family: str) -> str:

@@ -48,7 +48,7 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
 
 
 def _uses_source(job: Job) -> bool:
-    return job.plan.strategy is not None and trains_on_source(job.plan.strategy)
+    return trains_on_source(job.plan.strategy, job.families.values())
 
 
 def _encoders(job: Job, base: Path | None) -> dict[str, str]:

@@ -38,7 +38,7 @@ from tasks.search.none import Fixed
 from tasks.search.sampled import Sampled
 from tasks.source import Source
 from tasks.store import check_writable
-from tasks.strategy import NEED_A_BASE, Strategy
+from tasks.strategy import NEED_A_BASE, Strategy, rehearsal_in
 
 T = TypeVar("T")
 
@@ -186,6 +186,9 @@ def strategy_of(composed: Composed) -> Strategy | None:
         raise Refusal("strategy=ladder climbs over several strategies: `finefold finetune` does that.")
     if config.base is None and (strategy.name in NEED_A_BASE or not are_pretrained(composed)):
         raise Refusal(f"strategy={choice} needs a model to go on from: base=models:/NAME@champion.")
+    if config.base is None and (asked := rehearsal_in(strategy.hyperparameters)):
+        raise Refusal(f"{asked}: there is no base whose rows could be rehearsed; name one by "
+                      "base=models:/NAME@champion, or leave it out.")  # fmt: skip
     return strategy
 
 

@@ -23,8 +23,7 @@ from tasks.model._new_classes import NEW, bias_of_new, places_of
 from tasks.model._sides import Encoded, Side, Sizes
 from tasks.model._unit import Unit
 from tasks.model.mlp import Fitted
-from tasks.records import Problem
-from tasks.source_rows import source_rows
+from tasks.source_rows import SourceRows
 
 
 @dataclass(frozen=True)
@@ -58,17 +57,13 @@ class BaseRows:
     kept: Kept[Singles] = field(default_factory=lambda: Kept(lambda values: values.nbytes))
 
     @classmethod
-    def read(cls, training: Training, base: Path, *, has_source: bool) -> BaseRows:
-        """
-        Raises:
-            Refusal: where rows of the source are wanted and the base keeps none.
-        """
+    def read(cls, training: Training, base: Path, source: SourceRows | None) -> BaseRows:
         fitted, problem = Fitted.load(own_files(base)), training.problem
         encoded = [fitted.inputs.encode(X) for X in training.batches()]
         numbers, levels = (np.concatenate(parts) for parts in zip(*encoded, strict=True))
         unit = Unit(len(problem.classes)) if problem.is_classification else fitted.unit
-        source = _source(fitted, base, problem) if has_source else None
-        return cls(training, fitted, unit, places_of(base, problem), numbers, levels, source, Sizes(training))
+        beside = None if source is None else _encoded(fitted, source)
+        return cls(training, fitted, unit, places_of(base, problem), numbers, levels, beside, Sizes(training))
 
     @property
     def shape(self) -> Shape:
@@ -136,8 +131,7 @@ def _taken(base: Fitted, numbers: Singles, levels: Indices, first: int) -> Singl
     return np.concatenate(parts)
 
 
-def _source(fitted: Fitted, base: Path, problem: Problem) -> Side:
-    rows = source_rows(base, "train", problem)
+def _encoded(fitted: Fitted, rows: SourceRows) -> Side:
     return Side(*fitted.inputs.encode(rows.X), rows.y, relative(rows.weight))
 
 

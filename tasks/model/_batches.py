@@ -7,8 +7,9 @@ rows; where those of others are larger by one, a row without weight fills it up.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,15 +31,25 @@ class Rows:
         return Rows(self.numbers[places], self.levels[places], self.y[places], self.weight[places])
 
 
+class HasTarget(Protocol):
+    """Rows with a target, y: (n,)."""
+
+    @property
+    def y(self) -> Sized: ...
+
+
+R = TypeVar("R", bound=HasTarget)
+
+
 @dataclass(frozen=True)
-class Rehearsal:
+class Rehearsal(Generic[R]):
     """Rows of the source, (n, ...), of which `n_rows` stand in every batch of every net (Robins 1995)."""
 
-    rows: Rows
+    rows: R
     n_rows: int
 
     @classmethod
-    def of_share(cls, rows: Rows, share: float, n_target: int, n_steps: int) -> Rehearsal:
+    def of_share(cls, rows: R, share: float, n_target: int, n_steps: int) -> Self:
         """share: of a batch, beside the target's rows, of which there are as many as without rehearsal."""
         return cls(rows, max(1, round(math.ceil(n_target / n_steps) * share / (1 - share))))
 
@@ -53,7 +64,7 @@ class Batches:
     """The training rows of stacked nets. seeds: of the shuffle of each net's rows, and of the source's."""
 
     def __init__(
-        self, every: Sequence[Rows], n_steps: int, seeds: tuple[int, int], rehearsal: Rehearsal | None
+        self, every: Sequence[Rows], n_steps: int, seeds: tuple[int, int], rehearsal: Rehearsal[Rows] | None
     ) -> None:
         self.n_rows, self.n_steps, self.rehearsal = [len(rows.y) for rows in every], n_steps, rehearsal
         self.rows = padded(every)

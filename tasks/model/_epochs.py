@@ -82,7 +82,7 @@ class Plan:
     is_higher_better: bool
     seed: int
     tuning: Tuning | None = None
-    rehearsal: Rehearsal | None = None
+    rehearsal: Rehearsal[Rows] | None = None
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from tasks.model import _epochs as epochs
 from tasks.model._base_rows import BaseRows, FromBase
 from tasks.model._batches import Rehearsal
 from tasks.model._device import device, memory_of_a_batch, one_thread
-from tasks.model._going_on import Knobs
+from tasks.model._going_on import Knobs, out_of_limits, rehearsed
 from tasks.model._net_way import Way, way
 from tasks.model._sides import Encoded
 from tasks.model._unit import job_of, tensors
@@ -26,10 +25,6 @@ from tasks.refusal import Refusal
 
 KEPT = ("dropout", "batch_size", "epochs", "patience", "schedule")  # of the family's hyperparameters
 FIXED_BY_THE_BASE = ("layers", "width")  # which the family would search
-LIMITS = {  # of a strategy's knobs: the least, whether it may be that, and what it must be below
-    "step": (0.0, False, inf), "decay": (0.0, False, inf), "n_layers": (0, True, inf), "rank": (1, True, inf),
-    "l2_sp": (0.0, True, inf), "rehearsal": (0.0, True, 1.0),
-}
 # Of the time of training all layers, where some are computed once: a base of two layers of 128 (docs/log.md)
 SHARE_OF_SECONDS = {"feature_extraction": 0.5, "last_layers": 0.7, "lora": 0.85}
 
@@ -76,7 +71,7 @@ class OnBase:
     packages = PACKAGES
 
     def check(self, problem: Problem, loss: Loss) -> list[str]:
-        return self.family.check(problem, loss) + self._out_of_limits()
+        return self.family.check(problem, loss) + out_of_limits(self.hyperparameters)
 
     @property
     def rounds(self) -> int:
@@ -103,12 +98,7 @@ class OnBase:
             Refusal: where a size of the net is asked for that the base doesn't have; for rehearsal without rows.
         """
         assert base is not None
-        share = self.hyperparameters.get("rehearsal", 0.0)
-        try:
-            made = BaseRows.read(training, base, has_source=share is None or share > 0)
-        except Refusal as refusal:
-            key = f"strategy.hyperparameters.rehearsal={share}"
-            raise Refusal(*(f"{key}: {fault}" for fault in refusal.faults)) from None
+        made = BaseRows.read(training, base, rehearsed(self.hyperparameters, base, training.problem))
         faults = self._other_sizes(made.base)
         if faults:
             raise Refusal(*faults)
@@ -187,18 +177,6 @@ class OnBase:
             "goes on from it; leave it out."
             for key, value in asked.items() if value is not None and int(value) != getattr(base.shape, key)
         ]
-
-    def _out_of_limits(self) -> list[str]:
-        faults = []
-        for key, value in self.hyperparameters.items():
-            if key not in LIMITS or not isinstance(value, int | float):
-                continue
-            least, may_be_least, below = LIMITS[key]
-            if not (least <= value < below and (may_be_least or value > least)):
-                bounds = f"{'at least' if may_be_least else 'above'} {least:g}"
-                bounds += "" if below == inf else f" and below {below:g}"
-                faults.append(f"strategy.hyperparameters.{key} must be {bounds}, got {value}.")
-        return faults
 
 
 def _fitted(

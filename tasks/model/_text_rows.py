@@ -12,6 +12,7 @@ import torch
 
 from tasks import metric as metrics
 from tasks.model import Floats, Rows, Training
+from tasks.model._batches import Rehearsal, steps
 from tasks.model._corpus import Corpus
 from tasks.model._encode import relative
 from tasks.model._head import Head, Singles, side
@@ -20,6 +21,7 @@ from tasks.model._kept import Kept
 from tasks.model._new_classes import NEW, bias_of_new
 from tasks.model._tuning import Part, Score
 from tasks.model._unit import Unit
+from tasks.source_rows import SourceRows
 
 SCALING = "standard"  # of numbers; quantiles need more rows than are labelled of most texts
 MOST = 300  # iterations of a solver
@@ -73,12 +75,14 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Workspace:
-    """corpus: None where no encoder is used. begin: None without a base."""
+    """corpus: of the training rows and then those of the source that are rehearsed; None where no encoder is used.
+    begin: None without a base. source: where rows of it are rehearsed."""
 
     training: Training
     corpus: Corpus | None
     min_rows: int
     begin: Begin | None = None
+    source: Side | None = None
     folds: Kept[Encoded] = field(default_factory=lambda: Kept(lambda encoded: encoded.n_bytes))
 
     @property
@@ -115,6 +119,14 @@ class Workspace:
         outputs = head.outputs(self.features(train, max_len))
         return head.for_classes(places, bias_of_new(outputs, train.y, train.weight, len(places)))
 
+    def rehearsal(self, encoded: Encoded, given: Mapping[str, Any]) -> Rehearsal[Part] | None:
+        """What stands in every batch beside the target's rows."""
+        share, n_target = float(given["rehearsal"]), len(encoded.train.y)
+        if self.source is None or not share:
+            return None
+        rows, n_steps = self.source.part(self.texts, encoded.unit), steps(n_target, int(given["batch_size"]))
+        return Rehearsal.of_share(rows, share, n_target, n_steps)
+
     def _encode(self, rows: Rows, valid: Rows | None) -> Encoded:
         training = self.training
         X = training.X.iloc[rows].drop(columns=list(training.text))
@@ -129,6 +141,12 @@ class Workspace:
         weight = None if training.weight is None else training.weight[rows]
         X = training.X.iloc[rows].drop(columns=list(training.text))
         return Side(rows, side(inputs, X), training.y[rows], weight)
+
+
+def beside(source: SourceRows, inputs: Inputs, training: Training) -> Side:
+    """Rows of the source, which a corpus has after the training rows."""
+    other = side(inputs, source.X.drop(columns=list(training.text)))
+    return Side(len(training.y) + np.arange(len(source.y)), other, source.y, relative(source.weight))
 
 
 @dataclass

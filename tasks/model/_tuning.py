@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.model import Curve, Floats, OutOfTimeError
+from tasks.model._batches import Rehearsal, steps
 from tasks.model._corpus import Below
 from tasks.model._device import one_thread
 from tasks.model._encoder import layers, mean_pooled
@@ -32,7 +33,8 @@ ROWS_AT_ONCE = 64  # that are evaluated
 class Plan:
     """head_rate: learning rate of the head, as a multiple. decay: of the learning rate with each layer downwards.
     is_gradual: one more layer from the top is trained in each epoch. l2_sp: pull towards the weights that training
-    began with. dropout: of what is in the net; its own generator draws it."""
+    began with. dropout: of what is in the net; its own generator draws it. rehearsal: rows of the source, which stand
+    in every batch beside as many of the target as without them."""
 
     learning_rate: float
     head_rate: float
@@ -46,6 +48,7 @@ class Plan:
     is_gradual: bool
     is_higher_better: bool
     seed: int
+    rehearsal: Rehearsal[Part] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class Part:
     def lengths(self, tokens: Tokens) -> Places:
         """(n,) of the longest text of each row."""
         return np.asarray(tokens.lengths[self.texts].max(axis=1, initial=1))
+
+    def before(self, other: Part) -> Part:
+        """Its rows, then those of another."""
+        return Part(*(np.concatenate([own, vars(other)[name]]) for name, own in vars(self).items()))
 
 
 @dataclass(frozen=True)
@@ -202,20 +209,22 @@ def train(
 
 
 class _Course:
-    """A training under way."""
+    """A training under way. rows: those of the target, then those that are rehearsed."""
 
     def __init__(
         self, it: Trainable, head: Head, rows: Part, losses: RowLosses, plan: Plan, place: torch.device
     ) -> None:
-        self.it, self.rows, self.losses, self.plan, self.place = it, rows, losses, plan, place
+        self.it, self.losses, self.plan, self.place = it, losses, plan, place
         it.to(place)
-        seeds = np.random.SeedSequence(plan.seed).generate_state(2, np.uint64).tolist()
-        self.shuffle = np.random.default_rng(seeds[0])
+        self.n_target = len(rows.y)
+        self.rows = rows if plan.rehearsal is None else rows.before(plan.rehearsal.rows)
+        seeds = np.random.SeedSequence(plan.seed).generate_state(3, np.uint64).tolist()
+        self.shuffle, self.source = np.random.default_rng(seeds[0]), torch.Generator().manual_seed(seeds[2] % 2**63)
         seed_dropout(it.net, plan.dropout, torch.Generator(place).manual_seed(seeds[1] % 2**63))
         self.center, self.scale = self._single(head.center), self._single(head.scale)
         self.weight, self.bias = nn.Parameter(self._single(head.weight)), nn.Parameter(self._single(head.bias))
-        self.lengths = rows.lengths(it.tokens)
-        self.n_steps = math.ceil(len(rows.y) / plan.batch_size)
+        self.lengths = self.rows.lengths(it.tokens)
+        self.n_steps = steps(self.n_target, plan.batch_size)
         self.optimizer = self._optimizer()
         self.begun = [one.detach().clone() for one in self.parameters[2:]] if plan.l2_sp else []
 
@@ -283,14 +292,22 @@ class _Course:
         return cost
 
     def _batches(self) -> Iterator[Places]:
-        """All rows, shuffled, then put together by length among some batches."""
-        order, size = self.shuffle.permutation(len(self.rows.y)), self.plan.batch_size
+        """All rows of the target, shuffled, and beside them some of the source."""
+        batches = self._alike(self.shuffle.permutation(self.n_target), self.plan.batch_size)
+        if (rehearsal := self.plan.rehearsal) is not None:
+            drawn = self.n_target + rehearsal.places(self.n_steps, self.source).flatten().numpy()
+            beside = self._alike(drawn, rehearsal.n_rows)
+            batches = [np.concatenate(both) for both in zip(batches, beside, strict=True)]
+        yield from (batches[k] for k in self.shuffle.permutation(len(batches)))
+
+    def _alike(self, order: Places, size: int) -> list[Places]:
+        """Batches of so many rows, which are put together by length among some batches."""
         batches = list[Places]()
         for begin in range(0, len(order), SORTED * size):
             some = order[begin : begin + SORTED * size]
             some = some[np.argsort(self.lengths[some], kind="stable")]
             batches += [some[one : one + size] for one in range(0, len(some), size)]
-        yield from (batches[k] for k in self.shuffle.permutation(len(batches)))
+        return batches
 
     def _single(self, values: Floats) -> Tensor:
         return torch.from_numpy(np.asarray(values, dtype=np.float32)).to(self.place)

@@ -20,7 +20,7 @@ from tasks.loss import Loss
 from tasks.model import FAMILY, Floats, Training, Validated, Watch, Weights, _words, own_files, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model import load as load_model
-from tasks.model._going_on import Knobs
+from tasks.model._going_on import Knobs, out_of_limits, rehearsed
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
@@ -38,7 +38,7 @@ try:
     from tasks.model._inputs import Inputs
     from tasks.model._loss import row_losses, trainable
     from tasks.model._new_classes import places_of
-    from tasks.model._text_rows import MOST, Begin, Encoded, Judge, Workspace
+    from tasks.model._text_rows import MOST, Begin, Encoded, Judge, Workspace, beside
     from tasks.model._unit import Unit
 except ImportError as missing:
     raise Refusal(f'model=text_encoder needs more packages ({missing}): pip install "finefold[text]"') from missing
@@ -189,7 +189,7 @@ class TextEncoder:
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         linear = ["cross_entropy"] if problem.is_classification else ["mse", "rmse"]
         faults = unsupported("text_encoder", loss, trainable(problem) if self.way in WAYS else linear, problem.kind)
-        return faults + absent(self.device) + [
+        return faults + absent(self.device) + out_of_limits(self.hyperparameters) + [
             f"strategy.hyperparameters.{key}={value}: text_encoder has none in strategy={self.way}; leave it out."
             for key, value in self.strangers.items()
         ]
@@ -259,17 +259,24 @@ class TextEncoder:
         return Footprint(fitted.n_bytes / 1e6, 1.0 + n_sums / SUMS_OF_A_MILLISECOND)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
-        """With what the unchanged encoder makes of all texts, where training begins with that."""
+        """With what the unchanged encoder makes of all texts, where training begins with that.
+
+        Raises:
+            Refusal: for rehearsal without rows.
+        """
         if self.way == WORDS:
             return Workspace(training, None, self.min_rows)
         folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
         body, digest, place = Body.load(folder), encoders.digest(folder), device(self.device)
-        is_ours = (folder / FAMILY).exists()
-        begin = _begin(base, training.problem) if base is not None and is_ours else None
-        corpus = Corpus.of(training.X, training.text, body, digest, training.computed, place)
+        begin, X, source = None, training.X, None
+        if base is not None and (folder / FAMILY).exists():
+            begin, rows = _begin(base, training.problem), rehearsed(self.hyperparameters, base, training.problem)
+            if rows is not None:
+                X, source = pd.concat([X, rows.X], ignore_index=True), beside(rows, begin.inputs, training)
+        corpus = Corpus.of(X, training.text, body, digest, training.computed, place)
         if training.text and (begin is None or self.way == FROZEN):
             corpus.features(np.arange(1), int(self.hyperparameters["max_len"] or self.start["max_len"]))
-        return Workspace(training, corpus, self.min_rows, begin)
+        return Workspace(training, corpus, self.min_rows, begin, source)
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
@@ -328,9 +335,10 @@ class TextEncoder:
         if self.way == "gradual":
             given = {**given, "n_layers": min(int(given["epochs"]), corpus.body.depth)}
         begun = WAYS[self.way](corpus, given, seed)
+        plan = plan_of(self.way, given, self.rounds, workspace.training.metric, seed)
         head, progress = tuning.train(
             begun.it, workspace.first_head(encoded, given), encoded.train.part(corpus, unit),
-            row_losses(loss, unit.scale), plan_of(self.way, given, self.rounds, workspace.training.metric, seed), judge,
+            row_losses(loss, unit.scale), replace(plan, rehearsal=workspace.rehearsal(encoded, given)), judge,
             None if judge is None else judge.valid.part(corpus, unit), watch, n_epochs, corpus.place,
         )  # fmt: skip
         adapters, body = begun.adapters(), as_body(begun, corpus.body)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from tasks.model import Model
 from tasks.model._going_on import GoesOn, Knobs
+from tasks.model._going_on import rehearsal_in as rehearsal_in
 from tasks.refusal import Refusal
 
 WITHOUT_A_FAMILY = ("as_is", "from_scratch", "pooled", "recalibrate")  # what any family can do
@@ -56,10 +57,9 @@ def within(strategy: Strategy, name: str, family: Model) -> Model:
     return family.going_on(strategy.name, knobs(strategy))
 
 
-def trains_on_source(strategy: Strategy) -> bool:
-    """Whether rows of the base's source are among those that it trains on."""
-    share = strategy.hyperparameters.get("rehearsal", 0.0)
-    return strategy.uses_source or share is None or share > 0
+def trains_on_source(strategy: Strategy | None, families: Iterable[Model]) -> bool:
+    """Whether rows of the base's source are among those that the families train on, as they go on by the strategy."""
+    return strategy is not None and (strategy.uses_source or any(rehearsal_in(one.hyperparameters) for one in families))
 
 
 def knobs(strategy: Strategy) -> Knobs:

@@ -128,6 +128,12 @@ def test_a_model_within_another_is_gone_on_from_only_by_what_it_predicts(here: P
     assert found("base=wrapped", "strategy=recalibrate")
 
 
+def test_rows_of_the_source_are_asked_for_only_by_a_family_that_rehearses_them(here: Path) -> None:
+    assert found("base=bare/base", "strategy=full", "strategy.hyperparameters.rehearsal=null")
+    with pytest.raises(Refusal, match=r"rehearsal=0\.5: lightgbm has none in strategy=full"):
+        found("base=rich/base", "strategy=full", "strategy.hyperparameters.rehearsal=0.5")
+
+
 def test_given_rows_make_a_base_of_one_that_keeps_none(here: Path) -> None:
     given = ["base=bare/base", "strategy=pooled", "source_data=more.csv"]
     assert len(pd.read_parquet(found(*given) / "source" / "features.parquet")) == 300

