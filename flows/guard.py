@@ -11,6 +11,7 @@ from rich.table import Table
 
 from flows import screen
 from flows.decide import Job
+from flows.provenance import begun_with
 from flows.record import origin_of
 from flows.tune import Budget
 from tasks.check import Case, Check, Inspection
@@ -64,12 +65,14 @@ def guarded(
     members: Sequence[Member],
     budget: Budget,
 ) -> Verdict:
-    """What the checks of the run say of its model, told on the screen."""
+    """What the checks of the run say of its model, told on the screen. Pre-trained weights that it began with are its
+    base here, though none was asked for."""
+    pretrained = [folder for folder, *_ in begun_with(job, trained.family)]
     case = Case(
         experiment=experiment,
         trained=Path(trained.folder),
         predictions=Path(evaluation.predictions),
-        base=base,
+        base=base or next(iter(pretrained), None),
         members=tuple(members),
         slices=Path(job.prepared.slices) if job.prepared.slices else None,
         deadline=budget.end,

@@ -63,14 +63,18 @@ def _provenance(
     )
 
 
+def begun_with(job: Job, family: str) -> list[tuple[Path, str, str]]:
+    """Without a base: the pre-trained weights that this family, or any of an ensemble's, begins with all the same:
+    their folder, their name, and how the family goes on from there."""
+    begins = [one for name, one in job.families.items() if family in (name, ENSEMBLE) and isinstance(one, BeginsWith)]
+    return [(*there, one.way) for one in begins if (there := one.begins_with()) is not None]
+
+
 def _begun_with(job: Job, family: str) -> tuple[Ancestor, ...]:
-    """Without a base: the pre-trained weights that this family, or any of an ensemble's, begins with all the same."""
     found = []
-    for name, one in job.families.items():
-        if family in (name, ENSEMBLE) and isinstance(one, BeginsWith) and (there := one.begins_with()) is not None:
-            folder, origin = there
-            known = replace(base_folder.found_out(folder, origin), files=provenance.digests(folder))
-            found.append(Ancestor(origin, known.sha256, one.way, "unknown", known.licence, origin))
+    for folder, origin, way in begun_with(job, family):
+        known = replace(base_folder.found_out(folder, origin), files=provenance.digests(folder))
+        found.append(Ancestor(origin, known.sha256, way, "unknown", known.licence, origin))
     return tuple(found)
 
 

@@ -24,7 +24,9 @@ OF_A_GENERATOR = ("ForCausalLM", "LMHeadModel")  # its class in transformers
 # Formats that run code when they are read, or may.
 UNSAFE = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".dill"}
 OF_AN_ENCODER = (".json", ".txt", ".safetensors", ".model", ".jinja")
-PICKLE = re.compile(rb"\x80[\x02-\x05]")  # the first bytes of protocols 2 to 5
+# The first bytes of protocols 2 to 5, and an opcode. Safetensors begin with the length of their header, of which the
+# third byte is smaller.
+PICKLE = re.compile(rb"\x80[\x02-\x05][\x28-\xff]")
 OURS = "tasks."
 REMEDY = "a base is read from LightGBM's text, safetensors, skops and JSON alone"
 
@@ -102,13 +104,11 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _untrusted(path: Path) -> list[str]:
-    from skops.io import get_untrusted_types
-
-    from tasks.model import _inputs, forest, linear
+    from tasks.model import _inputs, _skops, forest, linear
 
     known = {*_inputs.TRUSTED, *forest.TRUSTED, *linear.TRUSTED}
     try:
-        return [name for name in get_untrusted_types(file=path) if name not in known]
+        return [name for name in _skops.get_untrusted_types(file=path) if name not in known]
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         return [f"what can't be read ({error})"]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from importlib.abc import MetaPathFinder
 
-__all__ = ["UntrustedTypesFoundException", "dump", "dumps", "load"]
+__all__ = ["UntrustedTypesFoundException", "dump", "dumps", "get_untrusted_types", "load"]
 
 
 class _WithoutTorch(MetaPathFinder):
@@ -17,7 +17,7 @@ class _WithoutTorch(MetaPathFinder):
 
 sys.meta_path.insert(0, finder := _WithoutTorch())
 try:
-    from skops.io import dump, dumps, load
+    from skops.io import dump, dumps, get_untrusted_types, load
     from skops.io.exceptions import UntrustedTypesFoundException
 finally:
     sys.meta_path.remove(finder)

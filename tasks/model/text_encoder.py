@@ -189,6 +189,8 @@ class TextEncoder:
     def check(self, problem: Problem, loss: Loss) -> list[str]:
         linear = ["cross_entropy"] if problem.is_classification else ["mse", "rmse"]
         faults = unsupported("text_encoder", loss, trainable(problem) if self.way in WAYS else linear, problem.kind)
+        if self.hyperparameters.get("n_layers") == 0:
+            faults.append("strategy.hyperparameters.n_layers=0 leaves the head; choose strategy=feature_extraction.")
         return faults + absent(self.device) + out_of_limits(self.hyperparameters) + [
             f"strategy.hyperparameters.{key}={value}: text_encoder has none in strategy={self.way}; leave it out."
             for key, value in self.strangers.items()

@@ -196,6 +196,10 @@ def test_text_without_a_header_is_read_by_the_family_that_reads_it_and_by_no_oth
     assert tags["finefold.base"] == tags["finefold.base.origin"] == str(tmp_path / "encoder")
     assert (tags["finefold.base.licence"], len(tags["finefold.base.sha256"])) == ("unknown", 64)
     assert tags["finefold.base.strategy"] == "feature_extraction"
+    found = {finding.check: finding for finding in made.checks.findings}  # the encoder counts as a base
+    assert found["forgetting"].state == found["slices"].state == "not_measurable"
+    assert found["forgetting"].numbers["distance"].value == 0  # of what is frozen
+    assert "more_labels" in found
     assert len(list((place / "data" / "computed").iterdir())) == 1
     loaded = mlflow.pyfunc.load_model(made.model_uri)
     answer = loaded.predict(pd.DataFrame({"review": ["it was good", None], "size": [0.1, None]}))

@@ -73,6 +73,20 @@ def test_a_pickle_is_known_by_its_content_whatever_its_name(folder: Path) -> Non
     assert [fault.split()[1] for fault in refusal(folder)] == ["vocab.txt", "weights.dat"]
 
 
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("made", [None, 1, "text", {}, [1, 2], np.arange(3)])
+def test_every_pickle_of_a_protocol_with_a_mark_is_known(folder: Path, protocol: int, made: Any) -> None:
+    (folder / "vocab.txt").write_bytes(pickle.dumps(made, protocol))
+    assert refusal(folder)
+
+
+def test_safetensors_whose_header_is_as_long_as_a_pickles_mark_says_are_taken(folder: Path) -> None:
+    header = b"{}".ljust(0x0280)
+    (folder / "more.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert (folder / "more.safetensors").read_bytes()[:2] == b"\x80\x02"
+    check(folder, "b", ())
+
+
 def test_skops_with_a_type_that_no_model_of_ours_holds_is_refused_with_the_type(folder: Path) -> None:
     skops.io.dump({"f": FunctionTransformer(np.poly1d)}, folder / "odd.skops")
     (fault,) = refusal(folder)

@@ -262,6 +262,8 @@ def test_rehearsal_without_rows_of_a_source_and_knobs_out_of_their_limits_are_re
         "strategy.hyperparameters.step must be above 0, got 0.",
         "strategy.hyperparameters.rehearsal must be at least 0 and below 1, got 1.0.",
     ]
+    (fault,) = family(encoder, "last_layers", Knobs({"n_layers": 0}, {}, {}, {})).check(BINARY, CrossEntropy())
+    assert fault.endswith("n_layers=0 leaves the head; choose strategy=feature_extraction.")
 
 
 @pytest.mark.parametrize("way", ["feature_extraction", *TRAINED])
