@@ -202,11 +202,10 @@ def _compare(overrides: list[str]) -> int:
 def _finetune(overrides: list[str]) -> int:
     with _no_collection():
         from flows.finetune import FineTuned, finetune, with_strategy
-    overrides = with_strategy(overrides)
-    done = finetune(overrides, begun=BEGUN)
+    done, composable = finetune(overrides, begun=BEGUN), with_strategy(overrides)
     result = done.result if isinstance(done, FineTuned) else done
-    _summarize(result, overrides)
-    _print_json(asdict(done), overrides)
+    _summarize(result, composable)
+    _print_json(asdict(done), composable)
     return 0
 
 

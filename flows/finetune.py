@@ -17,7 +17,7 @@ from flows.build import build
 from flows.config import Composed
 from flows.deployed import training
 from flows.multirun import CHOICE_TAG
-from flows.overrides import key_of
+from flows.overrides import key_of, knob_of
 from flows.parent import holding, log_climb
 from flows.pipeline import drain, on_server, pipeline, run, with_frame
 from flows.plan import are_pretrained
@@ -37,6 +37,9 @@ from tasks.tracking import Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+LADDER = "strategy=ladder"
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,11 @@ def finetune(
 
 
 def with_strategy(overrides: Sequence[str]) -> list[str]:
-    """With the ladder, where no strategy was named."""
-    is_named = any(key_of(text) == "strategy" for text in overrides)
-    return list(overrides) if is_named else ["strategy=ladder", *overrides]
+    """With the ladder, where no strategy was named. It is for its rungs to have hyperparameters: these are left out."""
+    named = [text for text in overrides if key_of(text) == "strategy"]
+    if named and named[-1] != LADDER:
+        return list(overrides)
+    return [*([] if named else [LADDER]), *(text for text in overrides if not knob_of(text))]
 
 
 def _climbed(overrides: Sequence[str], begun: float) -> FineTuned:

@@ -15,11 +15,18 @@ from omegaconf.errors import OmegaConfBaseException
 from flows.typed import is_typed_as_is, read_typed_value
 from tasks.refusal import Refusal, did_you_mean
 
+KNOBS = "strategy.hyperparameters."
 SPACE = re.compile(r"model\.[^.]+\.space(\..+)?")
 
 
 def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
+
+
+def knob_of(override: str) -> str:
+    """The hyperparameter of a strategy that is given a value; '' where it is none's."""
+    key = key_of(override)
+    return key.removeprefix(KNOBS) if key.startswith(KNOBS) else ""
 
 
 def apply(node: DictConfig, text: str) -> str | None:

@@ -12,7 +12,7 @@ from flows import config as configs
 from flows import screen
 from flows.decide import Job
 from flows.multirun import CHOICE_TAG
-from flows.overrides import key_of
+from flows.overrides import key_of, knob_of
 from flows.plan import Plan, plan
 from flows.record import tagged
 from flows.rung import Look, Searched, look, rung, searched
@@ -21,7 +21,7 @@ from tasks import tracking
 from tasks.climb import Rung
 from tasks.folds import read_folds
 from tasks.metric import METRICS
-from tasks.refusal import Refusal
+from tasks.refusal import Refusal, did_you_mean
 from tasks.search.grid import Grid
 from tasks.strategy.ladder import SHARE_OF_ROUNDS, Ladder, best_of, cheapest, chosen, rounds
 
@@ -45,16 +45,25 @@ class Ground:
 def ground_of(ladder: Ladder, overrides: Sequence[str]) -> Ground:
     """
     Raises:
-        Refusal: where no rung can be tried.
+        Refusal: where no rung can be tried, or none has a hyperparameter that is given.
     """
     own = [text for text in overrides if key_of(text).partition(".")[0] != "strategy"]
-    rungs, passed = {}, {}
+    knobs = [text for text in overrides if knob_of(text)]
+    rungs, passed, known = {}, {}, set[str]()
     for name in ladder.rungs:
         texts = [*own, f"strategy={name}"]
         try:
-            rungs[name] = texts, plan(configs.compose(texts))
+            composed = configs.compose(texts)
+            if knobs:
+                has = composed.config.strategy.get("hyperparameters", {})
+                known |= set(has)
+                texts += [text for text in knobs if knob_of(text) in has]
+                composed = configs.compose(texts)
+            rungs[name] = texts, plan(composed)
         except Refusal as refusal:
             passed[name] = "; ".join(refusal.faults)
+    if unknown := [text for text in knobs if knob_of(text) not in known]:
+        raise Refusal(*(f"{text}: no rung has it{did_you_mean(knob_of(text), known)}" for text in unknown))
     job, base = _first_job(rungs, passed)
     folds = read_folds(Path(job.split.folder))
     return Ground(ladder, rungs, passed, job, base, fmean(len(valid) / len(train) for train, valid in folds))

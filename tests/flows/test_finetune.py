@@ -226,3 +226,19 @@ def test_a_climb_whose_server_has_deployments_takes_keys_of_the_ladder(place: Pa
         finally:
             client.delete_global_concurrency_limit_by_name(limit_of("another model"))
     assert done.climb.chosen == "recalibrate"
+
+
+def test_a_hyperparameter_of_a_strategy_is_fixed_in_every_rung_that_has_it(
+    place: Path, base: Result, tmp_path: Path
+) -> None:
+    few, rows = table(80, 1, scale=3.0, level=20.0), tmp_path / "source.parquet"
+    table(300, 0).to_parquet(rows)
+    asked = [*SMALL, f"base={base.model_uri}", "model_name=fixed", f"source_data={rows}",
+             "strategy.rungs=[recalibrate,pooled]"]  # fmt: skip
+    with pytest.raises(Refusal, match=r"strategy\.hyperparameters\.target_shore=1: no rung has it; did you mean 'targ"):
+        finetune([*asked, "strategy.hyperparameters.target_shore=1"], frame=few)
+    done: Any = finetune([*asked, "strategy.hyperparameters.target_share=0.3"], frame=few)
+    chosen = {rung.strategy: dict(rung.hyperparameters or {}) for rung in done.climb.reached}
+    assert set(chosen) == {"recalibrate", "pooled"}
+    assert chosen["pooled"]["target_share"] == 0.3
+    assert "target_share" not in chosen["recalibrate"]
