@@ -18,6 +18,7 @@ import pytest
 from flows import cli
 from flows.pipeline import run
 from flows.reproduce import reproduce
+from flows.tune import Budget
 from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.reproduction import Difference
@@ -77,6 +78,21 @@ def test_a_run_given_by_its_champion_comes_out_again_and_changes_nothing(
     assert again.reproduced is not None
     assert client.get_run(again.reproduced).data.tags["finefold.reproduces"] == made.run_id
     assert refused(again.reproduced).endswith(f"that run is itself a reproduction; reproduce {made.run_id}, as it did.")
+
+
+@pytest.mark.slow
+def test_a_net_whose_final_fit_had_time_for_half_its_epochs_comes_out_again(
+    place: Path, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason='needs torch: pip install "finefold[neural]"')
+    slow = [f"model.mlp.hyperparameters.{one}" for one in ("epochs=8", "learning_rate=0.0003", "schedule=none")]
+    net = ["model=mlp", *slow, "search=none", "model_name=net"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Budget, "share", lambda *_: 0.5)
+        short = run([text for text in ASKED if not text.startswith(("model", "search"))] + net, frame=TABLE)
+    again = reproduce(short.run_id)
+    assert int(client.get_run(short.run_id).data.params["final.epochs"]) < 8
+    assert (again.is_equal, again.differences) == (True, ())
 
 
 def test_what_differs_is_named_with_what_explains_it_and_ends_with_1(
