@@ -74,9 +74,9 @@ def test_a_pickle_is_known_by_its_content_whatever_its_name(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-@pytest.mark.parametrize("made", [None, 1, "text", {}, [1, 2], np.arange(3)])
-def test_every_pickle_of_a_protocol_with_a_mark_is_known(folder: Path, protocol: int, made: Any) -> None:
-    (folder / "vocab.txt").write_bytes(pickle.dumps(made, protocol))
+@pytest.mark.parametrize("content", [None, 1, "text", {}, [1, 2], np.arange(3)])
+def test_every_pickle_of_a_protocol_with_a_mark_is_known(folder: Path, protocol: int, content: Any) -> None:
+    (folder / "vocab.txt").write_bytes(pickle.dumps(content, protocol))
     assert refusal(folder)
 
 
