@@ -252,7 +252,8 @@ def _registered(client: MlflowClient, lock: str, owner: str) -> int:
 
 
 def _held(client: MlflowClient, lock: str) -> tuple[int, str]:
-    """Since when, and by whom; (0, '') where nobody holds it."""
+    """Since when, and by whom; (0, '') where nobody holds it. A server reads the name before its tags, so '' is the
+    owner of a lock that is let go between the two."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -265,9 +266,9 @@ def _held(client: MlflowClient, lock: str) -> tuple[int, str]:
 
 
 def _is_dead(owner: str) -> bool:
-    """Whether its process was on this machine and is no more."""
-    host, pid = owner.split(" ")[:2]
-    return host == socket.gethostname() and not psutil.pid_exists(int(pid))
+    """Whether its process was on this machine and is no more; never of '', which is read while a lock is let go."""
+    here, _, process = owner.partition(" ")
+    return here == socket.gethostname() and not psutil.pid_exists(int(process.partition(" ")[0]))
 
 
 def _remove(client: MlflowClient, lock: str, created: int) -> None:

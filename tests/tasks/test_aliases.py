@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.exceptions import RESOURCE_DOES_NOT_EXIST, MlflowException
+from mlflow.entities.model_registry import RegisteredModel
+from mlflow.exceptions import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, MlflowException
 from mlflow.tracking import MlflowClient
 from registering import promote_at_once, versions
 from serving import wait_for
@@ -149,7 +150,7 @@ def test_on_a_server_too_and_while_it_is_down_nothing_is_half_promoted(tmp_path:
         before = aliases.standing(client, "served")
         client.create_registered_model("served (its alias is being moved)", {aliases.OWNER_TAG: dead_owner()})
         assert aliases.settled(client, address, "served")[0] == before  # a lock of a process that died is no hindrance
-        for kind in (AskingAgain, LateToLook):
+        for kind in (AskingAgain, LateToLook, LetGoWhileRead):
             assert aliases.settled(kind(address), address, "served")[0] == before
     finally:
         os.killpg(serving.pid, signal.SIGKILL)
@@ -179,6 +180,23 @@ class LateToLook(MlflowClient):
             return super().create_registered_model(*args, **kwargs)
         self.has_looked = True
         raise MlflowException("Registered Model with name=... not found", RESOURCE_DOES_NOT_EXIST)
+
+
+class LetGoWhileRead(MlflowClient):
+    """Of a server that finds a name taken, reads it, and finds its tags gone with it a moment later, once."""
+
+    has_read = False
+
+    def create_registered_model(self, *args: Any, **kwargs: Any) -> Any:
+        if self.has_read:
+            return super().create_registered_model(*args, **kwargs)
+        raise MlflowException("Registered Model with name=... already exists", RESOURCE_ALREADY_EXISTS)
+
+    def get_registered_model(self, name: str) -> Any:
+        if self.has_read or not name.endswith("(its alias is being moved)"):
+            return super().get_registered_model(name)
+        self.has_read = True
+        return RegisteredModel(name, creation_timestamp=1)
 
 
 def dead_owner() -> str:
