@@ -60,6 +60,7 @@ class Search:
     trials: Annotated[int, Field(ge=1)]
     seconds: Annotated[float, Field(gt=0)] | None
     window: Annotated[int, Field(ge=1)]
+    together: Annotated[int, Field(ge=1)] | None
     racing: Annotated[float, Field(gt=0)] | None
     megabytes: Annotated[float, Field(gt=0)] | None
     milliseconds: Annotated[float, Field(gt=0)] | None

@@ -34,6 +34,7 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         "metric": job.decided.metric,
         "sampler": config.search.sampler,
         "window": config.search.window,
+        **({"together": job.plan.together} if job.plan.together > 1 else {}),
         "racing": config.search.racing,
         "evidence": [asdict(rung) for rung in job.ladder.rungs],
         "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},

@@ -28,7 +28,7 @@ from tasks.ensemble import Ensemble
 from tasks.footprint import Limits
 from tasks.format import Format
 from tasks.loss import Loss
-from tasks.model import Model, reads_text, writes
+from tasks.model import Model, TrainsTrials, reads_text, writes
 from tasks.promotion import Promotion
 from tasks.records import Roles
 from tasks.refusal import Refusal
@@ -57,6 +57,7 @@ class Plan:
     space: Space
     search: Search
     n_trials: int
+    together: int
     ensemble: Ensemble | None
     limits: Limits
     strategy: Strategy | None
@@ -135,6 +136,7 @@ def plan(composed: Composed) -> Plan:
     n_trials = config.search.trials
     if not faults:
         n_trials = attempt(lambda: search.n_trials(Space(spaces), config.search.trials))
+    together = attempt(lambda: _together(config.search, families))
     if config.base is not None and ensemble is not None:
         faults.append(
             f"base={config.base} with ensemble={composed.choices['ensemble']}: the models of the folds hold only what "
@@ -160,6 +162,7 @@ def plan(composed: Composed) -> Plan:
         Space(spaces, warm),
         search,
         n_trials,
+        together,
         ensemble,
         limits,
         strategy,
@@ -288,6 +291,24 @@ def _ensemble(node: dict[str, Any], limits: Limits, allowed: Sequence[str]) -> E
     own = {key: getattr(ensemble, key) for key in limits.known}
     least = {key: limit if own[key] is None else min(limit, own[key]) for key, limit in limits.known.items()}
     return replace(ensemble, **least)  # type: ignore[type-var]  # a Protocol that dataclasses fill
+
+
+def _together(asked: configs.Search, families: Mapping[str, object]) -> int:
+    """How many trials go together."""
+    able = [family for family in families.values() if isinstance(family, TrainsTrials)]
+    if asked.together is None:
+        return asked.window if any(family.is_faster_so for family in able) else 1
+    if asked.together > asked.window:
+        raise Refusal(
+            f"search.together={asked.together} is more than search.window={asked.window}, the trials that are proposed "
+            f"before the first of them is known; search.window={asked.together} holds them."
+        )
+    if asked.together > 1 and not able:
+        raise Refusal(
+            f"search.together={asked.together}: {', '.join(families)} can't train trials as one; model=mlp can, from "
+            "scratch. Choose that, or leave it out."
+        )
+    return asked.together
 
 
 def _search(node: dict[str, Any], trials: int, allowed: Sequence[str]) -> Search:

@@ -123,7 +123,7 @@ def search(
             settle(planned.search, population),
             planned.space,
             planned.runner,
-            Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
+            _rules(job, budget),
             n_workers=planned.n_workers,
             told=pruning(planned.ensemble, experiment, progress.told),
         )
@@ -142,9 +142,16 @@ def search_unheard(job: Job, experiment: Experiment, study: Study, budget: Budge
         settle(planned.search, population_of(study, most_trials)),
         planned.space,
         build(config.runner, "runner", config.allow_packages),
-        Rules(planned.n_trials, config.search.window, budget, job.ladder, config.search.racing, planned.ensemble),
+        _rules(job, budget),
         n_workers=planned.n_workers,
         told=pruning(planned.ensemble, experiment, _unheard),
+    )
+
+
+def _rules(job: Job, budget: Budget) -> Rules:
+    asked, planned = job.decided.composed.config.search, job.plan
+    return Rules(
+        planned.n_trials, asked.window, budget, job.ladder, asked.racing, planned.ensemble, planned.together
     )
 
 

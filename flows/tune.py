@@ -24,7 +24,7 @@ from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
-from tasks.trial import Entry, confirm, run_trial, run_trials
+from tasks.trial import Entry, confirm, run_together, run_trial, run_trials
 from tasks.workspace import Experiment
 
 LEAST_SHARE = 1 / 4  # of a final fit
@@ -91,8 +91,9 @@ class Told(Protocol):
 @dataclass(frozen=True)
 class Rules:
     """How the search goes: at most so many trials, of which `window` are out at a time; the `budget` of time; the
-    `ladder` of evidence; how clearly worse a trial must be to lose its race, see `Race.z` (None: none does); and the
-    `ensemble` for which time is kept."""
+    `ladder` of evidence; how clearly worse a trial must be to lose its race, see `Race.z` (None: none does); the
+    `ensemble` for which time is kept; and how many trials go together, of which those that are alike are trained as
+    one."""
 
     n_trials: int
     window: int
@@ -100,6 +101,7 @@ class Rules:
     ladder: Ladder
     racing: float | None
     ensemble: Ensemble | None = None
+    together: int = 1
 
 
 def tune(
@@ -156,6 +158,13 @@ class _Loop:
             if result.error is None and result.estimate is None:
                 result = replace(run_trial(self.experiment, result.proposal), seconds=result.seconds)
             self._note(result, trial, is_reused=True)
+
+    def team(self, number: int) -> range:
+        """The trials that go together with that one: by their numbers alone, so that a search which was interrupted has
+        the same. The first one, which is waited for, goes by itself."""
+        n = self.rules.together
+        first = 1 + (number - 1) // n * n if number else 0
+        return range(first, min(first + n if number else 1, self.rules.n_trials))
 
     def propose(self, number: int) -> Entry | None:
         """Trial `number`: the one that an earlier run had already asked for, or a new one."""
@@ -241,14 +250,16 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
         deadline = loop.deadline()
         while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
             room = min(n_trials, len(loop.results) + loop.rules.window) - asked
-            n = min(n_shared, n_trials - asked) if is_short else 1
+            team = loop.team(asked)
+            n = team.stop - asked if loop.rules.together > 1 else min(n_shared, n_trials - asked) if is_short else 1
             if out and room < n:  # a whole batch is waited for, or else trials would be asked one by one for ever
                 break
             batch = _ask(loop, asked, min(room, n))
             if not batch:
                 break
+            told = [entry for number in range(team.start, asked) if (entry := loop.propose(number))]
             # Without its first trial a search has no result, so that one may take its time.
-            out.append(_submit(loop.experiment, runner, batch, deadline if asked else None))
+            out.append(_submit(loop, runner, [*told, *batch], deadline if asked else None))
             asked += len(batch)
         if not out:
             return
@@ -291,12 +302,12 @@ def _ask(loop: _Loop, number: int, n: int) -> list[Entry]:
 
 
 def _submit(
-    experiment: Experiment, runner: Runner, batch: Sequence[Entry], deadline: float | None
+    loop: _Loop, runner: Runner, batch: Sequence[Entry], deadline: float | None
 ) -> Submitted[list[TrialResult]]:
     first, last = batch[0].proposal.number, batch[-1].proposal.number
     name = f"trial-{first}" if first == last else f"trials-{first}-{last}"
-    task = run_trials.with_options(task_run_name=name)
-    return runner.submit(task, {"experiment": experiment, "entries": batch, "deadline": deadline})
+    task = (run_together if loop.rules.together > 1 else run_trials).with_options(task_run_name=name)
+    return runner.submit(task, {"experiment": loop.experiment, "entries": batch, "deadline": deadline})
 
 
 def _count(results: Sequence[TrialResult], requested: int, n_reused: int) -> TrialCounts:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, footprint, weigh
 from tasks import metric as metrics
-from tasks.model import Curve, HasAdapters, OutOfTimeError, Validated, validated
+from tasks.model import Curve, HasAdapters, OutOfTimeError, TrainsTrials, Validated, validated
 from tasks.racing import DOUBT, Race
 from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.store import write_folder
@@ -47,6 +48,16 @@ def run_trials(experiment: Experiment, entries: Sequence[Entry], deadline: float
     return [run_trial(experiment, entry.proposal, entry.race, deadline) for entry in entries]
 
 
+@task(name="trial", cache_policy=NO_CACHE, persist_result=False)
+def run_together(experiment: Experiment, entries: Sequence[Entry], deadline: float | None) -> list[TrialResult]:
+    """The same, but those that are alike are trained as one."""
+    results: dict[int, TrialResult] = {}
+    for alike in _alike(experiment, entries):
+        for result in _run_as_one(experiment, alike, deadline):
+            results[result.proposal.number] = result
+    return [results[entry.proposal.number] for entry in entries]
+
+
 @task(name="confirm", cache_policy=NO_CACHE, persist_result=False)
 def confirm(experiment: Experiment, proposal: Proposal, fold: int, deadline: float | None) -> FoldScore | None:
     """One fold, on all its rows, of what looked best on less; None where the time does not suffice."""
@@ -62,31 +73,86 @@ def run_trial(
     """One trial, fold by fold in the experiment's order, or all folds as one where its family trains them so, until it
     has lost its race; a fold that an earlier run finished is read, not computed."""
     scores: dict[int, FoldScore] = {}
-    begun = time.perf_counter()
+    begun, error = time.perf_counter(), None
 
     def values() -> dict[int, float]:
         return {fold: score.value for fold, score in scores.items()}
 
-    def result(error: str | None = None, *, was_cut: bool = False, estimate: float | None = None) -> TrialResult:
-        folds = tuple(scores[fold] for fold in sorted(scores))
-        ended = TrialResult(proposal, folds, error, was_cut, estimate, time.perf_counter() - begun)
-        return footprint.limited(ended, experiment.limits)
-
     try:
         for folds in units(experiment, proposal):
             if race and scores and len(scores) < len(race.best) and race.is_lost(values()):
-                return result(estimate=race.estimate(values()))
+                raise BehindError({})
             scores |= _stored_folds(experiment, proposal, folds, _Watch(race, values(), folds, deadline))
-    except OutOfTimeError:
-        return result(was_cut=True)
-    except BehindError as behind:
-        assert race is not None
-        return result(estimate=race.estimate({**values(), **behind.reach}))
-    except (OSError, MemoryError):  # the machine's fault, not the trial's: it is tried again when that is mended
-        raise
-    except Exception:  # whatever a library raises makes this trial fail, not the search; the traceback is kept
-        return result(traceback.format_exc())
-    return result()
+    except Exception as raised:
+        error = raised
+    return _result(experiment, Entry(proposal, race), scores, time.perf_counter() - begun, error)
+
+
+def _result(
+    experiment: Experiment, entry: Entry, scores: Mapping[int, FoldScore], seconds: float, error: Exception | None
+) -> TrialResult:
+    """What came of a trial: the scores of its folds, and what ended it before all of them were run.
+
+    Raises:
+        OSError, MemoryError: the machine's fault, not the trial's: it is tried again when that is mended. Whatever else
+            a library raises makes this trial fail, not the search; the traceback is kept.
+    """
+    if isinstance(error, OSError | MemoryError):
+        raise error
+    folds = tuple(scores[fold] for fold in sorted(scores))
+    told, was_cut, estimate = None, isinstance(error, OutOfTimeError), None
+    if isinstance(error, BehindError):
+        assert entry.race is not None
+        estimate = entry.race.estimate({**{score.fold: score.value for score in folds}, **error.reach})
+    elif error is not None and not was_cut:
+        told = "".join(traceback.format_exception(error))
+    return footprint.limited(TrialResult(entry.proposal, folds, told, was_cut, estimate, seconds), experiment.limits)
+
+
+def _alike(experiment: Experiment, entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The trials that are trained as one, side by side; decided by their shapes alone."""
+    found: dict[Hashable, list[Entry]] = {}
+    for entry in entries:
+        it = entry.proposal
+        family, folds = experiment.families[it.family], experiment.order[: it.n_folds]
+        key = None
+        if isinstance(family, TrainsTrials):
+            key = family.alike(workspace_of(experiment, it.family), it.hyperparameters, folds, it.n_rows)
+        found.setdefault(it.number if key is None else (it.family, it.n_rows, folds, key), []).append(entry)
+    return list(found.values())
+
+
+def _run_as_one(experiment: Experiment, entries: Sequence[Entry], deadline: float | None) -> list[TrialResult]:
+    """The results of trials that are alike. They are one unit: where a fold of any is missing all are computed, so that
+    an interrupted run gives what it would have given."""
+    first, begun = entries[0].proposal, time.perf_counter()
+    family, folds = experiment.families[first.family], experiment.order[: first.n_folds]
+    alone = [partial(run_trial, experiment, entry.proposal, entry.race, deadline) for entry in entries]
+    paths = [fold_file(Path(experiment.folder), one.proposal, fold) for one in entries for fold in folds]
+    if len(entries) == 1 or all(path.exists() for path in paths):
+        return [run() for run in alone]
+    assert isinstance(family, TrainsTrials)
+    workspace = workspace_of(experiment, first.family)
+    if not family.are_one(workspace, first.hyperparameters, folds * len(entries), first.n_rows):  # too much to hold
+        return [run() for run in alone]
+    watches = [_Watch(entry.race, {}, folds, deadline, getattr(family, "rounds", 1)) for entry in entries]
+    trials = [entry.proposal.hyperparameters for entry in entries]
+    try:
+        every = family.validate_trials(workspace, folds, trials, experiment.seed, watches, first.n_rows)
+    except Exception:  # such as no memory for all of them: what it is, the trial whose fault it is meets by itself
+        return [run() for run in alone]
+    seconds = (time.perf_counter() - begun) / len(entries)
+    results = []
+    for entry, done in zip(entries, every, strict=True):
+        scores: dict[int, FoldScore] = {}
+        error = done if isinstance(done, Exception) else None
+        try:
+            if not isinstance(done, Exception):
+                scores = _kept(experiment, entry.proposal, dict(zip(folds, done, strict=True)), seconds / len(folds))
+        except Exception as raised:
+            error = raised
+        results.append(_result(experiment, entry, scores, seconds, error))
+    return results
 
 
 @dataclass
@@ -127,31 +193,33 @@ class _Watch:
 def _stored_folds(
     experiment: Experiment, proposal: Proposal, folds: Sequence[int], watch: _Watch
 ) -> dict[int, FoldScore]:
-    """The scores of folds that are trained as one: read where all are there, else all of them computed; a file that is
-    there (of another trial on this fold alone) stays, so that what was told of it stays true."""
-    paths = {fold: fold_file(Path(experiment.folder), proposal, fold) for fold in folds}
-    records = {fold: read_fold(path) for fold, path in paths.items()}
-    if None in records.values():
-        watch([])
-        watch.rounds = getattr(experiment.families[proposal.family], "rounds", 1)
-        for fold, record in _run_folds(experiment, proposal, folds, watch).items():
-            if records[fold] is None:
-                write_fold(paths[fold], record)
-                records[fold] = record
-    return {fold: record.score for fold, record in records.items() if record is not None}
-
-
-def _run_folds(
-    experiment: Experiment, proposal: Proposal, folds: Sequence[int], watch: _Watch
-) -> dict[int, FoldRecord]:
+    """The scores of folds that are trained as one: read where all are there, else all of them computed."""
+    records = {fold: read_fold(fold_file(Path(experiment.folder), proposal, fold)) for fold in folds}
+    if None not in records.values():
+        return {fold: record.score for fold, record in records.items() if record is not None}
+    watch([])
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
+    watch.rounds = getattr(family, "rounds", 1)
     hyperparameters, seed, n_rows = proposal.hyperparameters, experiment.seed, proposal.n_rows
     begun = time.perf_counter()  # what all trials share is no fold's own cost, from which a final fit's is foreseen
     done = validated(family, workspace, folds, hyperparameters, seed, n_rows, watch)
     seconds = (time.perf_counter() - begun) / len(folds)
-    return {
-        fold: _record(experiment, proposal, fold, one, seconds) for fold, one in zip(folds, done, strict=True)
-    }
+    return _kept(experiment, proposal, dict(zip(folds, done, strict=True)), seconds)
+
+
+def _kept(
+    experiment: Experiment, proposal: Proposal, done: Mapping[int, Validated], seconds: float
+) -> dict[int, FoldScore]:
+    """The scores of folds that were computed, each in so many seconds, written down; a file that is there (of another
+    trial on this fold alone) stays, so that what was told of it stays true."""
+    records = {fold: _record(experiment, proposal, fold, one, seconds) for fold, one in done.items()}
+    for fold in records:
+        path = fold_file(Path(experiment.folder), proposal, fold)
+        if (earlier := read_fold(path)) is None:
+            write_fold(path, records[fold])
+        else:
+            records[fold] = earlier
+    return {fold: record.score for fold, record in records.items()}
 
 
 def _record(

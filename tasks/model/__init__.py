@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
@@ -263,6 +263,29 @@ class TrainsTogether(Protocol):
     ) -> list[Validated]:
         """What `validate` gives for each of the folds, but for rounding. `watch` is called after each round; a fold
         that stopped earlier than others has the shorter curve."""
+        ...
+
+
+@runtime_checkable
+class TrainsTrials(TrainsTogether, Protocol):
+    """A family that can train several trials as one too, all folds of each. is_faster_so: whether that pays where it is
+    left to the family."""
+
+    @property
+    def is_faster_so(self) -> bool: ...
+
+    def alike(
+        self, workspace: Any, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> Hashable:
+        """What trials have in common that may be trained as one; None of one that is trained by itself."""
+        ...
+
+    def validate_trials(
+        self, workspace: Any, folds: Sequence[int], trials: Sequence[Mapping[str, Any]], seed: int,
+        watches: Sequence[WatchAll], n_rows: int | None = None,
+    ) -> list[list[Validated] | Exception]:
+        """What `validate_together` gives for each of the trials (their hyperparameters), but for rounding, or raises: a
+        trial that fails or that its watch ends leaves the others as they are."""
         ...
 
 

@@ -107,6 +107,16 @@ class Progress:
         return is_best
 
 
+@dataclass(frozen=True)
+class Team:
+    """Nets of one plan, such as the folds of a trial. `watch` sees the curves of all after every epoch; what it raises
+    ends them."""
+
+    jobs: Sequence[Job]
+    plan: Plan
+    watch: Callable[[Sequence[Curve]], None]
+
+
 def train(jobs: Sequence[Job], plan: Plan, watch: Callable[[Sequence[Curve]], None]) -> list[Progress]:
     """Trains a net for each job, all together; `watch` sees the curves of all after every epoch, and what it raises
     ends them all.
@@ -114,29 +124,57 @@ def train(jobs: Sequence[Job], plan: Plan, watch: Callable[[Sequence[Curve]], No
     Raises:
         ValueError: when the cost is no number any more, or explodes.
     """
-    every, alive = [Progress() for _ in jobs], list(range(len(jobs)))
+    (done,) = train_teams([Team(jobs, plan, watch)])
+    if isinstance(done, Exception):
+        raise done
+    return done
+
+
+def train_teams(teams: Sequence[Team]) -> list[list[Progress] | Exception]:
+    """Trains the nets of several teams together, and gives in the place of a team what its watch raised or how its cost
+    exploded, which ends no other.
+
+    teams: their nets have the same shapes and, job by job, as many rows; their plans differ in learning rate, weight
+    decay, dropout, schedule, epochs and patience alone.
+    """
+    every = [[Progress() for _ in team.jobs] for team in teams]
+    ended: dict[int, Exception] = {}
+
+    def look() -> None:
+        for team in teams:
+            team.watch([() for _ in team.jobs])
+
     with one_thread:
-        course = _Course(jobs, plan)
-        for epoch in range(1, plan.epochs + 1):
-            # While a schedule still holds the learning rate up, a curve says little of where it ends: it is kept back.
-            is_telling = plan.schedule == "none" or epoch >= TELLING * plan.epochs
-            course.run(epoch, lambda: watch([() for _ in every]))
-            alive = _look(course, every, alive, epoch)
-            if not alive:
+        course = _Course(teams)
+        for epoch in range(1, max(team.plan.epochs for team in teams) + 1):
+            for (t, _), cost in zip(course.nets, course.run(epoch, look), strict=True):
+                if not cost < EXPLODED:  # NaN isn't either
+                    ended.setdefault(t, _exploded(teams[t].plan, epoch, cost))
+            if not course.keep([(t, k) for t, k in course.nets if t not in ended]):
                 break
-            watch([one.curve if is_telling else () for one in every])
-    return every
+            for place, ((t, k), score) in enumerate(zip(course.nets, course.scores(), strict=True)):
+                if every[t][k].note(epoch, score, teams[t].plan):
+                    every[t][k].net, every[t][k].n_trained = course.learner.net(place), course.learner.n_trained
+            course.keep([(t, k) for t, k in course.nets if epoch - every[t][k].epoch < teams[t].plan.patience])
+            for t in dict.fromkeys(t for t, _ in course.nets):
+                try:
+                    teams[t].watch([one.curve if _is_telling(teams[t].plan, epoch) else () for one in every[t]])
+                except Exception as error:
+                    ended[t] = error
+            if not course.keep([(t, k) for t, k in course.nets if t not in ended and epoch < teams[t].plan.epochs]):
+                break
+    return [ended.get(t, done) for t, done in enumerate(every)]
 
 
-def _look(course: _Course, every: Sequence[Progress], alive: list[int], epoch: int) -> list[int]:
-    """Notes how good the nets are, and goes on with those that may still become better."""
-    for place, (k, score) in enumerate(zip(alive, course.scores(), strict=True)):
-        if every[k].note(epoch, score, course.plan):
-            every[k].net, every[k].n_trained = course.learner.net(place), course.learner.n_trained
-    left = [place for place, k in enumerate(alive) if epoch - every[k].epoch < course.plan.patience]
-    if 0 < len(left) < len(alive):
-        course.drop(left)
-    return [alive[place] for place in left]
+def _is_telling(plan: Plan, epoch: int) -> bool:
+    """While a schedule still holds the learning rate up, a curve says little of where it ends: it is kept back."""
+    return plan.schedule == "none" or epoch >= TELLING * plan.epochs
+
+
+def _exploded(plan: Plan, epoch: int, cost: float) -> ValueError:
+    unit = "" if plan.tuning is None else ", unless the target is in another unit than the base's"
+    return ValueError(f"the cost was {cost:.3g} in epoch {epoch} at learning_rate={plan.learning_rate:.3g} "
+                      f"(optimizer={plan.optimizer.name}): a smaller learning rate may hold it{unit}")
 
 
 def train_whole(
@@ -145,9 +183,11 @@ def train_whole(
     """A net without validation rows after so many epochs of the plan's, or after the one in which `ending` was raised;
     it has no curve."""
     with one_thread:
-        course = _Course([job], plan)
+        course = _Course([Team([job], plan, lambda curves: None)])
         for epoch in range(1, n_epochs + 1):
-            course.run(epoch, lambda: None)
+            (cost,) = course.run(epoch, lambda: None)
+            if not cost < EXPLODED:
+                raise _exploded(plan, epoch, cost)
             try:
                 watch()
             except ending:
@@ -156,46 +196,60 @@ def train_whole(
 
 
 class _Course:
-    """Nets in training: what learns, its batches, and each net's own random numbers."""
+    """Nets in training: what learns, its batches, and each net's own random numbers. nets: the team of each, and which
+    job of that it is."""
 
-    def __init__(self, jobs: Sequence[Job], plan: Plan) -> None:
-        self.jobs, self.plan = list(jobs), plan
-        like = jobs[0].train.numbers
-        seeds = np.random.SeedSequence(plan.seed).generate_state(4, np.uint64).tolist()
+    def __init__(self, teams: Sequence[Team]) -> None:
+        self.nets = [(t, k) for t, team in enumerate(teams) for k in range(len(team.jobs))]
+        self.jobs = [job for team in teams for job in team.jobs]
+        self.plans = [team.plan for team in teams for _ in team.jobs]
+        self.plan, like = teams[0].plan, self.jobs[0].train.numbers
+        self.are_paces_own = len({_pace(plan) for plan in self.plans}) > 1
+        seeds = np.random.SeedSequence(self.plan.seed).generate_state(4, np.uint64).tolist()
         # All nets begin with the same seeds: a fold's net is what a fit on its training rows gives.
-        begins = [_generator(seeds[0], torch.device("cpu")) for _ in jobs]
-        nets = [job.start.parameters(job.shape, its) for job, its in zip(jobs, begins, strict=True)]
-        self.dropouts = [_generator(seeds[2], like.device) for _ in jobs]
-        self.batches = Batches([job.train for job in jobs], plan.n_steps, (seeds[1], seeds[3]), plan.rehearsal)
-        self.valid = None if jobs[0].valid is None else padded([job.valid for job in jobs if job.valid])
-        self.learner = Learner(
-            nets, plan.optimizer, plan.learning_rate, plan.weight_decay, plan.tuning, like, begins
-        )
+        begins = [_generator(seeds[0], torch.device("cpu")) for _ in self.jobs]
+        nets = [job.start.parameters(job.shape, its) for job, its in zip(self.jobs, begins, strict=True)]
+        self.dropouts = {k: _generator(seeds[2], like.device) for _, k in self.nets}
+        shuffles = seeds[1], seeds[3]
+        self.batches = Batches([job.train for job in self.jobs], self.plan.n_steps, shuffles, self.plan.rehearsal)
+        self.valid = None if self.jobs[0].valid is None else padded([job.valid for job in self.jobs if job.valid])
+        decays = [plan.weight_decay for plan in self.plans]
+        self.learner = Learner(nets, self.plan.optimizer, decays, self.plan.tuning, like, begins)
+        self._share_dropout()
 
-    def run(self, epoch: int, look: Callable[[], None]) -> None:
-        """One epoch."""
+    def run(self, epoch: int, look: Callable[[], None]) -> list[float]:
+        """One epoch; the mean cost of each net."""
         learner, shape = self.learner, self.jobs[0].shape
         learner.begin(epoch)
         costs = learner.stack.flat.new_zeros(len(self.jobs))
+        rates = self._rates(epoch)
         for step, (rows, n_rows) in enumerate(self.batches.epoch()):
-            done = (epoch - 1 + step / self.plan.n_steps) / self.plan.epochs
             learner.stack.gradient.zero_()
-            masks = self._masks(n_rows, rows.y.shape[1]) if self.plan.dropout else ()
+            masks = self._masks(n_rows, rows.y.shape[1]) if any(plan.dropout for plan in self.plans) else ()
             parameters = learner.parameters()
             raw = outputs(parameters, shape, self.plan.activation, rows.numbers, rows.levels, masks)
             # Summed over nets, so that each net's gradient is its own; within a net the mean over the batch.
             cost = (self._losses(raw, rows.y) * rows.weight).sum(1)
             (cost.sum() + learner.pull(parameters)).backward()
-            learner.step(SCHEDULES[self.plan.schedule](done))
+            learner.step(rates[step])
             costs += cost.detach()
             if self.valid and step % STEPS_OF_A_LOOK == STEPS_OF_A_LOOK - 1:
                 look()
-        largest = float((costs / self.plan.n_steps).max())  # NaN where any is
-        if not largest < EXPLODED:
-            rate, name = self.plan.learning_rate, self.plan.optimizer.name
-            unit = "" if self.plan.tuning is None else ", unless the target is in another unit than the base's"
-            raise ValueError(f"the cost was {largest:.3g} in epoch {epoch} at learning_rate={rate:.3g} "
-                             f"(optimizer={name}): a smaller learning rate may hold it{unit}")
+        return [float(cost) for cost in (costs / self.plan.n_steps).tolist()]
+
+    def _rates(self, epoch: int) -> list[float] | Tensor:
+        """The learning rate in each step: (S,) of all nets, or (S, M) where they have their own."""
+        n_steps = self.plan.n_steps
+
+        def course(plan: Plan) -> list[float]:
+            share = SCHEDULES[plan.schedule]
+            return [plan.learning_rate * share((epoch - 1 + step / n_steps) / plan.epochs) for step in range(n_steps)]
+
+        if not self.are_paces_own:
+            return course(self.plan)
+        of_plans = {_pace(plan): course(plan) for plan in self.plans}
+        rates = np.array([of_plans[_pace(plan)] for plan in self.plans])
+        return torch.from_numpy(rates.T).to(self.learner.stack.flat)
 
     def _losses(self, raw: Tensor, y: Tensor) -> Tensor:
         """(M, B): by one call where all nets have the same losses; in another scale of the target each has its own."""
@@ -211,21 +265,40 @@ class _Course:
         judges = [(job.valid, job.score) for job in self.jobs]
         return [score(raw[k, : len(rows.y)]) for k, (rows, score) in enumerate(judges) if rows and score]
 
-    def drop(self, keep: Sequence[int]) -> None:
-        """Goes on with some of the nets."""
-        self.learner.drop(keep)
-        self.batches.of(keep)
-        self.jobs, self.dropouts = ([old[k] for k in keep] for old in (self.jobs, self.dropouts))
-        self.valid = self.valid and self.valid.of(keep)
+    def keep(self, nets: Sequence[tuple[int, int]]) -> bool:
+        """Goes on with these of the nets; whether there are any."""
+        if len(nets) < len(self.nets):
+            places = [self.nets.index(net) for net in nets]
+            self.nets = list(nets)
+            self.jobs, self.plans = [self.jobs[k] for k in places], [self.plans[k] for k in places]
+            if places:
+                self.learner.drop(places)
+                self.batches.of(places)
+                self.valid = self.valid and self.valid.of(places)
+                self._share_dropout()
+        return bool(nets)
+
+    def _share_dropout(self) -> None:
+        """Nets that are the same job of several teams share the numbers drawn, which would be the same for each."""
+        flat, drawn = self.learner.stack.flat, list(dict.fromkeys(k for _, k in self.nets))
+        self.drawn = [(k, [job for _, job in self.nets].index(k)) for k in drawn]  # and whose rows there are as many of
+        self.kept = flat.new_tensor([1 - plan.dropout for plan in self.plans])[:, None, None]
+        self.owners = torch.tensor([drawn.index(k) for _, k in self.nets], device=flat.device)
 
     def _masks(self, n_rows: Sequence[int], width: int) -> Iterator[Tensor]:
         """What dropout leaves of each hidden layer, scaled up to the same mean."""
-        shape, kept = self.jobs[0].shape, 1 - self.plan.dropout
+        shape = self.jobs[0].shape
         for _ in range(shape.layers):
-            mask = self.learner.stack.flat.new_zeros(len(n_rows), width, shape.width)
-            for k, (n, generator) in enumerate(zip(n_rows, self.dropouts, strict=True)):
-                mask[k, :n].uniform_(generator=generator)  # bernoulli_ takes twice as long
-            yield mask.lt_(kept).div_(kept)
+            mask = self.learner.stack.flat.new_zeros(len(self.drawn), width, shape.width)
+            for place, (k, net) in enumerate(self.drawn):
+                mask[place, : n_rows[net]].uniform_(generator=self.dropouts[k])  # bernoulli_ takes twice as long
+            mask = mask if len(self.drawn) == len(self.nets) else mask[self.owners]
+            yield mask.lt_(self.kept).div_(self.kept)
+
+
+def _pace(plan: Plan) -> tuple[float, float, str, int]:
+    """What decides how fast a net learns."""
+    return plan.learning_rate, plan.weight_decay, plan.schedule, plan.epochs
 
 
 def evaluated(parameters: dict[str, Tensor], shape: Shape, activation: str, rows: Rows) -> Tensor:

@@ -50,15 +50,17 @@ class Learner:
     """Stacked nets and the optimizer of what is trained of them. Without a tuning that is everything; with one, all
     nets are of one shape, and what is frozen is never given to the optimizer.
 
-    nets: what they begin as. like: a tensor of the type and on the device that they are trained in.
+    nets: what they begin as. decays: the weight decay of each. like: a tensor of the type and on the device that they
+    are trained in.
     """
 
     def __init__(
-        self, nets: Sequence[Mapping[str, Tensor]], optimizer: Optimizer, rate: float, weight_decay: float,
+        self, nets: Sequence[Mapping[str, Tensor]], optimizer: Optimizer, decays: Sequence[float],
         tuning: Tuning | None, like: Tensor, generators: Sequence[torch.Generator],
     ) -> None:
-        self.tuning, self._optimizer, self._rate, self._weight_decay = tuning, optimizer, rate, weight_decay
+        self.tuning, self._optimizer, self._decays = tuning, optimizer, list(decays)
         self._like, self._rates = like, dict[str, float]()
+        self._owner: Tensor | None = None  # of every number its net
         self.start: dict[str, Tensor] = {}
         if tuning is None:
             self._bind(nets)
@@ -81,8 +83,10 @@ class Learner:
 
     def _bind(self, trained: Sequence[Mapping[str, Tensor]]) -> None:
         self.stack = Stack(trained, self._like)
-        self.optimizer = self._optimizer.make(self.stack.flat, self._rate, self._weight_decay)
-        self._share = self._shares()
+        is_one = len(set(self._decays)) == 1
+        self._decay = None if is_one else self.stack.flat.new_tensor(self._decays)
+        self.optimizer = self._optimizer.make(self.stack.flat, 1.0, self._decays[0] if is_one else 0.0)
+        self._share, self._owner = self._shares(), None
 
     def _shares(self) -> Tensor | None:
         """Of the learning rate for every number that is trained; None where all are 1."""
@@ -116,16 +120,39 @@ class Learner:
         distances = [(parameters[name] - self.start[name]).square().sum() for name in names]
         return self.tuning.l2_sp / 2 * torch.stack(distances).sum()
 
-    def step(self, share: float) -> None:
-        """One step of the optimizer at a share of the learning rate. Steps are linear in it, so that a part of a step
-        is the step of a smaller rate."""
-        self.optimizer.param_groups[0]["lr"] = self._rate * share
-        if self._share is None:
+    def step(self, rate: float | Tensor) -> None:
+        """One step of the optimizer at a learning rate, or at one of each net, (M,). Steps are linear in it, so that a
+        part of a step is the step of a smaller rate."""
+        is_one = isinstance(rate, float)
+        self.optimizer.param_groups[0]["lr"] = rate if is_one else 1.0
+        if is_one and self._share is None:
             self.optimizer.step()
             return
-        before = self.stack.flat.clone()
+        flat, before = self.stack.flat, self.stack.flat.clone()
+        if self._decay is None:
+            self.optimizer.step()
+        else:
+            self._step_and_decay(before * self._of_numbers(self._decay))
+        part = 1.0 if isinstance(rate, float) else self._of_numbers(rate)
+        flat.copy_(before.lerp_(flat, part if self._share is None else part * self._share))
+
+    def _step_and_decay(self, decayed: Tensor) -> None:
+        """At a rate of 1, by decays of the nets' own, as the optimizer itself has them."""
+        is_apart: bool = self._optimizer.is_decay_apart  # type: ignore[attr-defined]  # else no decays differ
+        if not is_apart:
+            self.stack.gradient.add_(decayed)
         self.optimizer.step()
-        self.stack.flat.copy_(before.lerp_(self.stack.flat, self._share))
+        if is_apart:
+            self.stack.flat.sub_(decayed)
+
+    def _of_numbers(self, of_nets: Tensor) -> Tensor:
+        """What every net has, (M,), for every number that is trained."""
+        if self._owner is None:
+            n_nets = len(self.stack.shapes)
+            nets = torch.arange(n_nets, device=of_nets.device)
+            sizes = [(part.stop - part.start) // n_nets for part in self.stack.parts(n_nets).values()]
+            self._owner = torch.cat([nets.repeat_interleave(size) for size in sizes])
+        return of_nets[self._owner]
 
     def net(self, k: int) -> dict[str, Tensor]:
         """The parameters of one net, adapters merged; a copy. What is frozen is bit for bit what it began as."""
@@ -138,7 +165,9 @@ class Learner:
         """Goes on with some of the nets."""
         self.stack.drop(keep, self.optimizer)
         self.start = {name: value[list(keep)] for name, value in self.start.items()}
-        self._share = self._shares()
+        self._decays = [self._decays[k] for k in keep]
+        self._decay = None if self._decay is None else self._decay[list(keep)]
+        self._share, self._owner = self._shares(), None
 
 
 def _adapters(

@@ -6,7 +6,7 @@ Defaults follow Gorishniy et al. 2021 and 2022 and Holzmüller et al. 2024, as f
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,7 @@ RANGES: tuple[tuple[str, Sequence[str], Callable[[float], bool]], ...] = (
 SIZES = ("layers", "width", "level_width", "frequencies", "periodic_width")
 LEAST_EPOCHS = 5  # whatever a budget pays for
 MOST_SUMS = 2**21  # of a step of a fold, about width^2 x batch, up to which folds are trained as one
+MOST_SUMS_OF_TRIALS = 2**18  # the same for trials
 MOST_VALUES = 50_000_000  # of the folds' tables, which are held together
 MS_OF_A_SUM = 2e-4  # of 1,000 rows in double precision, at 5 billion sums a second
 N_SHUFFLED = 300  # rows by which a column's importance is measured
@@ -248,18 +249,51 @@ class MLP:
         self, workspace: Workspace, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,
         watch: WatchAll, n_rows: int | None = None,
     ) -> list[Validated]:
-        encoded = [workspace.fold(fold, n_rows, hyperparameters["scaling"]) for fold in folds]
-        training = workspace.training
-        units = [Unit.learn(training.problem, one.train.y, one.train.weight) for one in encoded]
-        n_train = workspace.sizes.n_train(folds[0], n_rows)
-        plan = self.plan(training, hyperparameters, n_train, seed)
-        with memory_of_a_batch(hyperparameters, n_train, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
-            jobs = [self._job(one, unit, hyperparameters, training) for one, unit in zip(encoded, units, strict=True)]
-            every = epochs.train(jobs, plan, watch)
+        (done,) = self.validate_trials(workspace, folds, [hyperparameters], seed, [watch], n_rows)
+        if isinstance(done, Exception):
+            raise done
+        return done
+
+    @property
+    def is_faster_so(self) -> bool:
+        """On a GPU, where a step takes the same time for many nets; on a CPU workers use the cores as well."""
+        return str(device(self.device).type) != "cpu"
+
+    def alike(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> Hashable:
+        """The sizes of a net, its activation and its batches; of the smallest nets alone on a CPU, where the folds of
+        one trial have most of the gain (benchmarks/README.md)."""
+        width, batch_size = int(hyperparameters["width"]), int(hyperparameters["batch_size"])
+        is_small = width**2 * min(batch_size, max(workspace.sizes.of(n_rows))) <= MOST_SUMS_OF_TRIALS
+        if not (is_small or self.is_faster_so) or not self.are_one(workspace, hyperparameters, folds, n_rows):
+            return None
+        decay = "any" if hasattr(self.optimizer, "is_decay_apart") else hyperparameters["weight_decay"]
+        return decay, *(hyperparameters[key] for key in (*SIZES, "activation", "batch_size"))
+
+    def validate_trials(
+        self, workspace: Workspace, folds: Sequence[int], trials: Sequence[Mapping[str, Any]], seed: int,
+        watches: Sequence[WatchAll], n_rows: int | None = None,
+    ) -> list[list[Validated] | Exception]:
+        training, n_train = workspace.training, workspace.sizes.n_train(folds[0], n_rows)
+        encoded = [[workspace.fold(fold, n_rows, given["scaling"]) for fold in folds] for given in trials]
+        units = [Unit.learn(training.problem, one.train.y, one.train.weight) for one in encoded[0]]
+        with memory_of_a_batch(trials[0], n_train, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
+            teams = [
+                epochs.Team(
+                    [self._job(one, unit, given, training) for one, unit in zip(own, units, strict=True)],
+                    self.plan(training, given, n_train, seed), watch,
+                )
+                for own, given, watch in zip(encoded, trials, watches, strict=True)
+            ]  # fmt: skip
+            every = epochs.train_teams(teams)
         return [
-            _validated(one, _fitted(one, job.shape, plan.activation, unit, progress.net), progress)
-            for one, job, unit, progress in zip(encoded, jobs, units, every, strict=True)
-        ]
+            done if isinstance(done, Exception) else [
+                _validated(one, _fitted(one, job.shape, team.plan.activation, unit, progress.net), progress)
+                for one, job, unit, progress in zip(own, team.jobs, units, done, strict=True)
+            ]
+            for own, team, done in zip(encoded, teams, every, strict=True)
+        ]  # fmt: skip
 
     def fit(
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,

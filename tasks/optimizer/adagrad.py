@@ -18,6 +18,7 @@ class Adagrad:
     """s <- s + g^2; p <- p - lr / (1 + t lr_decay) g / (sqrt(s) + eps), at step t."""
 
     name: ClassVar[str] = "adagrad"
+    is_decay_apart: ClassVar[bool] = False
     learning_rate: Range
     weight_decay: Range
     batch_size: Annotated[int, Field(ge=1)] | None

@@ -18,6 +18,7 @@ class Adam:
     """Algorithm 1 there; weight_decay is added to the gradient."""
 
     name: ClassVar[str] = "adam"
+    is_decay_apart: ClassVar[bool] = False
     learning_rate: Range
     weight_decay: Range
     batch_size: Annotated[int, Field(ge=1)] | None

@@ -18,6 +18,7 @@ class AdamW:
     """Algorithm 2 there: p <- p (1 - lr weight_decay), then Adam's step."""
 
     name: ClassVar[str] = "adamw"
+    is_decay_apart: ClassVar[bool] = True
     learning_rate: Range
     weight_decay: Range
     batch_size: Annotated[int, Field(ge=1)] | None

@@ -18,6 +18,7 @@ class GradientDescent:
     """p <- p - lr (g + weight_decay p), with g the mean over all training rows."""
 
     name: ClassVar[str] = "gradient_descent"
+    is_decay_apart: ClassVar[bool] = False
     learning_rate: Range
     weight_decay: Range
     batch_size: Annotated[int, Field(ge=1)] | None

@@ -18,6 +18,7 @@ class Momentum:
     """v <- momentum v + g; p <- p - lr v, or with nesterov p <- p - lr (g + momentum v), as torch.optim.SGD has it."""
 
     name: ClassVar[str] = "momentum"
+    is_decay_apart: ClassVar[bool] = False
     learning_rate: Range
     weight_decay: Range
     batch_size: Annotated[int, Field(ge=1)] | None

@@ -18,6 +18,7 @@ class RMSProp:
     """s <- alpha s + (1 - alpha) g^2; v <- momentum v + g / (sqrt(s) + eps); p <- p - lr v."""
 
     name: ClassVar[str] = "rmsprop"
+    is_decay_apart: ClassVar[bool] = False
     learning_rate: Range
     weight_decay: Range
     batch_size: Annotated[int, Field(ge=1)] | None

@@ -18,6 +18,7 @@ class SGD:
     """p <- p - lr (g + weight_decay p), with g the gradient of a single row."""
 
     name: ClassVar[str] = "sgd"
+    is_decay_apart: ClassVar[bool] = False
     learning_rate: Range
     weight_decay: Range
     batch_size: Annotated[int, Field(ge=1)] | None

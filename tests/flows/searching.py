@@ -53,6 +53,7 @@ class Searching:
         limits: Limits = NONE,
         takes_simplest: bool = False,
         confirming: tuple[int, ...] | None = None,
+        together: int = 1,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *self.overrides]))
         families: dict[str, Any] = {
@@ -60,14 +61,16 @@ class Searching:
             for key, family in self.experiment.families.items()
         }
 
+        budget = Budget(time.time(), seconds, workers, confirming=confirming)
+        rules = Rules(n_trials, 4, budget, ladder, racing, together=together)
+
         @flow(name="searching")
         def searching() -> Tuned:
             with opened(self.studies, name, is_higher_better=False) as study:
                 here = replace(self.experiment, digest=name, folder=str(study.folder), families=families)
                 here = replace(here, limits=limits, takes_simplest=takes_simplest)
                 return tune(
-                    here, study, settle(planned.search, POPULATION), planned.space, planned.runner,
-                    Rules(n_trials, 4, Budget(time.time(), seconds, workers, confirming=confirming), ladder, racing),
+                    here, study, settle(planned.search, POPULATION), planned.space, planned.runner, rules,
                     n_workers=workers, told=told or ignore,
                 )  # fmt: skip
 

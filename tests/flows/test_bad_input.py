@@ -57,6 +57,9 @@ def ran(capsys: pytest.CaptureFixture[str], *overrides: str) -> str:
     [
         (["search.trials=0"], ["search.trials must be at least 1, got 0"]),
         (["search.trials=many"], ["search.trials must be a whole number, got 'many'"]),
+        (["search.together=0"], ["search.together must be at least 1, got 0"]),
+        (["search.together=2"], ["search.together=2", "lightgbm", "model=mlp", "leave it out"]),
+        (["search.together=8"], ["search.together=8", "search.window=4", "search.window=8"]),
         (["search.trails=3"], ["'search.trails'", "did you mean 'search.trials'?"]),
         (["+search.trails=3"], ["'search.trails'", "did you mean 'search.trials'?"]),
         (["+sed=3"], ["'sed'", "did you mean 'seed'?"]),

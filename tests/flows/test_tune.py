@@ -49,6 +49,23 @@ def test_nets_win_alike_on_any_number_of_workers_and_after_an_interruption(
     assert outcome(nets_on_iris.run("random", f"{name}-interrupted", **more)) == outcome(one)
 
 
+@pytest.mark.slow
+def test_nets_that_are_trained_together_win_alike_on_any_number_of_workers_and_after_an_interruption(
+    nets_on_iris: Searching,
+) -> None:
+    """The interruption comes within a team."""
+    more: dict[str, Any] = {"n_trials": 11, "racing": 0.5, "together": 4}
+    one, two = (nets_on_iris.run("random", f"together-on-{workers}", workers=workers, **more) for workers in (1, 2))
+    assert outcome(one) == outcome(two)
+    assert one.counts.failed == 0 < one.counts.stopped_early
+    alone = nets_on_iris.run("random", "together-no", **{**more, "together": 1})
+    assert [result.proposal for result in alone.results] == [result.proposal for result in one.results]
+    assert outcome(alone) != outcome(one)  # but for rounding
+    with pytest.raises(StopError):
+        nets_on_iris.run("random", "together-interrupted", told=stop_at(6), **more)
+    assert outcome(nets_on_iris.run("random", "together-interrupted", **more)) == outcome(one)
+
+
 @pytest.mark.parametrize(("choice", "number"), [*((choice, 4) for choice in SEARCHES), ("bayesian", 0)])
 def test_an_interrupted_search_goes_on_with_the_same_trials(on_iris: Searching, choice: str, number: int) -> None:
     name = f"{choice}-interrupted-{number}"

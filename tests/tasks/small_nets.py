@@ -50,6 +50,17 @@ def plan(name: str) -> Plan:
     )  # fmt: skip
 
 
+def unlike(name: str) -> list[Plan]:
+    """Plans of nets that can be trained as one."""
+    one = plan(name)
+    return [
+        one,
+        replace(one, learning_rate=one.learning_rate / 3, weight_decay=0.1, dropout=0.0, schedule="none"),
+        replace(one, learning_rate=one.learning_rate / 2, weight_decay=0.0, epochs=2, dropout=0.4),
+        replace(one, weight_decay=0.01, schedule="one_cycle", patience=1),
+    ]
+
+
 def farthest(alone: Progress, beside: Progress) -> float:
     """The largest difference of any parameter, relative to 1 and to its own size."""
     assert alone.net.keys() == beside.net.keys()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,9 +20,10 @@ from tasks.loss.mse import MSE
 from tasks.model import Curve, Training, Validated, Watch, WatchAll
 from tasks.racing import Race
 from tasks.records import Problem, Proposal
+from tasks.refusal import Refusal
 from tasks.store import remove_folder
 from tasks.study import fold_file, read_fold
-from tasks.trial import Entry, run_trial, run_trials
+from tasks.trial import Entry, run_together, run_trial, run_trials
 from tasks.workspace import Experiment, training_of, workspace_of
 
 N_ROWS, N_FOLDS = 12, 3
@@ -91,6 +92,43 @@ class AsOne(Constant):
         for curves in self.curves:
             watch(curves)
         return [self.validate(workspace, fold, hyperparameters, seed, lambda curve: None, n_rows) for fold in folds]
+
+
+@dataclass(frozen=True)
+class InTeams(AsOne):
+    """Trains trials together whose values have the same sign, where they are up to `most` folds, and memory runs out
+    beyond `room` of them. teams: the values of each team that it trained."""
+
+    most: int = 100
+    room: int = 100
+    teams: list[list[float]] = field(default_factory=list)
+    is_faster_so = True
+
+    def are_one(
+        self, workspace: Training, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> bool:
+        return 1 < len(folds) <= self.most
+
+    def alike(
+        self, workspace: Training, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
+    ) -> Hashable:
+        return np.sign(hyperparameters["value"])
+
+    def validate_trials(
+        self, workspace: Training, folds: Sequence[int], trials: Sequence[Mapping[str, Any]], seed: int,
+        watches: Sequence[WatchAll], n_rows: int | None = None,
+    ) -> list[list[Validated] | Exception]:
+        if len(trials) * len(folds) > self.room:
+            raise Refusal("out of memory")
+        self.teams.append([given["value"] for given in trials])
+
+        def one(given: Mapping[str, Any], watch: WatchAll) -> list[Validated] | Exception:
+            try:
+                return self.validate_together(workspace, folds, given, seed, watch, n_rows)
+            except Exception as error:
+                return error
+
+        return [one(given, watch) for given, watch in zip(trials, watches, strict=True)]
 
 
 def experiment(folder: Path, family: Constant, name: str = "one", shift: float = 0.0) -> Experiment:
@@ -309,6 +347,54 @@ def test_folds_that_are_trained_as_one_are_cut_by_the_deadline(tmp_path: Path) -
     late = AsOne(curves=[[(), (), ()]])
     assert run_trial(experiment(tmp_path, late), proposal(), deadline=time.time() - 1).was_cut
     assert late.validated == []
+
+
+def test_trials_that_are_alike_are_trained_as_one_and_one_failure_stops_no_other(tmp_path: Path) -> None:
+    family = InTeams()
+    here, asked = experiment(tmp_path, family), [proposal(k, value) for k, value in enumerate((1.0, -3.0, 2.0, np.inf))]
+    found = run_together.fn(here, [Entry(one) for one in asked], None)
+    assert [result.proposal for result in found] == asked
+    assert family.teams == [[1.0, 2.0, np.inf]]
+    assert [result.error is None for result in found] == [True, True, True, False]
+    alone = experiment(tmp_path, Constant(), "alone")
+    for result in found[:3]:
+        folds = run_trial(alone, result.proposal).folds
+        assert [(fold.fold, fold.value) for fold in result.folds] == [(fold.fold, fold.value) for fold in folds]
+
+
+def test_trials_that_are_trained_as_one_are_one_unit_of_what_an_interrupted_run_computes_again(tmp_path: Path) -> None:
+    family = InTeams()
+    here, entries = experiment(tmp_path, family), [Entry(proposal(k, 1.0 + k)) for k in range(3)]
+    once = run_together.fn(here, entries, None)
+    assert [one.folds for one in run_together.fn(here, entries, None)] == [one.folds for one in once]
+    assert family.teams == [[1.0, 2.0, 3.0]]
+    kept = fold_file(Path(here.folder), entries[0].proposal, 0)
+    before = kept.stat().st_mtime_ns
+    fold_file(Path(here.folder), entries[2].proposal, 1).unlink()
+    run_together.fn(here, entries, None)
+    assert family.teams == [[1.0, 2.0, 3.0]] * 2
+    assert kept.stat().st_mtime_ns == before  # what was told of a fold stays true
+
+
+def test_of_trials_that_are_trained_as_one_each_runs_its_own_race(tmp_path: Path) -> None:
+    flat: Sequence[Curve] = [[(k, 2.0) for k in range(1, 61)]] * N_FOLDS
+    here = experiment(tmp_path, InTeams(curves=[flat]))
+    hard, easy = (Race(dict.fromkeys(range(3), best), best, 0.1, is_higher_better=False, z=2.5) for best in (1.0, 2.0))
+    lost, whole, free = run_together.fn(
+        here, [Entry(proposal(0, 1.0), hard), Entry(proposal(1, 2.0), easy), Entry(proposal(2, 3.0))], None
+    )
+    assert (lost.folds, lost.estimate, lost.error) == ((), pytest.approx(2, abs=0.01), None)
+    assert [(one.estimate, len(one.folds)) for one in (whole, free)] == [(None, N_FOLDS)] * 2
+    late = run_together.fn(here, [Entry(proposal(k, 7.0 + k)) for k in range(2)], time.time() - 1)
+    assert [(one.was_cut, one.folds) for one in late] == [(True, ())] * 2
+
+
+def test_trials_for_which_there_is_no_room_together_are_trained_one_by_one(tmp_path: Path) -> None:
+    for name, family in (("foreseen", InTeams(most=N_FOLDS)), ("met", InTeams(room=N_FOLDS))):
+        here = experiment(tmp_path, family, name)
+        found = run_together.fn(here, [Entry(proposal(k, 1.0 + k)) for k in range(2)], None)
+        assert [len(one.folds) for one in found if one.error is None] == [N_FOLDS] * 2
+        assert family.teams == []
 
 
 def test_a_lost_model_is_fitted_again_with_the_folds_that_it_was_trained_with(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -12,10 +13,11 @@ if find_spec("torch") is None:
 
 import numpy as np
 import torch
-from small_nets import OPTIMIZERS, SIZES, farthest, job, plan
+from small_nets import OPTIMIZERS, SIZES, farthest, job, plan, unlike
 
+from tasks.model import Curve
 from tasks.model._batches import steps
-from tasks.model._epochs import SCHEDULES, Plan, Progress, train
+from tasks.model._epochs import SCHEDULES, Plan, Progress, Team, train, train_teams
 
 
 def one_by_one_and_together(how: Plan, dtype: torch.dtype) -> tuple[list[Progress], list[Progress]]:
@@ -40,6 +42,39 @@ def test_a_fold_that_stops_early_leaves_the_others_as_they_were(name: str) -> No
     assert len(set(lengths)) > 1
     assert [len(one.curve) for one in beside] == lengths
     assert max(map(farthest, alone, beside)) <= 1e-9  # over more and larger steps than above
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_trials_trained_as_one_are_the_trials_trained_one_by_one(name: str) -> None:
+    for dtype, bound in ((torch.float64, 4e-14), (torch.float32, 2e-3)):
+        jobs = [job(k, dtype) for k in range(len(SIZES))]
+        together = train_teams([Team(jobs, how, lambda curves: None) for how in unlike(name)])
+        for how, beside in zip(unlike(name), together, strict=True):
+            assert not isinstance(beside, Exception)
+            for alone, one in zip(train(jobs, how, lambda curves: None), beside, strict=True):
+                assert one.epoch == alone.epoch
+                assert farthest(alone, one) <= bound
+                np.testing.assert_allclose(one.curve, alone.curve, rtol=max(bound, 1e-12))
+
+
+def test_a_trial_that_fails_or_loses_its_race_leaves_the_others_as_they_were() -> None:
+    jobs, how = [job(k, torch.float64) for k in range(len(SIZES))], replace(plan("mini_batch"), schedule="none")
+    seen: list[int] = []
+
+    def lost(curves: Sequence[Curve]) -> None:
+        seen.append(len(curves[0]))
+        if len(curves[0]) == 2:
+            raise LookupError("lost")
+
+    far = replace(how, learning_rate=1e4)
+    teams = [Team(jobs, far, lambda curves: None), Team(jobs, how, lost), Team(jobs, how, lambda curves: None)]
+    exploded, ended, done = train_teams(teams)
+    assert isinstance(exploded, ValueError)
+    assert "at learning_rate=1e+04 (optimizer=mini_batch)" in str(exploded)
+    assert isinstance(ended, LookupError)
+    assert seen == [1, 2]
+    assert not isinstance(done, Exception)
+    assert max(map(farthest, train(jobs, how, lambda curves: None), done)) <= 4e-14
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -93,6 +93,47 @@ def test_which_folds_are_one_is_told_by_shapes() -> None:
     assert not it.are_one(uneven, point(it), (0, 1), None)
 
 
+def test_trials_as_one_are_validated_as_one_by_one() -> None:
+    it, data = mlp(), training()
+    workspace = it.workspace(data, None, 1)
+    trials = [
+        point(it), point(it, scaling="standard", learning_rate=0.01, dropout=0.4),
+        point(it, weight_decay=0.3, epochs=5, spread=0.1, learning_rate=1e30),
+    ]  # fmt: skip
+    assert len({it.alike(workspace, given, (1, 0), None) for given in trials}) == 1
+    *done, failed = it.validate_trials(workspace, [1, 0], trials, 0, [lambda curves: None] * 3)
+    assert isinstance(failed, ValueError)
+    for given, together in zip(trials, done, strict=False):
+        assert not isinstance(together, Exception)
+        alone = it.validate_together(workspace, [1, 0], given, 0, lambda curves: None)
+        for one, other in zip(together, alone, strict=True):
+            assert one.rounds == other.rounds
+            np.testing.assert_allclose(one.prediction, other.prediction, rtol=2e-3, atol=2e-3)
+            np.testing.assert_allclose(one.fitted.predict(data.X), other.fitted.predict(data.X), rtol=2e-3, atol=2e-3)
+
+
+def test_which_trials_are_alike_is_told_by_shapes() -> None:
+    it = mlp("device=cpu")
+    workspace = it.workspace(training(), None, 1)
+
+    def alike(it: MLP = it, **changed: Any) -> Any:
+        return it.alike(workspace, point(it, **changed), (0, 1), None)
+
+    assert alike() == alike(learning_rate=0.1, weight_decay=0.5, dropout=0.3, schedule="none", scaling="standard")
+    changes: list[dict[str, Any]] = [{"width": 32}, {"layers": 3}, {"batch_size": 16}, {"activation": "relu"}]
+    assert len({alike(), *(alike(**changed) for changed in changes)}) == 1 + len(changes)
+    assert alike(width=128, batch_size=16) is not None
+    assert alike(width=256, batch_size=16) is None
+
+    class Own:
+        """Nobody knows how it understands a weight decay."""
+
+        name = "own"
+
+    unknown = replace(it, optimizer=Own())
+    assert alike(unknown) == alike(unknown, learning_rate=0.1) != alike(unknown, weight_decay=0.5)
+
+
 def test_folds_are_trained_one_by_one_where_the_optimizers_steps_mix_the_numbers_of_a_tensor() -> None:
     class Clipped:
         """By the norm of all gradients, which in a stack would be those of all folds."""

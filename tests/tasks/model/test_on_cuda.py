@@ -17,10 +17,12 @@ import torch
 if not torch.cuda.is_available():
     pytest.skip("needs a GPU that PyTorch finds through CUDA", allow_module_level=True)
 
-from small_nets import OPTIMIZERS, SIZES, farthest, job, plan, to
+from small_nets import OPTIMIZERS, SIZES, farthest, job, plan, to, unlike
 
+from flows.config import compose
+from flows.plan import plan as plan_of
 from tasks.model._device import device
-from tasks.model._epochs import Progress, train
+from tasks.model._epochs import Progress, Team, train, train_teams
 
 CUDA = torch.device("cuda")
 
@@ -45,5 +47,20 @@ def test_folds_trained_as_one_on_a_gpu_are_the_folds_trained_one_by_one_on_the_c
             np.testing.assert_allclose(other.curve, one.curve, rtol=max(bound, 1e-9))
 
 
-def test_auto_takes_the_gpu() -> None:
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_trials_trained_as_one_on_a_gpu_are_the_trials_trained_one_by_one_on_the_cpu(name: str) -> None:
+    plans = [replace(plan, dropout=0.0) for plan in unlike(name)]
+    for dtype, bound in ((torch.float64, 1e-11), (torch.float32, 2e-3)):
+        jobs = [job(k, dtype) for k in range(len(SIZES))]
+        there = [to(one, CUDA) for one in jobs]
+        every = train_teams([Team(there, how, lambda curves: None) for how in plans])
+        for how, beside in zip(plans, every, strict=True):
+            assert not isinstance(beside, Exception)
+            for one, other in zip(train(jobs, how, lambda curves: None), beside, strict=True):
+                assert other.epoch == one.epoch
+                assert farthest(one, other) <= bound
+
+
+def test_auto_takes_the_gpu_and_trains_all_trials_of_the_window_together() -> None:
     assert device("auto") == CUDA
+    assert plan_of(compose(["model=mlp"])).together == 4
