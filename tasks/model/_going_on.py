@@ -15,7 +15,7 @@ from tasks.source_rows import SourceRows, source_rows
 
 LIMITS = {  # of a strategy's knobs: the least, whether it may be that, and what it must be below
     "step": (0.0, False, inf), "decay": (0.0, False, inf), "n_layers": (0, True, inf), "rank": (1, True, inf),
-    "l2_sp": (0.0, True, inf), "rehearsal": (0.0, True, 1.0),
+    "l2_sp": (0.0, True, inf), "rehearsal": (0.0, True, 1.0), "words": (1, True, inf), "letters": (0, True, inf),
 }
 
 

@@ -1,4 +1,4 @@
-"""Text without a pre-trained encoder: TF-IDF of words and pairs of words, and a linear model on it."""
+"""Text without a pre-trained encoder: TF-IDF of words and of runs of letters, and a linear model on it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from tasks.model._inputs import TRUSTED, Inputs
 from tasks.records import Footprint
 
 NO_WORD = "no word"  # the only one of a column without any
+MOST_RUNS = 200_000  # of letters, the most frequent ones: a large corpus has ever more, each in a text or two
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """vectorizers: one for each column of text. n_classes: 0 for a regression. shares: of the columns in the outputs.
-    """
+    """vectorizers: as many for each column of text: of its words, and of its letters where they count. n_classes: 0 for
+    a regression. shares: of the columns in the outputs."""
 
     text: tuple[str, ...]
     vectorizers: list[TfidfVectorizer]
@@ -77,11 +78,12 @@ class Fitted:
 
 def fit(
     X: pd.DataFrame, text: tuple[str, ...], y: Floats, weight: Floats | None, n_classes: int,
-    penalty: float, words: int, min_rows: int, most: int,
+    penalty: float, words: int, letters: int, min_rows: int, most: int,
 ) -> Fitted:  # fmt: skip
-    """penalty: 1/C or alpha. words: in a row that count as one feature. min_rows: see `Inputs`. most: iterations."""
+    """penalty: 1/C or alpha. words: in a row that count as one feature. letters: the same within a word, from 2 on; 0:
+    none do. min_rows: see `Inputs`. most: iterations."""
     inputs = Inputs.learn(X.drop(columns=list(text)), "standard", min_rows)
-    vectorizers = [_vectorizer(X[column].fillna(""), words) for column in text]
+    vectorizers = [made for column in text for made in _vectorizers(X[column].fillna(""), words, letters)]
     Z = _matrix(vectorizers, inputs, text, X)
     estimator = LogisticRegression(C=1 / penalty, max_iter=most) if n_classes else Ridge(alpha=penalty)
     with calm:
@@ -89,16 +91,21 @@ def fit(
     return Fitted(text, vectorizers, inputs, estimator, n_classes, _shares(vectorizers, inputs, text, estimator, Z))
 
 
-def _vectorizer(texts: pd.Series[str], words: int) -> TfidfVectorizer:
-    made = TfidfVectorizer(ngram_range=(1, words), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float64)
+def _vectorizers(texts: pd.Series[str], words: int, letters: int) -> list[TfidfVectorizer]:
+    usual: dict[str, Any] = {"sublinear_tf": True, "dtype": np.float64}
+    made = [TfidfVectorizer(ngram_range=(1, words), token_pattern=r"(?u)\b\w+\b", **usual)]
+    if letters:
+        runs = (min(2, letters), letters)
+        made.append(TfidfVectorizer(analyzer="char_wb", ngram_range=runs, max_features=MOST_RUNS, **usual))
     try:
-        return made.fit(texts)
+        return [one.fit(texts) for one in made]
     except ValueError:  # no text has a word
-        return made.fit([NO_WORD])
+        return [one.fit([NO_WORD]) for one in made]
 
 
 def _matrix(vectorizers: Sequence[TfidfVectorizer], inputs: Inputs, text: tuple[str, ...], X: pd.DataFrame) -> Any:
-    counted = [made.transform(X[column].fillna("")) for made, column in zip(vectorizers, text, strict=True)]
+    columns = [X[column].fillna("") for column in text for _ in range(len(vectorizers) // len(text))]
+    counted = [made.transform(texts) for made, texts in zip(vectorizers, columns, strict=True)]
     rest = sparse.csr_matrix(side(inputs, X.drop(columns=list(text))), dtype=np.float64)
     return sparse.hstack([*counted, rest], format="csr")
 
@@ -107,7 +114,8 @@ def _shares(
     vectorizers: Sequence[TfidfVectorizer], inputs: Inputs, text: tuple[str, ...], estimator: Any, Z: Any
 ) -> dict[str, float]:
     coefficients = np.atleast_2d(estimator.coef_)
-    sizes = [len(made.vocabulary_) for made in vectorizers]
+    n = len(vectorizers) // len(text)
+    sizes = [sum(len(made.vocabulary_) for made in vectorizers[n * k : n * (k + 1)]) for k in range(len(text))]
     begins = np.cumsum([0, *sizes])
     places = {name: list(range(begins[k], begins[k + 1])) for k, name in enumerate(text)}
     rest = blocks(inputs, (), 0)

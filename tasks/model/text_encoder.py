@@ -313,7 +313,7 @@ class TextEncoder:
         training, train = workspace.training, encoded.train
         return _words.fit(
             training.X.iloc[train.rows], training.text, train.y, train.weight, len(training.problem.classes),
-            float(given["penalty"]), int(given["words"]), self.min_rows, MOST,
+            float(given["penalty"]), int(given["words"]), int(given["letters"]), self.min_rows, MOST,
         )  # fmt: skip
 
     def _frozen(self, workspace: Workspace, encoded: Encoded, given: Mapping[str, Any]) -> Fitted:

@@ -173,6 +173,18 @@ def test_missing_empty_and_long_texts_survive_and_what_is_cut_is_said(encoder: P
     assert "longer than 16 tokens" in fitted.note
 
 
+def test_runs_of_letters_see_through_endings_that_no_training_row_has(encoder: Path) -> None:
+    it, data = family(encoder, "from_scratch"), training()
+    unseen = data.X.assign(text=["goodly" if one else "badly" for one in data.y])
+    auc = {}
+    for letters in (0, 5):
+        made = it.fit(it.workspace(data, None, 1), point(it, letters=letters), None, 0)
+        assert metric.value("roc_auc", data.y, made.predict(data.X)) > 0.99
+        auc[letters] = metric.value("roc_auc", data.y, made.predict(unseen))
+        assert sum(made.importance().values()) == pytest.approx(1)
+    assert auc[0] < 0.7 < 0.99 < auc[5]
+
+
 def test_a_column_without_any_word_is_learned_from_scratch(encoder: Path) -> None:
     it, data = family(encoder, "from_scratch"), training()
     fitted = it.fit(it.workspace(replace(data, features=data.X.assign(text=None)), None, 1), point(it), None, 0)
