@@ -221,7 +221,7 @@ class _Loop:
         if best is None or rung_of(best.proposal) == Rung():
             return 0.0
         n_at_a_time = math.ceil(self.experiment.n_folds / self.n_workers)
-        return n_at_a_time * fmean(fold.seconds for fold in best.folds) * self.rules.ladder.scale(best.proposal)
+        return n_at_a_time * fmean(fold.seconds_alone for fold in best.folds) * self.rules.ladder.scale(best.proposal)
 
     def final_seconds(self) -> float:
         """What the final fit will take on one thread, as the folds of the best trial so far have it; of a family that
@@ -229,7 +229,7 @@ class _Loop:
         best = self.best
         if best is None:
             return 0.0
-        fold = fmean(fold.seconds for fold in best.folds)
+        fold = fmean(fold.seconds_alone for fold in best.folds)
         family = self.experiment.families[best.proposal.family]
         _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100

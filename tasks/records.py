@@ -127,7 +127,8 @@ class Footprint:
 @dataclass(frozen=True)
 class FoldScore:
     """One fold of one trial: the metric in its own unit, the cost, the best round (None where there are none);
-    footprint: of the final model, as this fold has it, None where nobody asks for it."""
+    seconds: of folds that were trained as one its share; footprint: of the final model, as this fold has it, None where
+    nobody asks for it; alone: the seconds that it takes by itself, where that is more than its share."""
 
     fold: int
     value: float
@@ -135,6 +136,11 @@ class FoldScore:
     rounds: int | None
     seconds: float
     footprint: Footprint | None = None
+    alone: float | None = None
+
+    @property
+    def seconds_alone(self) -> float:
+        return self.seconds if self.alone is None else self.alone
 
     @classmethod
     def read(cls, kept: dict[str, Any]) -> FoldScore:

@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, footprint, weigh
 from tasks import metric as metrics
-from tasks.model import Curve, HasAdapters, OutOfTimeError, TrainsTrials, Validated, validated
+from tasks.model import Curve, HasAdapters, OutOfTimeError, TrainsTrials, Validated, times_alone, validated
 from tasks.racing import DOUBT, Race
 from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.store import write_folder
@@ -125,7 +125,7 @@ def _alike(experiment: Experiment, entries: Sequence[Entry]) -> list[list[Entry]
 def _run_as_one(experiment: Experiment, entries: Sequence[Entry], deadline: float | None) -> list[TrialResult]:
     """The results of trials that are alike. They are one unit: where a fold of any is missing all are computed, so that
     an interrupted run gives what it would have given."""
-    first, begun = entries[0].proposal, time.perf_counter()
+    first = entries[0].proposal
     family, folds = experiment.families[first.family], experiment.order[: first.n_folds]
     alone = [partial(run_trial, experiment, entry.proposal, entry.race, deadline) for entry in entries]
     paths = [fold_file(Path(experiment.folder), one.proposal, fold) for one in entries for fold in folds]
@@ -137,21 +137,23 @@ def _run_as_one(experiment: Experiment, entries: Sequence[Entry], deadline: floa
         return [run() for run in alone]
     watches = [_Watch(entry.race, {}, folds, deadline, getattr(family, "rounds", 1)) for entry in entries]
     trials = [entry.proposal.hyperparameters for entry in entries]
+    begun = time.perf_counter()
     try:
         every = family.validate_trials(workspace, folds, trials, experiment.seed, watches, first.n_rows)
     except Exception:  # such as no memory for all of them: what it is, the trial whose fault it is meets by itself
         return [run() for run in alone]
-    seconds = (time.perf_counter() - begun) / len(entries)
+    seconds = time.perf_counter() - begun
     results = []
     for entry, done in zip(entries, every, strict=True):
         scores: dict[int, FoldScore] = {}
         error = done if isinstance(done, Exception) else None
         try:
             if not isinstance(done, Exception):
-                scores = _kept(experiment, entry.proposal, dict(zip(folds, done, strict=True)), seconds / len(folds))
+                of_folds = dict(zip(folds, done, strict=True))
+                scores = _kept(experiment, entry.proposal, of_folds, seconds, len(folds) * len(entries))
         except Exception as raised:
             error = raised
-        results.append(_result(experiment, entry, scores, seconds, error))
+        results.append(_result(experiment, entry, scores, seconds / len(entries), error))
     return results
 
 
@@ -203,16 +205,18 @@ def _stored_folds(
     hyperparameters, seed, n_rows = proposal.hyperparameters, experiment.seed, proposal.n_rows
     begun = time.perf_counter()  # what all trials share is no fold's own cost, from which a final fit's is foreseen
     done = validated(family, workspace, folds, hyperparameters, seed, n_rows, watch)
-    seconds = (time.perf_counter() - begun) / len(folds)
-    return _kept(experiment, proposal, dict(zip(folds, done, strict=True)), seconds)
+    seconds = time.perf_counter() - begun
+    return _kept(experiment, proposal, dict(zip(folds, done, strict=True)), seconds, len(folds))
 
 
 def _kept(
-    experiment: Experiment, proposal: Proposal, done: Mapping[int, Validated], seconds: float
+    experiment: Experiment, proposal: Proposal, done: Mapping[int, Validated], seconds: float, n: int
 ) -> dict[int, FoldScore]:
-    """The scores of folds that were computed, each in so many seconds, written down; a file that is there (of another
-    trial on this fold alone) stays, so that what was told of it stays true."""
-    records = {fold: _record(experiment, proposal, fold, one, seconds) for fold, one in done.items()}
+    """The scores of folds that were computed, n of them as one in so many seconds, written down; a file that is there
+    (of another trial on this fold alone) stays, so that what was told of it stays true."""
+    share, more = seconds / n, times_alone(experiment.families[proposal.family], n)
+    alone = None if more == 1 else share * more
+    records = {fold: _record(experiment, proposal, fold, one, share, alone) for fold, one in done.items()}
     for fold in records:
         path = fold_file(Path(experiment.folder), proposal, fold)
         if (earlier := read_fold(path)) is None:
@@ -223,7 +227,7 @@ def _kept(
 
 
 def _record(
-    experiment: Experiment, proposal: Proposal, fold: int, done: Validated, seconds: float
+    experiment: Experiment, proposal: Proposal, fold: int, done: Validated, seconds: float, alone: float | None
 ) -> FoldRecord:
     training = training_of(experiment)
     rows = training.fold(fold, proposal.n_rows)[1]
@@ -234,7 +238,7 @@ def _record(
         raise ValueError(f"{experiment.metric} is not defined on fold {fold}: {value}")
     is_counted = experiment.limits or experiment.takes_simplest
     comes_to = weigh.of_fold(experiment, proposal, fold, done) if is_counted else None
-    score = FoldScore(fold, float(value), float(cost), done.rounds, seconds, comes_to)
+    score = FoldScore(fold, float(value), float(cost), done.rounds, seconds, comes_to, alone)
     if experiment.keep_models and fold_model.are_bagged(training):
         fold_model.keep(experiment, proposal, fold, done.fitted)
     if isinstance(done.fitted, HasAdapters) and done.fitted.adapters is not None:

@@ -317,6 +317,11 @@ def writes(family: Model) -> bool:
     return bool(getattr(family, "generates", False))
 
 
+def times_alone(family: Model, n: int) -> float:
+    """How many times its share of the time a fit takes by itself, of n that are trained as one."""
+    return float(family.times_alone(n)) if hasattr(family, "times_alone") and n > 1 else 1.0
+
+
 def rounds_are_epochs(family: Model) -> bool:
     """Whether a family's rounds are passes over the rows, of a learning rate that falls to their end."""
     return bool(getattr(family, "rounds_are_epochs", False))

@@ -259,6 +259,10 @@ class MLP:
         """On a GPU, where a step takes the same time for many nets; on a CPU workers use the cores as well."""
         return str(device(self.device).type) != "cpu"
 
+    def times_alone(self, n: int) -> float:
+        """On a GPU a step takes nearly as long for one net (n = 5 and 20: 4.4 and 14, benchmarks/README.md)."""
+        return max(1.0, 0.8 * n) if self.is_faster_so else 1.0
+
     def alike(
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
     ) -> Hashable:

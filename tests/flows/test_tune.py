@@ -221,12 +221,13 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
         deadlines = {}
         for name, ladder, ensemble, n_workers in (
             ("alone", WHOLE, None, 2), ("combined", WHOLE, planned.ensemble, 2), ("confirmed", SHORT, None, 2),
-            ("slower", SHORT, None, 1),
+            ("slower", SHORT, None, 1), ("shared", WHOLE, None, 2),
         ):  # fmt: skip
             rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5, ensemble)
             loop = _Loop(here, study, planned.search, planned.space, rules, ignore, n_workers)
             rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
-            folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0) for fold in range(n_folds))
+            alone = 2.0 if name == "shared" else None
+            folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0, alone=alone) for fold in range(n_folds))
             proposal = Proposal(0, "lightgbm", here_start(planned), rows, None if rows is None else 1)
             loop.results.append(TrialResult(proposal, folds))
             deadlines[name] = loop.deadline()
@@ -237,6 +238,7 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
         # Three folds of four times the rows, two at a time; and on one worker one after the other.
         assert 60 - deadlines["confirmed"] == pytest.approx(4 * final + 2 * 4.0)
         assert 60 - deadlines["slower"] == pytest.approx(4 * final + 3 * 4.0)
+        assert 60 - deadlines["shared"] == pytest.approx(2 * final)  # of folds that were trained as one
 
 
 @pytest.mark.parametrize(("ladder", "valid"), [(WHOLE, 0.5), (SHORT, 2.0)])

@@ -104,6 +104,9 @@ class InTeams(AsOne):
     teams: list[list[float]] = field(default_factory=list)
     is_faster_so = True
 
+    def times_alone(self, n: int) -> float:
+        return 0.5 * n
+
     def are_one(
         self, workspace: Training, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
     ) -> bool:
@@ -374,6 +377,21 @@ def test_trials_that_are_trained_as_one_are_one_unit_of_what_an_interrupted_run_
     run_together.fn(here, entries, None)
     assert family.teams == [[1.0, 2.0, 3.0]] * 2
     assert kept.stat().st_mtime_ns == before  # what was told of a fold stays true
+
+
+def test_a_fold_tells_its_share_of_the_time_and_what_it_takes_by_itself(tmp_path: Path) -> None:
+    here = experiment(tmp_path, InTeams(lambda fold: time.sleep(0.02)))
+    results = run_together.fn(here, [Entry(proposal(k, 1.0 + k)) for k in range(2)], None)
+    for fold in [fold for result in results for fold in result.folds]:
+        assert fold.seconds >= 0.02
+        assert fold.seconds_alone == pytest.approx(0.5 * 2 * N_FOLDS * fold.seconds)
+    (alone,) = run_together.fn(here, [Entry(proposal(2, 3.0))], None)
+    assert [fold.seconds_alone / fold.seconds for fold in alone.folds] == [pytest.approx(0.5 * N_FOLDS)] * N_FOLDS
+    kept = read_fold(fold_file(Path(here.folder), alone.proposal, 0))
+    assert kept is not None
+    assert kept.score == alone.folds[0]
+    (plain,) = run_trials.fn(experiment(tmp_path, Constant(), "plain"), [Entry(proposal())], None)
+    assert all(fold.seconds_alone == fold.seconds for fold in plain.folds)
 
 
 def test_of_trials_that_are_trained_as_one_each_runs_its_own_race(tmp_path: Path) -> None:
