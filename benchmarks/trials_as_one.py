@@ -47,7 +47,7 @@ def compare(family: MLP, table: Training, width: int, batch: int, n_trials: int,
     def together() -> None:
         family.validate_trials(workspace, folds, trials, 0, [lambda curves: None] * n_trials)
 
-    is_one = family.alike(workspace, point, folds, None) is not None
+    is_one = family.shape(point) is not None
     together()  # encodes the folds
     taken = [(seconds(alone), seconds(together)) for _ in range(repeats)]
     return [

@@ -24,7 +24,7 @@ from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
-from tasks.trial import Entry, confirm, run_together, run_trial, run_trials
+from tasks.trial import Entry, by_shape, confirm, run_together, run_trial, run_trials
 from tasks.workspace import Experiment
 
 LEAST_SHARE = 1 / 4  # of a final fit
@@ -92,8 +92,8 @@ class Told(Protocol):
 class Rules:
     """How the search goes: at most so many trials, of which `window` are out at a time; the `budget` of time; the
     `ladder` of evidence; how clearly worse a trial must be to lose its race, see `Race.z` (None: none does); the
-    `ensemble` for which time is kept; and how many trials go together, of which those that are alike are trained as
-    one."""
+    `ensemble` for which time is kept; and how many trials go together, of which those of one shape are trained
+    as one."""
 
     n_trials: int
     window: int
@@ -243,7 +243,7 @@ class _Loop:
 
 
 def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
-    out: deque[Submitted[list[TrialResult]]] = deque()
+    out: deque[list[Submitted[list[TrialResult]]]] = deque()
     asked, n_trials = len(loop.results), loop.rules.n_trials
     is_short = False
     while True:
@@ -258,12 +258,15 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
             if not batch:
                 break
             told = [entry for number in range(team.start, asked) if (entry := loop.propose(number))]
+            groups = by_shape(loop.experiment, [*told, *batch]) if loop.rules.together > 1 else [batch]
             # Without its first trial a search has no result, so that one may take its time.
-            out.append(_submit(loop, runner, [*told, *batch], deadline if asked else None))
+            until = deadline if asked else None
+            out.append([_submit(loop, runner, one, until) for one in groups if one[-1].proposal.number >= asked])
             asked += len(batch)
         if not out:
             return
-        for result in out.popleft().result():
+        results = [result for submitted in out.popleft() for result in submitted.result()]
+        for result in sorted(results, key=lambda one: one.proposal.number):
             if not result.was_cut and len(loop.results) == result.proposal.number:
                 loop.tell(result)
                 is_short = result.seconds < runner.short_seconds
@@ -304,9 +307,11 @@ def _ask(loop: _Loop, number: int, n: int) -> list[Entry]:
 def _submit(
     loop: _Loop, runner: Runner, batch: Sequence[Entry], deadline: float | None
 ) -> Submitted[list[TrialResult]]:
-    first, last = batch[0].proposal.number, batch[-1].proposal.number
-    name = f"trial-{first}" if first == last else f"trials-{first}-{last}"
-    task = (run_together if loop.rules.together > 1 else run_trials).with_options(task_run_name=name)
+    numbers = [entry.proposal.number for entry in batch]
+    is_together = loop.rules.together > 1
+    said = map(str, numbers if is_together else dict.fromkeys([numbers[0], numbers[-1]]))
+    name = f"trial{'s' * (len(numbers) > 1)}-{'-'.join(said)}"
+    task = (run_together if is_together else run_trials).with_options(task_run_name=name)
     return runner.submit(task, {"experiment": loop.experiment, "entries": batch, "deadline": deadline})
 
 

@@ -50,12 +50,53 @@ def run_trials(experiment: Experiment, entries: Sequence[Entry], deadline: float
 
 @task(name="trial", cache_policy=NO_CACHE, persist_result=False)
 def run_together(experiment: Experiment, entries: Sequence[Entry], deadline: float | None) -> list[TrialResult]:
-    """The same, but those that are alike are trained as one."""
-    results: dict[int, TrialResult] = {}
-    for alike in _alike(experiment, entries):
-        for result in _run_as_one(experiment, alike, deadline):
-            results[result.proposal.number] = result
-    return [results[entry.proposal.number] for entry in entries]
+    """The results of trials of one shape, trained as one. They are one unit: where a fold of any is missing all are
+    computed, so that an interrupted run gives what it would have given.
+
+    deadline: as above.
+    """
+    first = entries[0].proposal
+    family, folds = experiment.families[first.family], experiment.order[: first.n_folds]
+    alone = [partial(run_trial, experiment, entry.proposal, entry.race, deadline) for entry in entries]
+    paths = [fold_file(Path(experiment.folder), one.proposal, fold) for one in entries for fold in folds]
+    if len(entries) == 1 or all(path.exists() for path in paths):
+        return [run() for run in alone]
+    assert isinstance(family, TrainsTrials)
+    workspace = workspace_of(experiment, first.family)
+    if not family.are_one(workspace, first.hyperparameters, folds * len(entries), first.n_rows):
+        return [run() for run in alone]
+    watches = [_Watch(entry.race, {}, folds, deadline, getattr(family, "rounds", 1)) for entry in entries]
+    trials = [entry.proposal.hyperparameters for entry in entries]
+    begun = time.perf_counter()
+    try:
+        every = family.validate_trials(workspace, folds, trials, experiment.seed, watches, first.n_rows)
+    except Exception:  # such as no memory for all of them: what it is, the trial whose fault it is meets by itself
+        return [run() for run in alone]
+    seconds = time.perf_counter() - begun
+    results = []
+    for entry, done in zip(entries, every, strict=True):
+        scores: dict[int, FoldScore] = {}
+        error = done if isinstance(done, Exception) else None
+        try:
+            if not isinstance(done, Exception):
+                of_folds = dict(zip(folds, done, strict=True))
+                scores = _kept(experiment, entry.proposal, of_folds, seconds, len(folds) * len(entries))
+        except Exception as raised:
+            error = raised
+        results.append(_result(experiment, entry, scores, seconds / len(entries), error))
+    return results
+
+
+def by_shape(experiment: Experiment, entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Those side by side that may be trained as one; decided by their shapes alone."""
+    found: dict[Hashable, list[Entry]] = {}
+    for entry in entries:
+        it = entry.proposal
+        family = experiment.families[it.family]
+        shape = family.shape(it.hyperparameters) if isinstance(family, TrainsTrials) else None
+        key = it.number if shape is None else (it.family, it.n_rows, it.n_folds, shape)
+        found.setdefault(key, []).append(entry)
+    return list(found.values())
 
 
 @task(name="confirm", cache_policy=NO_CACHE, persist_result=False)
@@ -107,54 +148,6 @@ def _result(
     elif error is not None and not was_cut:
         told = "".join(traceback.format_exception(error))
     return footprint.limited(TrialResult(entry.proposal, folds, told, was_cut, estimate, seconds), experiment.limits)
-
-
-def _alike(experiment: Experiment, entries: Sequence[Entry]) -> list[list[Entry]]:
-    """The trials that are trained as one, side by side; decided by their shapes alone."""
-    found: dict[Hashable, list[Entry]] = {}
-    for entry in entries:
-        it = entry.proposal
-        family, folds = experiment.families[it.family], experiment.order[: it.n_folds]
-        key = None
-        if isinstance(family, TrainsTrials):
-            key = family.alike(workspace_of(experiment, it.family), it.hyperparameters, folds, it.n_rows)
-        found.setdefault(it.number if key is None else (it.family, it.n_rows, folds, key), []).append(entry)
-    return list(found.values())
-
-
-def _run_as_one(experiment: Experiment, entries: Sequence[Entry], deadline: float | None) -> list[TrialResult]:
-    """The results of trials that are alike. They are one unit: where a fold of any is missing all are computed, so that
-    an interrupted run gives what it would have given."""
-    first = entries[0].proposal
-    family, folds = experiment.families[first.family], experiment.order[: first.n_folds]
-    alone = [partial(run_trial, experiment, entry.proposal, entry.race, deadline) for entry in entries]
-    paths = [fold_file(Path(experiment.folder), one.proposal, fold) for one in entries for fold in folds]
-    if len(entries) == 1 or all(path.exists() for path in paths):
-        return [run() for run in alone]
-    assert isinstance(family, TrainsTrials)
-    workspace = workspace_of(experiment, first.family)
-    if not family.are_one(workspace, first.hyperparameters, folds * len(entries), first.n_rows):  # too much to hold
-        return [run() for run in alone]
-    watches = [_Watch(entry.race, {}, folds, deadline, getattr(family, "rounds", 1)) for entry in entries]
-    trials = [entry.proposal.hyperparameters for entry in entries]
-    begun = time.perf_counter()
-    try:
-        every = family.validate_trials(workspace, folds, trials, experiment.seed, watches, first.n_rows)
-    except Exception:  # such as no memory for all of them: what it is, the trial whose fault it is meets by itself
-        return [run() for run in alone]
-    seconds = time.perf_counter() - begun
-    results = []
-    for entry, done in zip(entries, every, strict=True):
-        scores: dict[int, FoldScore] = {}
-        error = done if isinstance(done, Exception) else None
-        try:
-            if not isinstance(done, Exception):
-                of_folds = dict(zip(folds, done, strict=True))
-                scores = _kept(experiment, entry.proposal, of_folds, seconds, len(folds) * len(entries))
-        except Exception as raised:
-            error = raised
-        results.append(_result(experiment, entry, scores, seconds / len(entries), error))
-    return results
 
 
 @dataclass

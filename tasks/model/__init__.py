@@ -274,10 +274,8 @@ class TrainsTrials(TrainsTogether, Protocol):
     @property
     def is_faster_so(self) -> bool: ...
 
-    def alike(
-        self, workspace: Any, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
-    ) -> Hashable:
-        """What trials have in common that may be trained as one; None of one that is trained by itself."""
+    def shape(self, hyperparameters: Mapping[str, Any]) -> Hashable:
+        """What trials have in common that may be trained as one, where their folds are; None of one that may not."""
         ...
 
     def validate_trials(

@@ -263,14 +263,11 @@ class MLP:
         """On a GPU a step takes nearly as long for one net (n = 5 and 20: 4.4 and 14, benchmarks/README.md)."""
         return max(1.0, 0.8 * n) if self.is_faster_so else 1.0
 
-    def alike(
-        self, workspace: Workspace, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
-    ) -> Hashable:
+    def shape(self, hyperparameters: Mapping[str, Any]) -> Hashable:
         """The sizes of a net, its activation and its batches; of the smallest nets alone on a CPU, where the folds of
         one trial have most of the gain (benchmarks/README.md)."""
-        width, batch_size = int(hyperparameters["width"]), int(hyperparameters["batch_size"])
-        is_small = width**2 * min(batch_size, max(workspace.sizes.of(n_rows))) <= MOST_SUMS_OF_TRIALS
-        if not (is_small or self.is_faster_so) or not self.are_one(workspace, hyperparameters, folds, n_rows):
+        is_small = int(hyperparameters["width"]) ** 2 * int(hyperparameters["batch_size"]) <= MOST_SUMS_OF_TRIALS
+        if not (is_small or self.is_faster_so):
             return None
         decay = "any" if hasattr(self.optimizer, "is_decay_apart") else hyperparameters["weight_decay"]
         return decay, *(hyperparameters[key] for key in (*SIZES, "activation", "batch_size"))

@@ -23,7 +23,7 @@ from tasks.records import Problem, Proposal
 from tasks.refusal import Refusal
 from tasks.store import remove_folder
 from tasks.study import fold_file, read_fold
-from tasks.trial import Entry, run_together, run_trial, run_trials
+from tasks.trial import Entry, by_shape, run_together, run_trial, run_trials
 from tasks.workspace import Experiment, training_of, workspace_of
 
 N_ROWS, N_FOLDS = 12, 3
@@ -96,8 +96,8 @@ class AsOne(Constant):
 
 @dataclass(frozen=True)
 class InTeams(AsOne):
-    """Trains trials together whose values have the same sign, where they are up to `most` folds, and memory runs out
-    beyond `room` of them. teams: the values of each team that it trained."""
+    """Trains trials together whose values have the same sign, none without one, where they are up to `most` folds, and
+    memory runs out beyond `room` of them. teams: the values of each team that it trained."""
 
     most: int = 100
     room: int = 100
@@ -112,10 +112,8 @@ class InTeams(AsOne):
     ) -> bool:
         return 1 < len(folds) <= self.most
 
-    def alike(
-        self, workspace: Training, hyperparameters: Mapping[str, Any], folds: Sequence[int], n_rows: int | None
-    ) -> Hashable:
-        return np.sign(hyperparameters["value"])
+    def shape(self, hyperparameters: Mapping[str, Any]) -> Hashable:
+        return np.sign(hyperparameters["value"]) or None
 
     def validate_trials(
         self, workspace: Training, folds: Sequence[int], trials: Sequence[Mapping[str, Any]], seed: int,
@@ -352,15 +350,28 @@ def test_folds_that_are_trained_as_one_are_cut_by_the_deadline(tmp_path: Path) -
     assert late.validated == []
 
 
-def test_trials_that_are_alike_are_trained_as_one_and_one_failure_stops_no_other(tmp_path: Path) -> None:
+def test_trials_of_one_shape_on_the_same_evidence_go_together(tmp_path: Path) -> None:
+    families: dict[str, Any] = {"constant": InTeams(), "plain": Constant(), "other": InTeams()}
+    here = replace(experiment(tmp_path, Constant()), families=families)
+    asked = [proposal(k, value) for k, value in enumerate((1.0, -3.0, 2.0, 0.0, -1.0, 0.0))]
+    asked += [replace(proposal(6), n_rows=4), replace(proposal(7), n_folds=1), replace(proposal(8), n_folds=1)]
+    asked += [replace(proposal(k), family=name) for k, name in ((9, "plain"), (10, "plain"), (11, "other"))]
+    groups = by_shape(here, [Entry(one) for one in asked])
+    numbers = [[entry.proposal.number for entry in group] for group in groups]
+    assert numbers == [[0, 2], [1, 4], [3], [5], [6], [7, 8], [9], [10], [11]]
+
+
+def test_trials_that_are_trained_as_one_are_those_trained_by_themselves_and_one_failure_stops_no_other(
+    tmp_path: Path,
+) -> None:
     family = InTeams()
-    here, asked = experiment(tmp_path, family), [proposal(k, value) for k, value in enumerate((1.0, -3.0, 2.0, np.inf))]
+    here, asked = experiment(tmp_path, family), [proposal(k, value) for k, value in enumerate((1.0, 3.0, np.inf))]
     found = run_together.fn(here, [Entry(one) for one in asked], None)
     assert [result.proposal for result in found] == asked
-    assert family.teams == [[1.0, 2.0, np.inf]]
-    assert [result.error is None for result in found] == [True, True, True, False]
+    assert family.teams == [[1.0, 3.0, np.inf]]
+    assert [result.error is not None for result in found] == [False, False, True]
     alone = experiment(tmp_path, Constant(), "alone")
-    for result in found[:3]:
+    for result in found[:2]:
         folds = run_trial(alone, result.proposal).folds
         assert [(fold.fold, fold.value) for fold in result.folds] == [(fold.fold, fold.value) for fold in folds]
 
