@@ -136,7 +136,7 @@ def plan(composed: Composed) -> Plan:
     n_trials = config.search.trials
     if not faults:
         n_trials = attempt(lambda: search.n_trials(Space(spaces), config.search.trials))
-    together = attempt(lambda: _together(config.search, families))
+    together = attempt(lambda: _together(config.search, families, goes_on=strategy is not None))
     if config.base is not None and ensemble is not None:
         faults.append(
             f"base={config.base} with ensemble={composed.choices['ensemble']}: the models of the folds hold only what "
@@ -293,8 +293,8 @@ def _ensemble(node: dict[str, Any], limits: Limits, allowed: Sequence[str]) -> E
     return replace(ensemble, **least)  # type: ignore[type-var]  # a Protocol that dataclasses fill
 
 
-def _together(asked: configs.Search, families: Mapping[str, object]) -> int:
-    """How many trials go together."""
+def _together(asked: configs.Search, families: Mapping[str, object], *, goes_on: bool) -> int:
+    """How many trials go together. goes_on: from a base, of whose strategies one alone may train some as one."""
     able = [family for family in families.values() if isinstance(family, TrainsTrials)]
     if asked.together is None:
         return asked.window if any(family.is_faster_so for family in able) else 1
@@ -303,7 +303,7 @@ def _together(asked: configs.Search, families: Mapping[str, object]) -> int:
             f"search.together={asked.together} is more than search.window={asked.window}, the trials that are proposed "
             f"before the first of them is known; search.window={asked.together} holds them."
         )
-    if asked.together > 1 and not able:
+    if asked.together > 1 and not able and not goes_on:
         raise Refusal(
             f"search.together={asked.together}: {', '.join(families)} can't train trials as one; model=mlp can, from "
             "scratch. Choose that, or leave it out."

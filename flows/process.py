@@ -109,8 +109,15 @@ def spawn(home: Path, port: int, database: str = "") -> Process:
     environment = _environment(home, url, database)
     arguments = ["-c", LAUNCH, url.rpartition(":")[2]]
     process = begin(arguments, environment, home / "finefold-server.log", url, mark="create_app", store=database)
-    (home / "finefold-server.json").write_text(json.dumps(asdict(process)))
+    write_record(home / "finefold-server.json", process)
     return process
+
+
+def write_record(path: Path, process: Process) -> None:
+    """Whole or not at all, since others read it at any moment."""
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    beside.write_text(json.dumps(asdict(process)))
+    beside.replace(path)
 
 
 def last_line(log: Path) -> str:

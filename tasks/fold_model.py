@@ -51,10 +51,10 @@ def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
     training = training_of(experiment)
     if are_bagged(training):
         folds = [(result.proposal, fold) for result in results for fold in result.folds]
-        return sum(one.seconds for proposal, one in folds if not _folder(experiment, proposal, one.fold).exists())
+        return sum(one.seconds_alone for proposal, one in folds if not _folder(experiment, proposal, one.fold).exists())
     n_rows = fmean(len(train) for train, _ in training.folds)
     missing = [result for result in results if not _all_rows(experiment, result).exists()]
-    of_a_fold = sum(fmean(fold.seconds for fold in result.folds) for result in missing)
+    of_a_fold = sum(fmean(fold.seconds_alone for fold in result.folds) for result in missing)
     return of_a_fold * len(training.y) / n_rows * experiment.growth  # more rows, and more rounds
 
 

@@ -68,9 +68,14 @@ def run_together(experiment: Experiment, entries: Sequence[Entry], deadline: flo
     watches = [_Watch(entry.race, {}, folds, deadline, getattr(family, "rounds", 1)) for entry in entries]
     trials = [entry.proposal.hyperparameters for entry in entries]
     begun = time.perf_counter()
+    every = None
     try:
         every = family.validate_trials(workspace, folds, trials, experiment.seed, watches, first.n_rows)
+    except (OSError, MemoryError):
+        raise
     except Exception:  # such as no memory for all of them: what it is, the trial whose fault it is meets by itself
+        pass  # and not in here, where the traceback would hold all that they took
+    if every is None:
         return [run() for run in alone]
     seconds = time.perf_counter() - begun
     results = []

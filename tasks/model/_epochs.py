@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.model import Curve
+from tasks.model import Curve, OutOfTimeError
 from tasks.model._batches import Batches, Rehearsal, Rows, padded
 from tasks.model._device import one_thread
 from tasks.model._learner import Learner, Tuning
@@ -141,13 +141,18 @@ def train_teams(teams: Sequence[Team]) -> list[list[Progress] | Exception]:
     ended: dict[int, Exception] = {}
 
     def look() -> None:
-        for team in teams:
-            team.watch([() for _ in team.jobs])
+        for t in dict.fromkeys(t for t, _ in course.nets):
+            teams[t].watch([() for _ in teams[t].jobs])
 
     with one_thread:
         course = _Course(teams)
         for epoch in range(1, max(team.plan.epochs for team in teams) + 1):
-            for (t, _), cost in zip(course.nets, course.run(epoch, look), strict=True):
+            try:
+                costs = course.run(epoch, look)
+            except OutOfTimeError as error:  # what is done stays so
+                ended |= {t: error for t, _ in course.nets}
+                break
+            for (t, _), cost in zip(course.nets, costs, strict=True):
                 if not cost < EXPLODED:  # NaN isn't either
                     ended.setdefault(t, _exploded(teams[t].plan, epoch, cost))
             if not course.keep([(t, k) for t, k in course.nets if t not in ended]):

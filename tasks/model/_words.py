@@ -98,9 +98,12 @@ def _vectorizers(texts: pd.Series[str], words: int, letters: int) -> list[TfidfV
         runs = (min(2, letters), letters)
         made.append(TfidfVectorizer(analyzer="char_wb", ngram_range=runs, max_features=MOST_RUNS, **usual))
     try:
-        return [one.fit(texts) for one in made]
+        fitted = [one.fit(texts) for one in made]
     except ValueError:  # no text has a word
-        return [one.fit([NO_WORD]) for one in made]
+        fitted = [one.fit([NO_WORD]) for one in made]
+    for one in fitted:  # NumPy's integers, which `max_features` leaves there, skops would write as a file each
+        one.vocabulary_ = {term: int(place) for term, place in one.vocabulary_.items()}
+    return fitted
 
 
 def _matrix(vectorizers: Sequence[TfidfVectorizer], inputs: Inputs, text: tuple[str, ...], X: pd.DataFrame) -> Any:

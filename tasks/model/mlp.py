@@ -267,10 +267,9 @@ class MLP:
         """The sizes of a net, its activation and its batches; of the smallest nets alone on a CPU, where the folds of
         one trial have most of the gain (benchmarks/README.md)."""
         is_small = int(hyperparameters["width"]) ** 2 * int(hyperparameters["batch_size"]) <= MOST_SUMS_OF_TRIALS
-        if not (is_small or self.is_faster_so):
+        if not (is_small or self.is_faster_so) or not hasattr(self.optimizer, "is_decay_apart"):
             return None
-        decay = "any" if hasattr(self.optimizer, "is_decay_apart") else hyperparameters["weight_decay"]
-        return decay, *(hyperparameters[key] for key in (*SIZES, "activation", "batch_size"))
+        return tuple(hyperparameters[key] for key in (*SIZES, "activation", "batch_size"))
 
     def validate_trials(
         self, workspace: Workspace, folds: Sequence[int], trials: Sequence[Mapping[str, Any]], seed: int,

@@ -26,8 +26,8 @@ class Optimizer(Protocol):
     """A method. What suits it (learning rates and weight decays; rows per step, null where the model says how many;
     epochs) stands in its YAML, from which a family of nets takes it. One of a user's own whose steps don't move each
     number by its own gradients alone (a norm of all, a line search) says so by `is_elementwise = False`: folds are then
-    trained one by one. One that says by `is_decay_apart` how `make` understands a weight decay can train trials of
-    different ones together."""
+    trained one by one. One that says by `is_decay_apart` how `make` understands a weight decay, and whose steps are
+    linear in its group's `lr`, can train trials together."""
 
     name: ClassVar[str]
     learning_rate: Range

@@ -129,8 +129,7 @@ def test_trials_of_one_shape_differ_in_how_they_are_trained_alone() -> None:
 
         name = "own"
 
-    unknown = replace(it, optimizer=Own())
-    assert shape(unknown) == shape(unknown, learning_rate=0.1) != shape(unknown, weight_decay=0.5)
+    assert shape(replace(it, optimizer=Own())) is None
 
 
 def test_folds_are_trained_one_by_one_where_the_optimizers_steps_mix_the_numbers_of_a_tensor() -> None:
