@@ -118,7 +118,8 @@ def tune(
     """Runs the search until its trials are told or its time is over.
 
     Trial n is asked when trials up to n - window have been told, in order, and sees no later one, nor does its race:
-    the same seed gives the same trials on any number of workers, after a kill, and in a search that was extended.
+    the same seed gives the same trials on any number of workers, after a kill, and in a search that was extended (but
+    for rounding, those of a team within which it had ended).
     `told` is called for every trial in order, the reused ones first.
 
     Raises:
