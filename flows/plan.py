@@ -133,10 +133,11 @@ def plan(composed: Composed) -> Plan:
         faults.append("model=[]: name at least one family.")
     if config.metric != "auto":
         attempt(lambda: metrics.check(config.metric, _a_problem_of(config.metric)))
-    n_trials = config.search.trials
+    n_trials, together = config.search.trials, 1
     if not faults:
         n_trials = attempt(lambda: search.n_trials(Space(spaces), config.search.trials))
-    together = attempt(lambda: _together(config.search, families, goes_on=strategy is not None))
+    if None not in families.values():
+        together = attempt(lambda: _together(config.search, families, goes_on=strategy is not None))
     if config.base is not None and ensemble is not None:
         faults.append(
             f"base={config.base} with ensemble={composed.choices['ensemble']}: the models of the folds hold only what "
@@ -294,7 +295,8 @@ def _ensemble(node: dict[str, Any], limits: Limits, allowed: Sequence[str]) -> E
 
 
 def _together(asked: configs.Search, families: Mapping[str, object], *, goes_on: bool) -> int:
-    """How many trials go together. goes_on: from a base, of whose strategies one alone may train some as one."""
+    """How many trials go together. goes_on: from a base, of whose strategies one alone trains some as one; the others
+    go one by one, so that a ladder can be asked to."""
     able = [family for family in families.values() if isinstance(family, TrainsTrials)]
     if asked.together is None:
         return asked.window if any(family.is_faster_so for family in able) else 1
@@ -303,7 +305,9 @@ def _together(asked: configs.Search, families: Mapping[str, object], *, goes_on:
             f"search.together={asked.together} is more than search.window={asked.window}, the trials that are proposed "
             f"before the first of them is known; search.window={asked.together} holds them."
         )
-    if asked.together > 1 and not able and not goes_on:
+    if not able and goes_on:
+        return 1
+    if asked.together > 1 and not able:
         raise Refusal(
             f"search.together={asked.together}: {', '.join(families)} can't train trials as one; model=mlp can, from "
             "scratch. Choose that, or leave it out."

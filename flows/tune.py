@@ -118,8 +118,7 @@ def tune(
     """Runs the search until its trials are told or its time is over.
 
     Trial n is asked when trials up to n - window have been told, in order, and sees no later one, nor does its race:
-    the same seed gives the same trials on any number of workers, after a kill, and in a search that was extended (but
-    for rounding, those of a team within which it had ended).
+    the same seed gives the same trials on any number of workers, after a kill, and in a search that was extended.
     `told` is called for every trial in order, the reused ones first.
 
     Raises:
@@ -162,10 +161,11 @@ class _Loop:
 
     def team(self, number: int) -> range:
         """The trials that go together with that one: by their numbers alone, so that a search which was interrupted has
-        the same. The first one, which is waited for, goes by itself."""
+        the same, and so has one that is extended: those of them beyond its end are trained, but not told. The first
+        one, which is waited for, goes by itself."""
         n = self.rules.together
         first = 1 + (number - 1) // n * n if number else 0
-        return range(first, min(first + n if number else 1, self.rules.n_trials))
+        return range(first, first + n if number else 1)
 
     def propose(self, number: int) -> Entry | None:
         """Trial `number`: the one that an earlier run had already asked for, or a new one."""
@@ -250,7 +250,7 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
     while True:
         deadline = loop.deadline()
         while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
-            room = min(n_trials, len(loop.results) + loop.rules.window) - asked
+            room = len(loop.results) + loop.rules.window - asked
             team = loop.team(asked)
             n = team.stop - asked if loop.rules.together > 1 else min(n_shared, n_trials - asked) if is_short else 1
             if out and room < n:  # a whole batch is waited for, or else trials would be asked one by one for ever
@@ -268,7 +268,7 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
             return
         results = [result for submitted in out.popleft() for result in submitted.result()]
         for result in sorted(results, key=lambda one: one.proposal.number):
-            if not result.was_cut and len(loop.results) == result.proposal.number:
+            if not result.was_cut and result.proposal.number == len(loop.results) < n_trials:
                 loop.tell(result)
                 is_short = result.seconds < runner.short_seconds
 

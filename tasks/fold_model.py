@@ -84,7 +84,8 @@ def milliseconds(experiment: Experiment, result: TrialResult) -> float:
 
 
 def of_fold(experiment: Experiment, proposal: Proposal, fold: int, until: float | None = None) -> Path:
-    """The folder of a fold's model, fitted again where it is not kept, with the folds that it was trained with."""
+    """The folder of a fold's model, fitted again where it is not kept, with the folds that it was trained with; where
+    other trials were trained with it too, the same but for rounding."""
     folder = _folder(experiment, proposal, fold)
     if folder.exists():
         return folder

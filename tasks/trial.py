@@ -51,7 +51,8 @@ def run_trials(experiment: Experiment, entries: Sequence[Entry], deadline: float
 @task(name="trial", cache_policy=NO_CACHE, persist_result=False)
 def run_together(experiment: Experiment, entries: Sequence[Entry], deadline: float | None) -> list[TrialResult]:
     """The results of trials of one shape, trained as one. They are one unit: where a fold of any is missing all are
-    computed, so that an interrupted run gives what it would have given.
+    computed, so that an interrupted run gives what it would have given; but for rounding, where a device had memory for
+    all of them in one of the runs alone.
 
     deadline: as above.
     """
@@ -212,7 +213,8 @@ def _kept(
 ) -> dict[int, FoldScore]:
     """The scores of folds that were computed, n of them as one in so many seconds, written down; a file that is there
     (of another trial on this fold alone) stays, so that what was told of it stays true."""
-    share, more = seconds / n, times_alone(experiment.families[proposal.family], n)
+    family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
+    share, more = seconds / n, times_alone(family, workspace, proposal.hyperparameters, n)
     alone = None if more == 1 else share * more
     records = {fold: _record(experiment, proposal, fold, one, share, alone) for fold, one in done.items()}
     for fold in records:

@@ -315,9 +315,11 @@ def writes(family: Model) -> bool:
     return bool(getattr(family, "generates", False))
 
 
-def times_alone(family: Model, n: int) -> float:
+def times_alone(family: Model, workspace: Any, hyperparameters: Mapping[str, Any], n: int) -> float:
     """How many times its share of the time a fit takes by itself, of n that are trained as one."""
-    return float(family.times_alone(n)) if hasattr(family, "times_alone") and n > 1 else 1.0
+    if n > 1 and hasattr(family, "times_alone"):
+        return float(family.times_alone(workspace, hyperparameters, n))
+    return 1.0
 
 
 def rounds_are_epochs(family: Model) -> bool:

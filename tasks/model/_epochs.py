@@ -218,8 +218,10 @@ class _Course:
         shuffles = seeds[1], seeds[3]
         self.batches = Batches([job.train for job in self.jobs], self.plan.n_steps, shuffles, self.plan.rehearsal)
         self.valid = None if self.jobs[0].valid is None else padded([job.valid for job in self.jobs if job.valid])
-        decays = [plan.weight_decay for plan in self.plans]
-        self.learner = Learner(nets, self.plan.optimizer, decays, self.plan.tuning, like, begins)
+        rate, decays = self.plan.learning_rate, [plan.weight_decay for plan in self.plans]
+        self.learner = Learner(
+            nets, self.plan.optimizer, 1.0 if self.are_paces_own else rate, decays, self.plan.tuning, like, begins
+        )
         self._share_dropout()
 
     def run(self, epoch: int, look: Callable[[], None]) -> list[float]:

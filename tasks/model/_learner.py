@@ -50,15 +50,15 @@ class Learner:
     """Stacked nets and the optimizer of what is trained of them. Without a tuning that is everything; with one, all
     nets are of one shape, and what is frozen is never given to the optimizer.
 
-    nets: what they begin as. decays: the weight decay of each. like: a tensor of the type and on the device that they
-    are trained in.
+    nets: what they begin as. rate: the learning rate that all have, or 1. decays: the weight decay of each. like: a
+    tensor of the type and on the device that they are trained in.
     """
 
     def __init__(
-        self, nets: Sequence[Mapping[str, Tensor]], optimizer: Optimizer, decays: Sequence[float],
+        self, nets: Sequence[Mapping[str, Tensor]], optimizer: Optimizer, rate: float, decays: Sequence[float],
         tuning: Tuning | None, like: Tensor, generators: Sequence[torch.Generator],
     ) -> None:
-        self.tuning, self._optimizer, self._decays = tuning, optimizer, list(decays)
+        self.tuning, self._optimizer, self._rate, self._decays = tuning, optimizer, rate, list(decays)
         self._like, self._rates = like, dict[str, float]()
         self._owner: Tensor | None = None  # of every number its net
         self.start: dict[str, Tensor] = {}
@@ -85,7 +85,7 @@ class Learner:
         self.stack = Stack(trained, self._like)
         is_one = len(set(self._decays)) == 1
         self._decay = None if is_one else self.stack.flat.new_tensor(self._decays)
-        self.optimizer = self._optimizer.make(self.stack.flat, 1.0, self._decays[0] if is_one else 0.0)
+        self.optimizer = self._optimizer.make(self.stack.flat, self._rate, self._decays[0] if is_one else 0.0)
         self._share, self._owner = self._shares(), None
 
     def _shares(self) -> Tensor | None:

@@ -49,10 +49,15 @@ class Fitted:
                 return estimators.probabilities(self.estimator, Z, self.n_classes)
             return np.asarray(self.estimator.predict(Z), dtype=np.float64)
 
-    def footprint(self, more_rows: float) -> Footprint:
+    def footprint(self, more_rows: float, X: pd.DataFrame) -> Footprint:
         """Of a fit on so many times as many rows, which have new words, though ever fewer. Nearly all of the time goes
-        into cutting texts into words, of which little is known."""
-        return Footprint(sum(estimators.dumped_bytes(self.parts)) / 1e6 * more_rows**0.7, 30.0)
+        into cutting texts, of which X holds some, into words and runs of letters."""
+        columns = _of_vectorizers(self.text, self.vectorizers)
+        cutting = [
+            _microseconds(made) * float(X[column].fillna("").str.len().mean())
+            for made, column in zip(self.vectorizers, columns, strict=True)
+        ]
+        return Footprint(sum(estimators.dumped_bytes(self.parts)) / 1e6 * more_rows**0.7, 1.0 + sum(cutting))
 
     def importance(self) -> dict[str, float]:
         """Share of each column in the spread of the outputs over the training rows."""
@@ -106,9 +111,20 @@ def _vectorizers(texts: pd.Series[str], words: int, letters: int) -> list[TfidfV
     return fitted
 
 
+def _of_vectorizers(text: tuple[str, ...], vectorizers: Sequence[TfidfVectorizer]) -> list[str]:
+    return [column for column in text for _ in range(len(vectorizers) // len(text))]
+
+
+def _microseconds(made: TfidfVectorizer) -> float:
+    """What it takes with a letter of a text: 1,000 texts of 103, 414 and 1,657 letters took .1 to .29 with words one by
+    one and in pairs, 1.7 to 2.2 with runs of 2 to 5 too."""
+    low, high = map(int, made.ngram_range)
+    return 0.15 * high if made.analyzer == "word" else 0.45 * (high - low + 1)
+
+
 def _matrix(vectorizers: Sequence[TfidfVectorizer], inputs: Inputs, text: tuple[str, ...], X: pd.DataFrame) -> Any:
-    columns = [X[column].fillna("") for column in text for _ in range(len(vectorizers) // len(text))]
-    counted = [made.transform(texts) for made, texts in zip(vectorizers, columns, strict=True)]
+    columns = _of_vectorizers(text, vectorizers)
+    counted = [made.transform(X[column].fillna("")) for made, column in zip(vectorizers, columns, strict=True)]
     rest = sparse.csr_matrix(side(inputs, X.drop(columns=list(text))), dtype=np.float64)
     return sparse.hstack([*counted, rest], format="csr")
 

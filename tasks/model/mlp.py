@@ -55,6 +55,7 @@ SIZES = ("layers", "width", "level_width", "frequencies", "periodic_width")
 LEAST_EPOCHS = 5  # whatever a budget pays for
 MOST_SUMS = 2**21  # of a step of a fold, about width^2 x batch, up to which folds are trained as one
 MOST_SUMS_OF_TRIALS = 2**18  # the same for trials
+SUMS_OF_CALLS = 1.3e6  # that a core does while it calls for a step, of however many nets (benchmarks/README.md)
 MOST_VALUES = 50_000_000  # of the folds' tables, which are held together
 MS_OF_A_SUM = 2e-4  # of 1,000 rows in double precision, at 5 billion sums a second
 N_SHUFFLED = 300  # rows by which a column's importance is measured
@@ -259,9 +260,16 @@ class MLP:
         """On a GPU, where a step takes the same time for many nets; on a CPU workers use the cores as well."""
         return str(device(self.device).type) != "cpu"
 
-    def times_alone(self, n: int) -> float:
+    def times_alone(self, workspace: Workspace, hyperparameters: Mapping[str, Any], n: int) -> float:
+        width, batch_size = int(hyperparameters["width"]), int(hyperparameters["batch_size"])
+        return self.times_one(workspace.sizes, width, batch_size, n)
+
+    def times_one(self, sizes: Sizes, width: int, batch_size: int, n: int) -> float:
         """On a GPU a step takes nearly as long for one net (n = 5 and 20: 4.4 and 14, benchmarks/README.md)."""
-        return max(1.0, 0.8 * n) if self.is_faster_so else 1.0
+        if self.is_faster_so:
+            return max(1.0, 0.8 * n)
+        sums = width**2 * min(batch_size, max(sizes.of(None)))
+        return n * (SUMS_OF_CALLS + sums) / (SUMS_OF_CALLS + n * sums)
 
     def shape(self, hyperparameters: Mapping[str, Any]) -> Hashable:
         """The sizes of a net, its activation and its batches; of the smallest nets alone on a CPU, where the folds of

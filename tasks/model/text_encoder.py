@@ -53,6 +53,7 @@ SECONDS_OF_A_STEP = {"full": 0.025, "lora": 0.02, "last_layers": 0.008, "gradual
 SMALLER = ("a smaller model.text_encoder.hyperparameters.max_len", "a smaller encoder")  # where memory runs out
 TOKENS = 32  # that a text is taken to have, where nothing is known of it
 SUMS_OF_A_MILLISECOND = 3e7
+N_MEASURED = 1000  # rows by which a text's length is known
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,9 @@ class TextEncoder:
         """By what was measured of short sentences through six layers. What is computed once is not counted."""
         if self.way in WAYS:
             return n_rows * (SECONDS_OF_A_STEP[self.way] * self.rounds + SECONDS_OF_A_PASS)
-        return 0.05 + 1e-4 * n_rows
+        letters = self.hyperparameters.get("letters") if self.way == WORDS else 0
+        runs = max(0, (self.start["letters"] if letters is None else int(letters)) - 1)
+        return 0.05 + n_rows * (1e-4 + 1.2e-4 * runs)
 
     def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
         """With fewer epochs."""
@@ -256,7 +259,7 @@ class TextEncoder:
     ) -> Footprint:
         """As large as the fold's; of the time, a sum for each of the encoder's weights and each token."""
         if isinstance(fitted, _words.Fitted):
-            return fitted.footprint(more_rows)
+            return fitted.footprint(more_rows, workspace.training.some(N_MEASURED)[0])
         n_sums = fitted.body.depth * 12 * fitted.body.width**2 * TOKENS * 1000 * len(fitted.text)
         return Footprint(fitted.n_bytes / 1e6, 1.0 + n_sums / SUMS_OF_A_MILLISECOND)
 

@@ -50,10 +50,10 @@ def test_nets_win_alike_on_any_number_of_workers_and_after_an_interruption(
 
 
 @pytest.mark.slow
-def test_nets_that_are_trained_together_win_alike_on_any_number_of_workers_and_after_an_interruption(
+def test_nets_that_are_trained_together_win_alike_on_any_number_of_workers_interrupted_and_extended(
     nets_on_iris: Searching,
 ) -> None:
-    """The interruption comes within a team."""
+    """The interruption comes within a team, and so does the end before the extension."""
     more: dict[str, Any] = {"n_trials": 11, "racing": 0.5, "together": 4}
     one, two = (nets_on_iris.run("random", f"together-on-{workers}", workers=workers, **more) for workers in (1, 2))
     assert outcome(one) == outcome(two)
@@ -64,6 +64,9 @@ def test_nets_that_are_trained_together_win_alike_on_any_number_of_workers_and_a
     with pytest.raises(StopError):
         nets_on_iris.run("random", "together-interrupted", told=stop_at(6), **more)
     assert outcome(nets_on_iris.run("random", "together-interrupted", **more)) == outcome(one)
+    shorter = nets_on_iris.run("random", "together-extended", **{**more, "n_trials": 7})
+    assert outcome(shorter) == outcome(one)[:7]
+    assert outcome(nets_on_iris.run("random", "together-extended", **more)) == outcome(one)
 
 
 @pytest.mark.parametrize(("choice", "number"), [*((choice, 4) for choice in SEARCHES), ("bayesian", 0)])

@@ -104,7 +104,7 @@ class InTeams(AsOne):
     teams: list[list[float]] = field(default_factory=list)
     is_faster_so = True
 
-    def times_alone(self, n: int) -> float:
+    def times_alone(self, workspace: Training, hyperparameters: Mapping[str, Any], n: int) -> float:
         return 0.5 * n
 
     def are_one(

@@ -109,7 +109,7 @@ def test_a_net_with_merged_adapters_gives_what_it_gives_with_them_beside() -> No
     like = torch.empty(0, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
     optimizer = build(compose(["model=mlp"]).config.optimizer, "optimizer")
-    learner = Learner([how.cut(base())], optimizer, [0.0], how.tuning, like, [generator])
+    learner = Learner([how.cut(base())], optimizer, 1.0, [0.0], how.tuning, like, [generator])
     assert all(value.abs().max() == 0 for key, value in learner.stack.tensors.items() if key.endswith(UP))
     learner.stack.flat.normal_(generator=generator)
     beside, hidden = learner.stack.tensors, cut(own, 0).numbers

@@ -185,6 +185,21 @@ def test_runs_of_letters_see_through_endings_that_no_training_row_has(encoder: P
     assert auc[0] < 0.7 < 0.99 < auc[5]
 
 
+def test_what_runs_of_letters_and_long_texts_take_is_foreseen(encoder: Path) -> None:
+    def foreseen(letters: int, more: int = 1) -> tuple[float, float]:
+        key = "model.text_encoder.by_strategy.from_scratch.hyperparameters.letters"
+        it = family(encoder, "from_scratch", NO_KNOBS, f"{key}={letters}")
+        data = replace(training(), features=training().X.assign(text=training().X["text"] * more))
+        workspace, given = it.workspace(data, None, 1), point(it, letters=letters)
+        done = it.validate(workspace, 0, given, 0)
+        return it.seconds(1000, 3, 2), it.footprint(workspace, done.fitted, given, None, 1.0).milliseconds
+
+    (words, words_ms), (letters, letters_ms), (_, long_ms) = foreseen(0), foreseen(5), foreseen(5, 4)
+    assert letters > 3 * words
+    assert letters_ms > 3 * words_ms
+    assert long_ms == pytest.approx(4 * letters_ms, rel=0.1)
+
+
 def test_a_column_without_any_word_is_learned_from_scratch(encoder: Path) -> None:
     it, data = family(encoder, "from_scratch"), training()
     fitted = it.fit(it.workspace(replace(data, features=data.X.assign(text=None)), None, 1), point(it), None, 0)
