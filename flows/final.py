@@ -53,7 +53,8 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
     ensemble, until = job.plan.ensemble, budget.deadline(tuned.final_seconds)
     if ensemble is None:
         return None
-    combined = combine(experiment, job.prepared, ensemble, tuned.results, tuned.winner, job.plan.n_workers, until)
+    results = [*tuned.results, *tuned.finalists]
+    combined = combine(experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, until)
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
 

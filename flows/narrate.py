@@ -129,6 +129,9 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         judged = f"it looked best on {job.ladder.in_words(rung, n_folds)} and was then judged on {whole}"
         is_cut = len(tuned.winner.folds) < n_folds
         screen.say(judged + ": search.seconds did not pay for more" * is_cut, "yellow" * is_cut)
+    if others := [one.proposal for one in tuned.finalists if one.proposal != proposal]:
+        also = ", ".join(f"trial {one.number} of {one.family}" for one in others)
+        screen.say(f"for the ensemble judged on all rows and folds too: {also}")
 
 
 def say_what_is_simplest(job: Job, experiment: Experiment, tuned: Tuned) -> None:

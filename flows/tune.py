@@ -13,19 +13,20 @@ from typing import Protocol
 from optuna.trial import FrozenTrial
 
 from flows.runner import Runner, Submitted
-from flows.winner import confirmed, winner_of
+from flows.winner import winner_by, winner_of
+from tasks import fold_model
 from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_CONFIRMING, Ladder, Rung, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
 from tasks.model import growth_of_rounds, rounds_are_epochs
 from tasks.racing import best_of, race
-from tasks.records import Proposal, TrialCounts, TrialResult, Winner
+from tasks.records import FoldScore, Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
 from tasks.trial import Entry, by_shape, confirm, run_together, run_trial, run_trials
-from tasks.workspace import Experiment
+from tasks.workspace import Experiment, training_of
 
 LEAST_SHARE = 1 / 4  # of a final fit
 LOOK = 1 / 3    # of the time that a net takes to train on a row: what it takes to score one, after each epoch
@@ -33,21 +34,22 @@ LOOK = 1 / 3    # of the time that a net takes to train on a row: what it takes 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search gave: its winner, how its trials went, every result in the order of its trial, and the seconds that
-    the final fit will take on one thread."""
+    """What a search gave: its winner, how its trials went, every result in the order of its trial, the seconds that the
+    final fit will take on one thread, and what was judged whole after the search, see `_confirm`."""
 
     winner: Winner
     counts: TrialCounts
     results: tuple[TrialResult, ...]
     final_seconds: float
+    finalists: tuple[TrialResult, ...] = ()
 
 
 @dataclass(frozen=True)
 class Budget:
     """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
     Of an earlier run that its time had ended, so that it is gone through again: course: the rounds that its final fit
-    was to have; final_rounds: after which it ended; confirming: the folds on which its winner was judged whole; None:
-    whatever there is time for."""
+    was to have; final_rounds: after which it ended; confirming: the folds on which its winner was judged whole;
+    finalists: the families of which one was, beside the winner; None: whatever there is time for."""
 
     begun: float
     seconds: float | None
@@ -55,6 +57,7 @@ class Budget:
     course: int | None = None
     final_rounds: int | None = None
     confirming: tuple[int, ...] | None = None
+    finalists: tuple[str, ...] | None = None
 
     @property
     def end(self) -> float | None:
@@ -76,6 +79,12 @@ class Budget:
         if self.end is None or not final_seconds:
             return 1.0
         return min(1.0, max(LEAST_SHARE, (self.end - time.time()) * self.speed / final_seconds))
+
+    def confirmed(self, proposal: Proposal, winner: Winner, folds: Sequence[int]) -> Sequence[int]:
+        """The folds on which one of the finalists is judged whole, of all of them."""
+        if proposal.number == winner.proposal.number:
+            return folds if self.confirming is None else [fold for fold in folds if fold in self.confirming]
+        return folds if self.finalists is None or proposal.family in self.finalists else ()
 
     @property
     def speed(self) -> float:
@@ -129,9 +138,10 @@ def tune(
     n_reused = len(loop.results)
     with runner:
         _run(loop, runner, max(1, rules.window // n_workers))
-        winner = _confirm(loop, runner, winner_of(experiment, rules.ladder, loop.results))
+        winner, finalists = _confirm(loop, runner, winner_of(experiment, rules.ladder, loop.results))
     counts = _count(loop.results, rules.n_trials, n_reused)
-    return Tuned(winner, counts, tuple(loop.results), loop.final_seconds())
+    final_seconds = loop.final_seconds(TrialResult(winner.proposal, winner.folds))
+    return Tuned(winner, counts, tuple(loop.results), final_seconds, finalists)
 
 
 @dataclass
@@ -205,32 +215,51 @@ class _Loop:
 
     def deadline(self) -> float | None:
         """When asking ends, so that there is time for what comes after."""
-        budget = self.rules.budget
-        if budget.seconds is None:
-            return None
-        confirming = min(self._confirming_seconds(), SHARE_OF_CONFIRMING * budget.seconds)
-        return budget.deadline(self.final_seconds(), confirming + self.combining_seconds())
-
-    def combining_seconds(self) -> float:
-        """What an ensemble of the trials so far will take."""
-        ensemble = self.rules.ensemble
-        return 0.0 if ensemble is None else combining_seconds(self.experiment, ensemble, self.results, self.n_workers)
-
-    def _confirming_seconds(self) -> float:
-        """What all folds of the best trial so far will take, on all their rows, where it was judged on less."""
-        best = self.best
-        if best is None or rung_of(best.proposal) == Rung():
-            return 0.0
+        budget, best = self.rules.budget, self.best
+        if budget.seconds is None or best is None:
+            return budget.end
         n_at_a_time = math.ceil(self.experiment.n_folds / self.n_workers)
-        return n_at_a_time * fmean(fold.seconds_alone for fold in best.folds) * self.rules.ladder.scale(best.proposal)
+        ahead = self.finalists(best)
+        confirming = n_at_a_time * sum(fmean(fold.seconds_alone for fold in one.folds) for one in ahead)
+        after = min(confirming, SHARE_OF_CONFIRMING * budget.seconds) + self.combining_seconds(ahead)
+        return budget.deadline(self.final_seconds(best), after)
 
-    def final_seconds(self) -> float:
-        """What the final fit will take on one thread, as the folds of the best trial so far have it; of a family that
-        has no use for more threads, as many times that as it would else be faster."""
-        best = self.best
-        if best is None:
+    def combining_seconds(self, finalists: Sequence[TrialResult]) -> float:
+        """What an ensemble of the trials so far, and of these, will take; the models of whose folds are kept."""
+        ensemble, results = self.rules.ensemble, [*self.results]
+        if ensemble is None:
             return 0.0
-        fold = fmean(fold.seconds_alone for fold in best.folds)
+        if not fold_model.are_bagged(training_of(self.experiment)):
+            results += finalists
+        return combining_seconds(self.experiment, ensemble, results, self.n_workers)
+
+    def finalists(self, best: TrialResult) -> list[TrialResult]:
+        """What is to be judged whole after the search, as it is foreseen: of that trial and, for an ensemble, of each
+        other family's best those that were judged on less."""
+        others = [name for name in self.experiment.families if name != best.proposal.family]
+        found = [best, *(one for name in others if self.rules.ensemble and (one := self._best_of(name)))]
+        return [self._as_whole(one) for one in found if rung_of(one.proposal) != Rung()]
+
+    def _best_of(self, family: str) -> TrialResult | None:
+        own = [result for result in self.results if result.proposal.family == family]
+        return best_of(self.rules.ladder.top(own, self.experiment.n_folds), self.experiment.metric)
+
+    def _as_whole(self, result: TrialResult) -> TrialResult:
+        """On all folds and rows, in the seconds that its folds let foresee; the scores are not its own."""
+        seconds, like = self._fold_seconds(result) * self.rules.ladder.scale(result.proposal), result.folds[0]
+        folds = [replace(like, fold=fold, seconds=seconds, alone=None) for fold in range(self.experiment.n_folds)]
+        return replace(result, proposal=replace(result.proposal, n_rows=None, n_folds=None), folds=tuple(folds))
+
+    def _fold_seconds(self, result: TrialResult) -> float:
+        """What a fold of mean size takes; folds in time grow, and a trial may have been judged on the largest alone."""
+        sizes = [len(train) for train, _ in training_of(self.experiment).folds]
+        share = fmean(sizes) / fmean(sizes[fold.fold] for fold in result.folds)
+        return share * fmean(fold.seconds_alone for fold in result.folds)
+
+    def final_seconds(self, best: TrialResult) -> float:
+        """What the final fit will take on one thread, as the folds of that trial have it; of a family that has no use
+        for more threads, as many times that as it would else be faster."""
+        fold = self._fold_seconds(best)
         family = self.experiment.families[best.proposal.family]
         _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100
@@ -273,21 +302,33 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
                 is_short = result.seconds < runner.short_seconds
 
 
-def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> Winner:
-    """The winner judged on all rows and folds, or as many folds as there is time for: no trial of the study, so that
-    the clock decides nothing of these; the folds are kept for one that comes to them."""
-    if rung_of(winner.proposal) == Rung():
-        return winner
-    whole = replace(winner.proposal, n_rows=None, n_folds=None)
-    budget, order = loop.rules.budget, loop.experiment.order
-    deadline = budget.deadline(loop.final_seconds(), loop.combining_seconds())
-    out = []
-    for fold in order if budget.confirming is None else filter(budget.confirming.__contains__, order):
-        task = confirm.with_options(task_run_name=f"confirm-{whole.number}-fold-{fold}")
-        given = {"experiment": loop.experiment, "proposal": whole, "fold": fold, "deadline": deadline}
-        out.append(runner.submit(task, given))
-    found = sorted((score for one in out if (score := one.result()) is not None), key=lambda score: score.fold)
-    return confirmed(loop.experiment, winner, found) if found else winner
+def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple[TrialResult, ...]]:
+    """The winner judged on all rows and folds, or as many folds as there is time for; and for an ensemble the best of
+    each other family too, of which one that is better on all folds wins. They are no trials of the study, so that the
+    clock decides nothing of these; the folds are kept for one that comes to them."""
+    experiment, best = loop.experiment, TrialResult(winner.proposal, winner.folds)
+    finalists, out = loop.finalists(best), []
+    deadline = loop.rules.budget.deadline(loop.final_seconds(best), loop.combining_seconds(finalists))
+    for whole in (one.proposal for one in finalists):
+        folds = loop.rules.budget.confirmed(whole, winner, experiment.order)
+        out.append((whole, [_submit_fold(loop, runner, whole, fold, deadline) for fold in folds]))
+    judged = []
+    for whole, submitted in out:
+        scores = [score for one in submitted if (score := one.result()) is not None]
+        judged.append(TrialResult(whole, tuple(sorted(scores, key=lambda score: score.fold))))
+    complete = [one for one in judged if one.is_complete(experiment.n_folds)]
+    best = next((one for one in judged if one.proposal.number == best.proposal.number and one.folds), best)
+    if rung_of(best.proposal) == Rung() and best.is_complete(experiment.n_folds) and not experiment.takes_simplest:
+        best = best_of([best, *complete], experiment.metric) or best
+    return (winner if best.folds == winner.folds else winner_by(experiment, best)), tuple(complete)
+
+
+def _submit_fold(
+    loop: _Loop, runner: Runner, whole: Proposal, fold: int, deadline: float | None
+) -> Submitted[FoldScore | None]:
+    task = confirm.with_options(task_run_name=f"confirm-{whole.number}-fold-{fold}")
+    given = {"experiment": loop.experiment, "proposal": whole, "fold": fold, "deadline": deadline}
+    return runner.submit(task, given)
 
 
 def _is_over(loop: _Loop, deadline: float | None) -> bool:

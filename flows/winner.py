@@ -9,7 +9,7 @@ from statistics import stdev
 from tasks.evidence import Ladder
 from tasks.model import growth_of_rounds
 from tasks.racing import best_of
-from tasks.records import FoldScore, Footprint, TrialResult, Winner
+from tasks.records import Footprint, TrialResult, Winner
 from tasks.refusal import Refusal
 from tasks.weigh import simplest_of
 from tasks.workspace import Experiment
@@ -26,13 +26,15 @@ def winner_of(experiment: Experiment, ladder: Ladder, results: Sequence[TrialRes
     best = best_of(complete, experiment.metric)
     if best is None:
         raise Refusal(_reason(experiment, results))
-    return _judged(experiment, simplest_of(experiment, complete) if experiment.takes_simplest else best)
+    return winner_by(experiment, simplest_of(experiment, complete) if experiment.takes_simplest else best)
 
 
-def confirmed(experiment: Experiment, winner: Winner, folds: Sequence[FoldScore]) -> Winner:
-    """The winner by its scores on all rows of these folds, in the place of those on less."""
-    whole = replace(winner.proposal, n_rows=None, n_folds=None)
-    return _judged(experiment, TrialResult(whole, tuple(folds)))
+def winner_by(experiment: Experiment, best: TrialResult) -> Winner:
+    """That trial as the winner, by the scores of its folds."""
+    values = [fold.value for fold in best.folds]
+    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    growth = growth_of_rounds(experiment.families[best.proposal.family], experiment.growth)
+    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
 
 
 def refused(
@@ -46,13 +48,6 @@ def refused(
         else result
         for result in results
     )
-
-
-def _judged(experiment: Experiment, best: TrialResult) -> Winner:
-    values = [fold.value for fold in best.folds]
-    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    growth = growth_of_rounds(experiment.families[best.proposal.family], experiment.growth)
-    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
 
 
 def _reason(experiment: Experiment, results: Sequence[TrialResult]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import parquet
-from tasks.folds import Splitter, draw, read_folds, write_folds
+from tasks.folds import Rows, Splitter, draw, read_folds, write_folds
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.store import write_folder
@@ -136,10 +138,9 @@ def _divide_features(source: Path, folder: Path, is_held: npt.NDArray[np.bool_] 
         shutil.copyfile(source / f"{name}.parquet", side)
 
 
-def _growth(n_train: int, folds: list[Any]) -> float:
-    """K/(K-1), with K the parts that the rows are cut into: the folds' number, unless they are drawn repeatedly."""
-    n_parts = max(2, round(n_train * len(folds) / sum(len(valid) for _, valid in folds)))
-    return n_parts / (n_parts - 1)
+def _growth(n_train: int, folds: Sequence[tuple[Rows, Rows]]) -> float:
+    """Of K folds K/(K-1); more of folds in time, most of which learned from far fewer rows."""
+    return n_train / fmean(len(train) for train, _ in folds)
 
 
 def _is_held_out(roles: pd.DataFrame, fraction: float, prepared: Prepared) -> npt.NDArray[np.bool_]:

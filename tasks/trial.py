@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, footprint, weigh
@@ -107,10 +107,15 @@ def by_shape(experiment: Experiment, entries: Sequence[Entry]) -> list[list[Entr
 
 @task(name="confirm", cache_policy=NO_CACHE, persist_result=False)
 def confirm(experiment: Experiment, proposal: Proposal, fold: int, deadline: float | None) -> FoldScore | None:
-    """One fold, on all its rows, of what looked best on less; None where the time does not suffice."""
+    """One fold, on all its rows, of what looked best on less; None where it fails on them, or there is no time."""
     try:
         return _stored_folds(experiment, proposal, [fold], _Watch(None, {}, [fold], deadline))[fold]
     except OutOfTimeError:
+        return None
+    except (OSError, MemoryError):
+        raise
+    except Exception:
+        get_run_logger().exception("trial %s fails on all rows of fold %s", proposal.number, fold)
         return None
 
 

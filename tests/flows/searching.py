@@ -53,6 +53,7 @@ class Searching:
         limits: Limits = NONE,
         takes_simplest: bool = False,
         confirming: tuple[int, ...] | None = None,
+        finalists: tuple[str, ...] | None = None,
         together: int = 1,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *self.overrides]))
@@ -61,8 +62,8 @@ class Searching:
             for key, family in self.experiment.families.items()
         }
 
-        budget = Budget(time.time(), seconds, workers, confirming=confirming)
-        rules = Rules(n_trials, 4, budget, ladder, racing, together=together)
+        budget = Budget(time.time(), seconds, workers, confirming=confirming, finalists=finalists)
+        rules = Rules(n_trials, 4, budget, ladder, racing, planned.ensemble, together)
 
         @flow(name="searching")
         def searching() -> Tuned:

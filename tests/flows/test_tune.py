@@ -261,7 +261,7 @@ def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_f
         loop.results.append(TrialResult(proposal, folds))
         _, rounds = families["lightgbm"].final(proposal.hyperparameters, 100)
         more_rows = growth * (1 if rows is None else 4)
-        assert loop.final_seconds() == pytest.approx(more_rows * rounds / 100 / (1 + valid / 3))
+        assert loop.final_seconds(loop.results[0]) == pytest.approx(more_rows * rounds / 100 / (1 + valid / 3))
 
 
 def here_start(planned: Any) -> dict[str, Any]:

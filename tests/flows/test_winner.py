@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from on_iris import SEARCHES
+from on_iris import FAST, SEARCHES, experiment
 from searching import LADDER, SHORT, Searching, StopError, outcome, stop_at
 
 from flows.tune import Tuned
@@ -115,6 +115,22 @@ def test_a_winner_is_judged_again_on_the_folds_that_there_was_time_for_alone(on_
     assert some.folds == (every.folds[0], every.folds[2])
     assert some.proposal == every.proposal != none.proposal
     assert none.proposal.n_rows is not None
+
+
+def test_for_an_ensemble_the_best_of_each_family_is_judged_whole_and_the_better_one_wins(on_iris: Searching) -> None:
+    mixed = (*FAST, "model=[lightgbm,linear]")
+    here = Searching(on_iris.studies, experiment(*mixed), (*mixed, "ensemble=greedy"))
+    one, four = (here.run("random", f"finalists-{n}", n_trials=12, workers=n, ladder=SHORT) for n in (1, 4))
+    assert sorted(result.proposal.family for result in one.finalists) == ["lightgbm", "linear"]
+    for result in one.finalists:
+        assert (result.proposal.n_rows, result.proposal.n_folds, len(result.folds)) == (None, None, 3)
+    assert one.winner.mean == min(result.score for result in one.finalists)
+    assert [result.proposal for result in four.finalists] == [result.proposal for result in one.finalists]
+    assert (four.winner.proposal, four.winner.mean) == (one.winner.proposal, one.winner.mean)
+    alone = replace(here, overrides=mixed).run("random", "finalists-1", n_trials=12, ladder=SHORT)
+    assert [result.proposal.number for result in alone.finalists] == [alone.winner.proposal.number]
+    again = here.run("random", "finalists-1", n_trials=12, ladder=SHORT, confirming=(0, 1, 2), finalists=())
+    assert again.finalists == alone.finalists
 
 
 def test_without_time_to_confirm_the_winner_stays_on_the_evidence_that_it_has(on_iris: Searching) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, RepeatedKFold, StratifiedKFold
 
 from tasks import parquet
 from tasks.folds import read_folds
+from tasks.folds.time_ordered import TimeOrdered
 from tasks.records import Prepared, Problem, Split
 from tasks.refusal import Refusal
 from tasks.row_hash import row_hashes
@@ -67,6 +68,15 @@ def test_with_time_the_last_rows_are_held_out_and_rows_of_one_moment_stay_togeth
     times = RNG.integers(0, 50, N).astype(float)
     _, train, held = divided(table(tmp_path / "p", time=times), KFold(2))
     assert train["time"].max() < held["time"].min()
+
+
+def test_a_final_fit_sees_as_many_more_rows_than_a_fold_as_folds_of_any_kind_have_left_out(tmp_path: Path) -> None:
+    made, _, _ = divided(table(tmp_path / "a"), KFold(5))
+    assert made.growth == pytest.approx(5 / 4, abs=0.01)
+    made, _, _ = divided(table(tmp_path / "b", time=np.arange(N)), TimeOrdered(5))
+    assert made.growth == pytest.approx(6 / 3, abs=0.02)  # of six spans folds learned from 1 to 5
+    repeated = RepeatedKFold(n_splits=4, n_repeats=3, random_state=0)
+    assert divided(table(tmp_path / "c"), repeated)[0].growth == pytest.approx(4 / 3, abs=0.01)
 
 
 def test_a_rare_class_is_said_of_holdout_and_folds(tmp_path: Path) -> None:
