@@ -8,11 +8,12 @@ from pathlib import Path
 from flows import narrate, screen
 from flows.decide import Job
 from flows.tune import Budget, Tuned
-from flows.winner import refused, winner_of
+from flows.winner import refused, winner_by, winner_of
 from tasks.combine import combine
 from tasks.finetune import finetune
 from tasks.footprint import measured
 from tasks.model import rounds_are_epochs
+from tasks.racing import best_of
 from tasks.records import Combined, Member, Trained
 from tasks.workspace import Experiment, training_of
 
@@ -53,7 +54,7 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
     ensemble, until = job.plan.ensemble, budget.deadline(tuned.final_seconds)
     if ensemble is None:
         return None
-    results = [*tuned.results, *tuned.finalists]
+    results = [*tuned.results, *tuned.judged]
     combined = combine(experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, until)
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
@@ -71,8 +72,13 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
         if excess.get("megabytes", 0.0) <= 0:
             return trained, tuned
         narrate.say_what_is_too_large(experiment, tuned.winner, excess)
-        results = refused(experiment, tuned.results, tuned.winner, trained.footprint)
-        tuned = replace(tuned, results=results, winner=winner_of(experiment, job.ladder, results))
+        results, judged = (
+            refused(experiment, some, tuned.winner, trained.footprint) for some in (tuned.results, tuned.judged)
+        )
+        whole = [one for one in judged if one.is_complete(experiment.n_folds) and one.is_feasible]
+        best = best_of(whole, experiment.metric)
+        winner = winner_of(experiment, job.ladder, results) if best is None else winner_by(experiment, best)
+        tuned = replace(tuned, results=results, winner=winner, judged=judged)
 
 
 def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> int | None:

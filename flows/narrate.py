@@ -120,18 +120,23 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         f"best of {counts.finished} trials{also}: trial {proposal.number}, {proposal.family} ({chosen or 'fixed'})",
         "bold",
     )
-    n_folds, rung = job.split.n_folds, rung_of(tuned.results[proposal.number].proposal)
+    n_folds, (first, *_) = job.split.n_folds, [*(one.proposal for one in tuned.judged), proposal]
+    rung, is_other = rung_of(tuned.results[first.number].proposal), first.number != proposal.number
     if rung_of(proposal) != Rung():
         judged = job.ladder.in_words(rung, n_folds)
         screen.say(f"it was judged on {judged}: search.seconds did not pay for more", "yellow")
     elif rung != Rung():
         whole = job.ladder.in_words(Rung(None, len(tuned.winner.folds)), n_folds)
-        judged = f"it looked best on {job.ladder.in_words(rung, n_folds)} and was then judged on {whole}"
+        looked = f"trial {first.number} of {first.family}" if is_other else "it"
+        judged = f"{looked} looked best on {job.ladder.in_words(rung, n_folds)}" + (
+            f"; on {whole} this one is better" if is_other else f" and was then judged on {whole}"
+        )
         is_cut = len(tuned.winner.folds) < n_folds
-        screen.say(judged + ": search.seconds did not pay for more" * is_cut, "yellow" * is_cut)
-    if others := [one.proposal for one in tuned.finalists if one.proposal != proposal]:
-        also = ", ".join(f"trial {one.number} of {one.family}" for one in others)
-        screen.say(f"for the ensemble judged on all rows and folds too: {also}")
+        screen.say(judged + ": the others failed, or search.seconds did not pay for them" * is_cut, "yellow" * is_cut)
+    others = [one.proposal for one in tuned.judged if one.proposal != proposal and one.is_complete(n_folds)]
+    if others:
+        named = ", ".join(f"trial {one.number} of {one.family}" for one in others)
+        screen.say(f"for the ensemble judged on all rows and folds too: {named}")
 
 
 def say_what_is_simplest(job: Job, experiment: Experiment, tuned: Tuned) -> None:

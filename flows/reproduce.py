@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -182,7 +182,7 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 fitted = known.outcome["final"]
                 budget = Budget(
                     time.time(), None, known.outcome["threads"], fitted.get("course"), fitted.get("cut_at"),
-                    _confirming(known), tuple(known.outcome.get("finalists", ())),
+                    _confirming(known),
                 )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)
@@ -194,10 +194,14 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
             remove_folder(root / "study")
 
 
-def _confirming(known: Recorded) -> tuple[int, ...]:
-    """The folds on which the run had time to judge its winner on all their rows."""
-    is_whole = known.outcome.get("rows_of_folds") is None
-    return tuple(int(name.removeprefix("fold ")) for name in known.outcome["folds"]) if is_whole else ()
+def _confirming(known: Recorded) -> dict[str, Collection[int]]:
+    """Of each family the folds on which the run had time to judge its best on all their rows."""
+    outcome_ = known.outcome
+    if "judged" in outcome_:
+        return dict(outcome_["judged"])
+    if outcome_.get("rows_of_folds") is not None:  # of an earlier version, which judged the winner alone
+        return {}
+    return {outcome_["hyperparameters"]["model"]: [int(name.removeprefix("fold ")) for name in outcome_["folds"]]}
 
 
 def _compared(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Protocol
 
@@ -18,13 +19,14 @@ from tasks import fold_model
 from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_CONFIRMING, Ladder, Rung, on_rung, proposal_of, rung_of
+from tasks.footprint import limited
 from tasks.metric import METRICS
 from tasks.model import growth_of_rounds, rounds_are_epochs
 from tasks.racing import best_of, race
 from tasks.records import FoldScore, Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
-from tasks.study import Study
+from tasks.study import Study, fold_file
 from tasks.trial import Entry, by_shape, confirm, run_together, run_trial, run_trials
 from tasks.workspace import Experiment, training_of
 
@@ -35,29 +37,29 @@ LOOK = 1 / 3    # of the time that a net takes to train on a row: what it takes 
 @dataclass(frozen=True)
 class Tuned:
     """What a search gave: its winner, how its trials went, every result in the order of its trial, the seconds that the
-    final fit will take on one thread, and what was judged whole after the search, see `_confirm`."""
+    final fit will take on one thread; and what was judged whole after the search, as far as there was time: the trial
+    that had looked best and, for an ensemble, the best of each other family, of these what had been judged on less."""
 
     winner: Winner
     counts: TrialCounts
     results: tuple[TrialResult, ...]
     final_seconds: float
-    finalists: tuple[TrialResult, ...] = ()
+    judged: tuple[TrialResult, ...] = ()
 
 
 @dataclass(frozen=True)
 class Budget:
     """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
     Of an earlier run that its time had ended, so that it is gone through again: course: the rounds that its final fit
-    was to have; final_rounds: after which it ended; confirming: the folds on which its winner was judged whole;
-    finalists: the families of which one was, beside the winner; None: whatever there is time for."""
+    was to have; final_rounds: after which it ended; confirming: of each family the folds on which its best trial was
+    judged whole after the search; None: whatever there is time for."""
 
     begun: float
     seconds: float | None
     n_threads: int
     course: int | None = None
     final_rounds: int | None = None
-    confirming: tuple[int, ...] | None = None
-    finalists: tuple[str, ...] | None = None
+    confirming: Mapping[str, Collection[int]] | None = None
 
     @property
     def end(self) -> float | None:
@@ -79,12 +81,6 @@ class Budget:
         if self.end is None or not final_seconds:
             return 1.0
         return min(1.0, max(LEAST_SHARE, (self.end - time.time()) * self.speed / final_seconds))
-
-    def confirmed(self, proposal: Proposal, winner: Winner, folds: Sequence[int]) -> Sequence[int]:
-        """The folds on which one of the finalists is judged whole, of all of them."""
-        if proposal.number == winner.proposal.number:
-            return folds if self.confirming is None else [fold for fold in folds if fold in self.confirming]
-        return folds if self.finalists is None or proposal.family in self.finalists else ()
 
     @property
     def speed(self) -> float:
@@ -127,7 +123,8 @@ def tune(
     """Runs the search until its trials are told or its time is over.
 
     Trial n is asked when trials up to n - window have been told, in order, and sees no later one, nor does its race:
-    the same seed gives the same trials on any number of workers, after a kill, and in a search that was extended.
+    the same seed gives the same trials on any number of workers, after a kill, and in a search that was extended (but
+    where one of these comes to the very folds that an earlier end of the search has confirmed, without a race).
     `told` is called for every trial in order, the reused ones first.
 
     Raises:
@@ -138,10 +135,10 @@ def tune(
     n_reused = len(loop.results)
     with runner:
         _run(loop, runner, max(1, rules.window // n_workers))
-        winner, finalists = _confirm(loop, runner, winner_of(experiment, rules.ladder, loop.results))
+        winner, judged = _confirm(loop, runner, winner_of(experiment, rules.ladder, loop.results))
     counts = _count(loop.results, rules.n_trials, n_reused)
     final_seconds = loop.final_seconds(TrialResult(winner.proposal, winner.folds))
-    return Tuned(winner, counts, tuple(loop.results), final_seconds, finalists)
+    return Tuned(winner, counts, tuple(loop.results), final_seconds, judged)
 
 
 @dataclass
@@ -218,20 +215,27 @@ class _Loop:
         budget, best = self.rules.budget, self.best
         if budget.seconds is None or best is None:
             return budget.end
-        n_at_a_time = math.ceil(self.experiment.n_folds / self.n_workers)
         ahead = self.finalists(best)
-        confirming = n_at_a_time * sum(fmean(fold.seconds_alone for fold in one.folds) for one in ahead)
+        seconds = [fold.seconds for one in ahead for fold in one.folds]
+        confirming = math.ceil(len(seconds) / self.n_workers) * fmean(seconds) if seconds else 0.0
         after = min(confirming, SHARE_OF_CONFIRMING * budget.seconds) + self.combining_seconds(ahead)
         return budget.deadline(self.final_seconds(best), after)
 
     def combining_seconds(self, finalists: Sequence[TrialResult]) -> float:
-        """What an ensemble of the trials so far, and of these, will take; the models of whose folds are kept."""
-        ensemble, results = self.rules.ensemble, [*self.results]
+        """What an ensemble of the trials so far, and of these, will take."""
+        ensemble = self.rules.ensemble
         if ensemble is None:
             return 0.0
-        if not fold_model.are_bagged(training_of(self.experiment)):
-            results += finalists
-        return combining_seconds(self.experiment, ensemble, results, self.n_workers)
+        if fold_model.are_bagged(training_of(self.experiment)):  # what is judged keeps the models of its folds
+            finalists = [self._free_but(one) for one in finalists]
+        return combining_seconds(self.experiment, ensemble, [*self.results, *finalists], self.n_workers)
+
+    def _free_but(self, whole: TrialResult) -> TrialResult:
+        """Without the seconds of folds that are still to run."""
+        folder = Path(self.experiment.folder)
+        folds = [fold if fold_file(folder, whole.proposal, fold.fold).exists() else replace(fold, seconds=0.0)
+                 for fold in whole.folds]  # fmt: skip
+        return replace(whole, folds=tuple(folds))
 
     def finalists(self, best: TrialResult) -> list[TrialResult]:
         """What is to be judged whole after the search, as it is foreseen: of that trial and, for an ensemble, of each
@@ -252,7 +256,8 @@ class _Loop:
 
     def _fold_seconds(self, result: TrialResult) -> float:
         """What a fold of mean size takes; folds in time grow, and a trial may have been judged on the largest alone."""
-        sizes = [len(train) for train, _ in training_of(self.experiment).folds]
+        training, n_rows, n_folds = training_of(self.experiment), result.proposal.n_rows, self.experiment.n_folds
+        sizes = [training.sizes(fold, n_rows)[0] for fold in range(n_folds)]
         share = fmean(sizes) / fmean(sizes[fold.fold] for fold in result.folds)
         return share * fmean(fold.seconds_alone for fold in result.folds)
 
@@ -263,9 +268,10 @@ class _Loop:
         family = self.experiment.families[best.proposal.family]
         _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100
-        if rounds_are_epochs(family):  # each fold was scored after every one, beside a sample on as many rows as ever
-            n_times = self.rules.ladder.n_rows / best.proposal.n_rows if best.proposal.n_rows else 1
-            fold /= 1 + LOOK * (self.experiment.growth - 1) * n_times
+        if rounds_are_epochs(family):  # each fold was scored after every one
+            training = training_of(self.experiment)
+            sizes = [training.sizes(one.fold, best.proposal.n_rows) for one in best.folds]
+            fold /= 1 + LOOK * sum(valid for _, valid in sizes) / sum(train for train, _ in sizes)
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
         more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal)
         slower = self.rules.budget.speed if getattr(family, "fits_on_one_thread", False) else 1.0
@@ -306,21 +312,23 @@ def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple
     """The winner judged on all rows and folds, or as many folds as there is time for; and for an ensemble the best of
     each other family too, of which one that is better on all folds wins. They are no trials of the study, so that the
     clock decides nothing of these; the folds are kept for one that comes to them."""
-    experiment, best = loop.experiment, TrialResult(winner.proposal, winner.folds)
+    experiment, budget, best = loop.experiment, loop.rules.budget, TrialResult(winner.proposal, winner.folds)
     finalists, out = loop.finalists(best), []
-    deadline = loop.rules.budget.deadline(loop.final_seconds(best), loop.combining_seconds(finalists))
+    deadline = budget.deadline(loop.final_seconds(best), loop.combining_seconds(finalists))
     for whole in (one.proposal for one in finalists):
-        folds = loop.rules.budget.confirmed(whole, winner, experiment.order)
+        asked = experiment.order if budget.confirming is None else budget.confirming.get(whole.family, ())
+        folds = [fold for fold in experiment.order if fold in asked]
         out.append((whole, [_submit_fold(loop, runner, whole, fold, deadline) for fold in folds]))
     judged = []
     for whole, submitted in out:
         scores = [score for one in submitted if (score := one.result()) is not None]
-        judged.append(TrialResult(whole, tuple(sorted(scores, key=lambda score: score.fold))))
-    complete = [one for one in judged if one.is_complete(experiment.n_folds)]
+        of_folds = tuple(sorted(scores, key=lambda score: score.fold))
+        judged.append(limited(TrialResult(whole, of_folds), experiment.limits))
     best = next((one for one in judged if one.proposal.number == best.proposal.number and one.folds), best)
     if rung_of(best.proposal) == Rung() and best.is_complete(experiment.n_folds) and not experiment.takes_simplest:
-        best = best_of([best, *complete], experiment.metric) or best
-    return (winner if best.folds == winner.folds else winner_by(experiment, best)), tuple(complete)
+        others = [one for one in judged if one.is_complete(experiment.n_folds) and one.is_feasible]
+        best = best_of([best, *others], experiment.metric) or best
+    return (winner if best.folds == winner.folds else winner_by(experiment, best)), tuple(judged)
 
 
 def _submit_fold(

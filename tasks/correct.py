@@ -51,7 +51,7 @@ def correct(
     sign = METRICS[experiment.metric].sign
     own = None if ranks is None else np.array([ranks[place] for place in places])
     select = _rule(sign, own, rho(experiment, used[0]))
-    at = None if sample.scale < 1 else next(n for n, one in enumerate(used) if _is_of(winner, one))
+    at = None if sample.scale < 1 else next((n for n, one in enumerate(used) if _is_of(winner, one)), None)
     found = luck(experiment.metric, known, sample.n_units, at, select, experiment.seed)
     value = winner.mean - sample.scale * found.optimism
     ends = (value + sample.scale * found.below, value + sample.scale * found.above)

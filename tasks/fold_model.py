@@ -52,10 +52,12 @@ def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
     if are_bagged(training):
         folds = [(result.proposal, fold) for result in results for fold in result.folds]
         return sum(one.seconds_alone for proposal, one in folds if not _folder(experiment, proposal, one.fold).exists())
-    n_rows = fmean(len(train) for train, _ in training.folds)
     missing = [result for result in results if not _all_rows(experiment, result).exists()]
-    of_a_fold = sum(fmean(fold.seconds_alone for fold in result.folds) for result in missing)
-    return of_a_fold * len(training.y) / n_rows * experiment.growth  # more rows, and more rounds
+    rows = experiment.growth  # as many more of them, and of rounds
+    return sum(
+        fmean(fold.seconds_alone for fold in result.folds) * rows * _growth_of_rounds(experiment, result)
+        for result in missing
+    )
 
 
 def keep(experiment: Experiment, proposal: Proposal, fold: int, fitted: models.Fitted) -> Path:
@@ -105,11 +107,15 @@ def _of_all_rows(experiment: Experiment, result: TrialResult, until: float | Non
         return folder
     watch(())
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
-    rounds = result.rounds(models.growth_of_rounds(family, experiment.growth))
+    rounds = result.rounds(_growth_of_rounds(experiment, result))
     fitted = family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed, watch, n_threads)
     if watch.is_over:  # a final fit stays as far as it has come; a member cut in its middle has no known score
         raise OutOfTimeError
     return _write(folder, fitted)
+
+
+def _growth_of_rounds(experiment: Experiment, result: TrialResult) -> float:
+    return models.growth_of_rounds(experiment.families[result.proposal.family], experiment.growth)
 
 
 def _all_rows(experiment: Experiment, result: TrialResult) -> Path:

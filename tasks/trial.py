@@ -219,7 +219,7 @@ def _kept(
     """The scores of folds that were computed, n of them as one in so many seconds, written down; a file that is there
     (of another trial on this fold alone) stays, so that what was told of it stays true."""
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
-    share, more = seconds / n, times_alone(family, workspace, proposal.hyperparameters, n)
+    share, more = seconds / n, times_alone(family, workspace, proposal.hyperparameters, n, proposal.n_rows)
     alone = None if more == 1 else share * more
     records = {fold: _record(experiment, proposal, fold, one, share, alone) for fold, one in done.items()}
     for fold in records:

@@ -315,10 +315,12 @@ def writes(family: Model) -> bool:
     return bool(getattr(family, "generates", False))
 
 
-def times_alone(family: Model, workspace: Any, hyperparameters: Mapping[str, Any], n: int) -> float:
+def times_alone(
+    family: Model, workspace: Any, hyperparameters: Mapping[str, Any], n: int, n_rows: int | None
+) -> float:
     """How many times its share of the time a fit takes by itself, of n that are trained as one."""
     if n > 1 and hasattr(family, "times_alone"):
-        return float(family.times_alone(workspace, hyperparameters, n))
+        return float(family.times_alone(workspace, hyperparameters, n, n_rows))
     return 1.0
 
 

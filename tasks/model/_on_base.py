@@ -119,9 +119,11 @@ class OnBase:
         width, batch_size = workspace.base.shape.width, int(hyperparameters["batch_size"])
         return self.family.are_small(workspace.sizes, width, batch_size, folds, n_rows)
 
-    def times_alone(self, workspace: BaseRows, hyperparameters: Mapping[str, Any], n: int) -> float:
+    def times_alone(
+        self, workspace: BaseRows, hyperparameters: Mapping[str, Any], n: int, n_rows: int | None
+    ) -> float:
         width, batch_size = workspace.base.shape.width, int(hyperparameters["batch_size"])
-        return self.family.times_one(workspace.sizes, width, batch_size, n)
+        return self.family.times_one(workspace.sizes, width, batch_size, n, n_rows)
 
     def validate_together(
         self, workspace: BaseRows, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,

@@ -69,7 +69,13 @@ class Training:
         train, valid = self.folds[fold]
         if n_rows is None or n_rows >= len(train):
             return train, valid
-        return self._sample(train, n_rows), self._sample(valid, min(len(valid), n_rows // 2))
+        n_train, n_valid = self.sizes(fold, n_rows)
+        return self._sample(train, n_train), self._sample(valid, n_valid)
+
+    def sizes(self, fold: int, n_rows: int | None = None) -> tuple[int, int]:
+        """How many rows `fold` gives, but for those of rare classes."""
+        train, valid = map(len, self.folds[fold])
+        return (train, valid) if n_rows is None or n_rows >= train else (n_rows, min(valid, n_rows // 2))
 
     def take(self, rows: Rows) -> pd.DataFrame:
         """The features of some rows, (n_taken,) ascending; a large table isn't held for them."""

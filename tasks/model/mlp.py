@@ -260,15 +260,17 @@ class MLP:
         """On a GPU, where a step takes the same time for many nets; on a CPU workers use the cores as well."""
         return str(device(self.device).type) != "cpu"
 
-    def times_alone(self, workspace: Workspace, hyperparameters: Mapping[str, Any], n: int) -> float:
+    def times_alone(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], n: int, n_rows: int | None
+    ) -> float:
         width, batch_size = int(hyperparameters["width"]), int(hyperparameters["batch_size"])
-        return self.times_one(workspace.sizes, width, batch_size, n)
+        return self.times_one(workspace.sizes, width, batch_size, n, n_rows)
 
-    def times_one(self, sizes: Sizes, width: int, batch_size: int, n: int) -> float:
+    def times_one(self, sizes: Sizes, width: int, batch_size: int, n: int, n_rows: int | None) -> float:
         """On a GPU a step takes nearly as long for one net (n = 5 and 20: 4.4 and 14, benchmarks/README.md)."""
         if self.is_faster_so:
             return max(1.0, 0.8 * n)
-        sums = width**2 * min(batch_size, max(sizes.of(None)))
+        sums = width**2 * min(batch_size, max(sizes.of(n_rows)))
         return n * (SUMS_OF_CALLS + sums) / (SUMS_OF_CALLS + n * sums)
 
     def shape(self, hyperparameters: Mapping[str, Any]) -> Hashable:

@@ -245,9 +245,11 @@ class PooledNets(PooledFamily):
         within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
         return family.are_one(within, inner, folds, n_rows)
 
-    def times_alone(self, workspace: Workspace, hyperparameters: Mapping[str, Any], n: int) -> float:
+    def times_alone(
+        self, workspace: Workspace, hyperparameters: Mapping[str, Any], n: int, n_rows: int | None
+    ) -> float:
         within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
-        return models.times_alone(self.family, within, inner, n)
+        return models.times_alone(self.family, within, inner, n, n_rows)
 
     def validate_together(
         self, workspace: Workspace, folds: Sequence[int], hyperparameters: Mapping[str, Any], seed: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,7 @@ class Searching:
         ladder: Ladder = WHOLE,
         limits: Limits = NONE,
         takes_simplest: bool = False,
-        confirming: tuple[int, ...] | None = None,
-        finalists: tuple[str, ...] | None = None,
+        confirming: Mapping[str, Collection[int]] | None = None,
         together: int = 1,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *self.overrides]))
@@ -62,7 +61,7 @@ class Searching:
             for key, family in self.experiment.families.items()
         }
 
-        budget = Budget(time.time(), seconds, workers, confirming=confirming, finalists=finalists)
+        budget = Budget(time.time(), seconds, workers, confirming=confirming)
         rules = Rules(n_trials, 4, budget, ladder, racing, planned.ensemble, together)
 
         @flow(name="searching")

@@ -244,15 +244,15 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
         assert 60 - deadlines["shared"] == pytest.approx(2 * final)  # of folds that were trained as one
 
 
-@pytest.mark.parametrize(("ladder", "valid"), [(WHOLE, 0.5), (SHORT, 2.0)])
+@pytest.mark.parametrize("ladder", [WHOLE, SHORT], ids=["whole", "short"])
 def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_fit(
-    on_iris: Searching, ladder: Ladder, valid: float
+    on_iris: Searching, ladder: Ladder
 ) -> None:
-    """valid: validation rows for each training row of a fold, whole or a quarter of it."""
+    """A fold has half as many validation rows as training rows, whole or a quarter of it."""
     planned, growth = plan(compose([*FAST])), on_iris.experiment.growth
     families: dict[str, Any] = {name: InEpochs(family) for name, family in on_iris.experiment.families.items()}
     rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
-    with opened(on_iris.studies, f"scored-{valid}", is_higher_better=False) as study:
+    with opened(on_iris.studies, f"scored-{len(ladder.rungs)}", is_higher_better=False) as study:
         here = replace(on_iris.experiment, families=families)
         rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5)
         loop = _Loop(here, study, planned.search, planned.space, rules, ignore, 2)
@@ -261,7 +261,7 @@ def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_f
         loop.results.append(TrialResult(proposal, folds))
         _, rounds = families["lightgbm"].final(proposal.hyperparameters, 100)
         more_rows = growth * (1 if rows is None else 4)
-        assert loop.final_seconds(loop.results[0]) == pytest.approx(more_rows * rounds / 100 / (1 + valid / 3))
+        assert loop.final_seconds(loop.results[0]) == pytest.approx(more_rows * rounds / 100 / (1 + 0.5 / 3))
 
 
 def here_start(planned: Any) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from on_iris import FAST, SEARCHES, experiment
 from searching import LADDER, SHORT, Searching, StopError, outcome, stop_at
+from wrapped import Blind
 
 from flows.tune import Tuned
 from tasks.comparison import difference_to
@@ -110,27 +112,43 @@ def test_a_winner_that_was_judged_on_less_is_judged_on_all_rows_and_folds_before
 
 def test_a_winner_is_judged_again_on_the_folds_that_there_was_time_for_alone(on_iris: Searching) -> None:
     every = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT).winner
-    some = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT, confirming=(0, 2)).winner
-    none = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT, confirming=()).winner
+    some = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT, confirming={"lightgbm": (0, 2)}).winner
+    none = on_iris.run("random", "reproduced", n_trials=4, ladder=SHORT, confirming={}).winner
     assert some.folds == (every.folds[0], every.folds[2])
     assert some.proposal == every.proposal != none.proposal
     assert none.proposal.n_rows is not None
 
 
-def test_for_an_ensemble_the_best_of_each_family_is_judged_whole_and_the_better_one_wins(on_iris: Searching) -> None:
-    mixed = (*FAST, "model=[lightgbm,linear]")
-    here = Searching(on_iris.studies, experiment(*mixed), (*mixed, "ensemble=greedy"))
-    one, four = (here.run("random", f"finalists-{n}", n_trials=12, workers=n, ladder=SHORT) for n in (1, 4))
-    assert sorted(result.proposal.family for result in one.finalists) == ["lightgbm", "linear"]
-    for result in one.finalists:
+MIXED = (*FAST, "model=[lightgbm,linear]")
+
+
+def test_for_an_ensemble_the_best_of_each_family_is_judged_whole(on_iris: Searching) -> None:
+    here = Searching(on_iris.studies, experiment(*MIXED), (*MIXED, "ensemble=greedy"))
+    one, four = (here.run("random", f"judged-{n}", n_trials=12, workers=n, ladder=SHORT) for n in (1, 4))
+    assert sorted(result.proposal.family for result in one.judged) == ["lightgbm", "linear"]
+    for result in one.judged:
         assert (result.proposal.n_rows, result.proposal.n_folds, len(result.folds)) == (None, None, 3)
-    assert one.winner.mean == min(result.score for result in one.finalists)
-    assert [result.proposal for result in four.finalists] == [result.proposal for result in one.finalists]
+    assert [result.proposal for result in four.judged] == [result.proposal for result in one.judged]
     assert (four.winner.proposal, four.winner.mean) == (one.winner.proposal, one.winner.mean)
-    alone = replace(here, overrides=mixed).run("random", "finalists-1", n_trials=12, ladder=SHORT)
-    assert [result.proposal.number for result in alone.finalists] == [alone.winner.proposal.number]
-    again = here.run("random", "finalists-1", n_trials=12, ladder=SHORT, confirming=(0, 1, 2), finalists=())
-    assert again.finalists == alone.finalists
+    alone = replace(here, overrides=MIXED).run("random", "judged-1", n_trials=12, ladder=SHORT)
+    (first,) = alone.judged
+    again = here.run("random", "judged-1", n_trials=12, ladder=SHORT, confirming={first.proposal.family: (0, 1, 2)})
+    assert [result.is_complete(3) for result in again.judged] == [True, False]
+    assert again.winner == alone.winner
+
+
+def test_what_looked_best_on_less_gives_way_to_another_family_that_is_better_on_all(on_iris: Searching) -> None:
+    """LightGBM predicts nothing on samples, and so came no rung up; the linear model nothing on all rows."""
+    whole = experiment(*MIXED)
+    families: Any = {name: Blind(family, name == "linear") for name, family in whole.families.items()}
+    here = Searching(on_iris.studies, replace(whole, families=families), (*MIXED, "ensemble=greedy"))
+    tuned = here.run("random", "gives-way", n_trials=12, ladder=SHORT)
+    assert SHORT.top(tuned.results, 3)[0].proposal.family == "linear"
+    assert [result.proposal.family for result in tuned.judged] == ["linear", "lightgbm"]
+    assert tuned.winner.proposal == tuned.judged[1].proposal
+    assert tuned.winner.mean == tuned.judged[1].score < 0.5 < tuned.judged[0].score
+    alone = replace(here, overrides=MIXED).run("random", "gives-way", n_trials=12, ladder=SHORT)
+    assert alone.winner.proposal == tuned.judged[0].proposal
 
 
 def test_without_time_to_confirm_the_winner_stays_on_the_evidence_that_it_has(on_iris: Searching) -> None:

@@ -83,6 +83,17 @@ def test_a_trial_that_is_far_better_keeps_its_score(tmp_path: Path) -> None:
     assert made.value == made.uncorrected
 
 
+def test_a_winner_that_was_none_of_them_owes_what_the_best_of_them_does(tmp_path: Path) -> None:
+    """As one that had been judged on less, until it was judged whole for an ensemble."""
+    it = experiment(tmp_path, kfold(4))
+    results = [guessed(it, n) for n in range(10)]
+    other = guessed(it, 10, skill=0.8)
+    made = correct.fn(it, results, won([other]), None, 11)
+    assert made is not None
+    assert made.uncorrected == other.score
+    assert 0 < made.uncorrected - made.value < 0.1
+
+
 def test_one_setting_counts_once(tmp_path: Path) -> None:
     it = experiment(tmp_path, kfold(4))
     results = [guessed(it, n) for n in range(5)]

@@ -104,7 +104,9 @@ class InTeams(AsOne):
     teams: list[list[float]] = field(default_factory=list)
     is_faster_so = True
 
-    def times_alone(self, workspace: Training, hyperparameters: Mapping[str, Any], n: int) -> float:
+    def times_alone(
+        self, workspace: Training, hyperparameters: Mapping[str, Any], n: int, n_rows: int | None
+    ) -> float:
         return 0.5 * n
 
     def are_one(
