@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 
@@ -113,7 +114,10 @@ def job_of(
         name: {key: value for key, value in family.start.items() if planned.families[name].start.get(key) != value}
         for name, family in families.items()
     }))  # fmt: skip
-    rungs = ladder(families, round(divided.n_train / divided.growth), n_columns, n_classes, divided.n_folds, seconds)
+    n_rows, n_valid = round(divided.n_train / divided.growth), 0.0
+    if seconds is not None:
+        n_valid = fmean(len(valid) for _, valid in all_folds.read_folds(Path(divided.folder)))
+    rungs = ladder(families, n_rows, n_columns, n_classes, divided.n_folds, seconds, n_valid=n_valid)
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows import narrate, screen
+from flows.budget import Budget
 from flows.decide import Job
-from flows.tune import Budget, Tuned
-from flows.winner import refused, winner_by, winner_of
+from flows.tune import Tuned
+from flows.winner import refused, winner_of, with_judged
 from tasks.combine import combine
 from tasks.finetune import finetune
 from tasks.footprint import measured
 from tasks.model import rounds_are_epochs
-from tasks.racing import best_of
 from tasks.records import Combined, Member, Trained
 from tasks.workspace import Experiment, training_of
 
@@ -75,9 +75,7 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
         results, judged = (
             refused(experiment, some, tuned.winner, trained.footprint) for some in (tuned.results, tuned.judged)
         )
-        whole = [one for one in judged if one.is_complete(experiment.n_folds) and one.is_feasible]
-        best = best_of(whole, experiment.metric)
-        winner = winner_of(experiment, job.ladder, results) if best is None else winner_by(experiment, best)
+        winner = with_judged(experiment, winner_of(experiment, job.ladder, results), judged)
         tuned = replace(tuned, results=results, winner=winner, judged=judged)
 
 

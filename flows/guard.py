@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import screen
+from flows.budget import Budget
 from flows.decide import Job
 from flows.provenance import begun_with
 from flows.record import origin_of
-from flows.tune import Budget
 from tasks.check import Case, Check, Inspection
 from tasks.divided import Divided
 from tasks.inspect import inspect

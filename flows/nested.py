@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from flows import screen
+from flows.budget import Budget
 from flows.decide import Job, job_of
 from flows.final import final
 from flows.searching import search_unheard, studying
-from flows.tune import Budget
 from tasks import decision as decisions
 from tasks import metric as metrics
 from tasks import model as models

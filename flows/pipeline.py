@@ -18,6 +18,7 @@ from flows import config as configs
 from flows import narrate, provenance, screen, server
 from flows.address import LOGIN, is_healthy, wants_login
 from flows.base import with_own_family
+from flows.budget import Budget
 from flows.conclude import concluded, log_conclusion
 from flows.decide import Job
 from flows.deployed import training
@@ -33,7 +34,7 @@ from flows.promoting import promoted
 from flows.record import described, log_checks, log_losses, log_plots, log_what_came_out
 from flows.report import reported
 from flows.searching import COMMAND_GIVEN, DATA, job_for, search, searching
-from flows.tune import Budget, Tuned
+from flows.tune import Tuned
 from tasks import registry, tracking
 from tasks.examine import examine
 from tasks.records import Combined, Evaluation, Registered, Result, Seconds

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from flows import config as configs
 from flows import narrate, screen, server
+from flows.budget import Budget
 from flows.commands import FAILED, ONLY_KEYS
 from flows.conclude import concluded
 from flows.config import Composed
@@ -31,7 +32,6 @@ from flows.pipeline import drain, on_server, with_frame
 from flows.record import tagged
 from flows.searching import DATA, job_from, search, studying, tracked
 from flows.tracked import uri_of
-from flows.tune import Budget
 from tasks import recorded as records
 from tasks.recorded import Recorded
 from tasks.records import Evaluation, jsonable

@@ -10,11 +10,12 @@ from pathlib import Path
 from prefect import flow
 
 from flows import narrate
+from flows.budget import Budget
 from flows.decide import Job
 from flows.final import final
 from flows.record import log_rung
 from flows.searching import job_for, search, search_unheard, searching, studying
-from flows.tune import Budget, Tuned
+from flows.tune import Tuned
 from tasks import climb as climbs
 from tasks import model as models
 from tasks.check.forgetting import forgotten

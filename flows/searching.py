@@ -16,6 +16,7 @@ from prefect.runtime import flow_run
 from flows import config as configs
 from flows import narrate, screen
 from flows.base import base_of, takes, with_own_family
+from flows.budget import Budget
 from flows.build import build
 from flows.config import Composed
 from flows.decide import Job, decide, job_of, settle
@@ -24,7 +25,7 @@ from flows.guard import inspected
 from flows.plan import plan
 from flows.progress import Progress
 from flows.record import log_what_was_asked, tags_of, take_over
-from flows.tune import Budget, Rules, Told, Tuned, tune
+from flows.tune import Rules, Told, Tuned, tune
 from flows.warm_start import FAMILIES
 from tasks import fold_model, tracking
 from tasks.ensemble import Ensemble

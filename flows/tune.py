@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -13,8 +13,9 @@ from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
+from flows.budget import Budget
 from flows.runner import Runner, Submitted
-from flows.winner import winner_by, winner_of
+from flows.winner import winner_by, winner_of, with_judged
 from tasks import fold_model
 from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
@@ -30,7 +31,6 @@ from tasks.study import Study, fold_file
 from tasks.trial import Entry, by_shape, confirm, run_together, run_trial, run_trials
 from tasks.workspace import Experiment, training_of
 
-LEAST_SHARE = 1 / 4  # of a final fit
 LOOK = 1 / 3    # of the time that a net takes to train on a row: what it takes to score one, after each epoch
 
 
@@ -45,48 +45,6 @@ class Tuned:
     results: tuple[TrialResult, ...]
     final_seconds: float
     judged: tuple[TrialResult, ...] = ()
-
-
-@dataclass(frozen=True)
-class Budget:
-    """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
-    Of an earlier run that its time had ended, so that it is gone through again: course: the rounds that its final fit
-    was to have; final_rounds: after which it ended; confirming: of each family the folds on which its best trial was
-    judged whole after the search; None: whatever there is time for."""
-
-    begun: float
-    seconds: float | None
-    n_threads: int
-    course: int | None = None
-    final_rounds: int | None = None
-    confirming: Mapping[str, Collection[int]] | None = None
-
-    @property
-    def end(self) -> float | None:
-        """Unix time in seconds."""
-        return None if self.seconds is None else self.begun + self.seconds
-
-    def deadline(self, final_seconds: float, more_seconds: float = 0.0) -> float | None:
-        """When the search must end so that a final fit of so many seconds on one thread can follow, and before it what
-        takes `more_seconds`."""
-        return None if self.end is None else self.end - final_seconds / self.speed - more_seconds
-
-    def until(self, final_seconds: float) -> float | None:
-        """When that fit is cut short: at the end of the budget, or, where the search took too long, once it has had
-        half as much time again as it should need; a fit that is cut in its middle is of little use."""
-        return None if self.end is None else max(self.end, time.time() + 1.5 * final_seconds / self.speed)
-
-    def share(self, final_seconds: float) -> float:
-        """Of that fit what there is time for; at least a quarter, less being of no use."""
-        if self.end is None or not final_seconds:
-            return 1.0
-        return min(1.0, max(LEAST_SHARE, (self.end - time.time()) * self.speed / final_seconds))
-
-    @property
-    def speed(self) -> float:
-        """How many times as fast the final fit is on its threads as on one."""
-        # LightGBM on two threads was 1.4 to 1.6 times as fast as on one (2,000 and 50,000 rows); more bring ever less.
-        return 1 + 0.4 * (min(self.n_threads, 4) - 1)
 
 
 class Told(Protocol):
@@ -324,11 +282,9 @@ def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple
         scores = [score for one in submitted if (score := one.result()) is not None]
         of_folds = tuple(sorted(scores, key=lambda score: score.fold))
         judged.append(limited(TrialResult(whole, of_folds), experiment.limits))
-    best = next((one for one in judged if one.proposal.number == best.proposal.number and one.folds), best)
-    if rung_of(best.proposal) == Rung() and best.is_complete(experiment.n_folds) and not experiment.takes_simplest:
-        others = [one for one in judged if one.is_complete(experiment.n_folds) and one.is_feasible]
-        best = best_of([best, *others], experiment.metric) or best
-    return (winner if best.folds == winner.folds else winner_by(experiment, best)), tuple(judged)
+    if (own := next((one for one in judged if one.proposal.number == winner.proposal.number), None)) and own.folds:
+        winner = winner_by(experiment, own)
+    return with_judged(experiment, winner, judged), tuple(judged)
 
 
 def _submit_fold(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import stdev
 
-from tasks.evidence import Ladder
+from tasks.evidence import Ladder, Rung, rung_of
 from tasks.model import growth_of_rounds
 from tasks.racing import best_of
 from tasks.records import Footprint, TrialResult, Winner
@@ -35,6 +35,16 @@ def winner_by(experiment: Experiment, best: TrialResult) -> Winner:
     standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
     growth = growth_of_rounds(experiment.families[best.proposal.family], experiment.growth)
     return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
+
+
+def with_judged(experiment: Experiment, winner: Winner, judged: Sequence[TrialResult]) -> Winner:
+    """The winner, or, where it was judged on all rows and folds, one that was after the search and is better."""
+    best = TrialResult(winner.proposal, winner.folds)
+    if experiment.takes_simplest or rung_of(best.proposal) != Rung() or not best.is_complete(experiment.n_folds):
+        return winner
+    others = [one for one in judged if one.is_complete(experiment.n_folds) and one.is_feasible]
+    best_of_all = best_of([best, *others], experiment.metric)
+    return winner if best_of_all in (best, None) else winner_by(experiment, best_of_all)
 
 
 def refused(

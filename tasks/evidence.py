@@ -113,12 +113,14 @@ def on_rung(trial: FrozenTrial, rung: Rung) -> FrozenTrial:
 
 
 def ladder(
-    families: Mapping[str, Model], n_rows: int, n_columns: int, n_classes: int, n_folds: int, seconds: float | None
-) -> Ladder:
+    families: Mapping[str, Model], n_rows: int, n_columns: int, n_classes: int, n_folds: int, seconds: float | None,
+    *, n_valid: float,
+) -> Ladder:  # fmt: skip
     """The ladder for a table and a budget, by a rule of thumb on what fits cost: all folds of all rows where the budget
     pays for them, else one fold of all rows where that has enough to be judged on, else all folds of a sample.
 
-    n_rows: training rows of a fold. seconds: the budget, or None for one that doesn't count them.
+    n_rows, n_valid: training and validation rows of a fold. seconds: the budget, or None for one that doesn't count
+    them.
     """
     if seconds is None:
         return Ladder()
@@ -126,7 +128,7 @@ def ladder(
     def cost(n: int) -> float:
         return max(family.seconds(n, n_columns, n_classes) for family in families.values())
 
-    top, is_one_enough = n_rows, n_rows // (n_folds - 1) >= LEAST_JUDGED and cost(n_rows) <= SHARE_OF_A_FOLD * seconds
+    top, is_one_enough = n_rows, n_valid >= LEAST_JUDGED and cost(n_rows) <= SHARE_OF_A_FOLD * seconds
     while n_folds * cost(top) > SHARE_OF_A_TRIAL * seconds and top // ETA >= LEAST_ROWS and not is_one_enough:
         top //= ETA
     n_of_top = 1 if n_folds * cost(top) > SHARE_OF_A_TRIAL * seconds and is_one_enough else None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tasks.model._net import Stack
-from tasks.optimizer import Optimizer
+from tasks.optimizer import KnowsItsDecay, Optimizer
 
 DOWN, UP = ".down", ".up"  # of an adapter: (inputs, rank) and (rank, outputs)
 
@@ -138,7 +138,8 @@ class Learner:
 
     def _step_and_decay(self, decayed: Tensor) -> None:
         """At a rate of 1, by decays of the nets' own, as the optimizer itself has them."""
-        is_apart: bool = self._optimizer.is_decay_apart  # type: ignore[attr-defined]  # else no decays differ
+        assert isinstance(self._optimizer, KnowsItsDecay), "of others no decays differ"
+        is_apart = self._optimizer.is_decay_apart
         if not is_apart:
             self.stack.gradient.add_(decayed)
         self.optimizer.step()

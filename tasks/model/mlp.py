@@ -24,6 +24,7 @@ from tasks.model import _estimator as estimators
 from tasks.model._going_on import Knobs
 from tasks.model._inputs import SCALINGS, Indices, Inputs, Singles
 from tasks.model._sides import Encoded, Side, Sizes, Workspace, are_alike
+from tasks.optimizer import KnowsItsDecay
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal, did_you_mean
 
@@ -277,7 +278,7 @@ class MLP:
         """The sizes of a net, its activation and its batches; of the smallest nets alone on a CPU, where the folds of
         one trial have most of the gain (benchmarks/README.md)."""
         is_small = int(hyperparameters["width"]) ** 2 * int(hyperparameters["batch_size"]) <= MOST_SUMS_OF_TRIALS
-        if not (is_small or self.is_faster_so) or not hasattr(self.optimizer, "is_decay_apart"):
+        if not (is_small or self.is_faster_so) or not isinstance(self.optimizer, KnowsItsDecay):
             return None
         return tuple(hyperparameters[key] for key in (*SIZES, "activation", "batch_size"))
 

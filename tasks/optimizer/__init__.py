@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -39,3 +39,10 @@ class Optimizer(Protocol):
         """The method at work on a tensor of parameters. weight_decay: times the parameter is added to its gradient, or,
         where the method keeps the two apart, taken off the parameter itself."""
         ...
+
+
+@runtime_checkable
+class KnowsItsDecay(Protocol):
+    """One that says whether a weight decay is taken off the parameter itself, apart from its gradient."""
+
+    is_decay_apart: ClassVar[bool]

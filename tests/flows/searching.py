@@ -13,10 +13,11 @@ from optuna.trial import FrozenTrial
 from prefect import flow
 from wrapped import Uneven
 
+from flows.budget import Budget
 from flows.config import compose
 from flows.decide import settle
 from flows.plan import plan
-from flows.tune import Budget, Rules, Told, Tuned, tune
+from flows.tune import Rules, Told, Tuned, tune
 from tasks.evidence import Ladder, Rung
 from tasks.footprint import Limits
 from tasks.records import TrialResult

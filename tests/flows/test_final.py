@@ -13,12 +13,13 @@ from on_iris import FAST
 from prefect import flow
 from wrapped import InEpochs, Wrapped
 
+from flows.budget import Budget
 from flows.config import compose
 from flows.decide import Job, decide, job_of
 from flows.final import Final, _course, final
 from flows.plan import plan
 from flows.server import Server
-from flows.tune import Budget, Tuned
+from flows.tune import Tuned
 from flows.winner import winner_of
 from tasks.footprint import Limits, limited, promised
 from tasks.model import Fitted, Validated

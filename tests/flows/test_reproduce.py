@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 
 from flows import cli
+from flows.budget import Budget
 from flows.pipeline import run
 from flows.reproduce import reproduce
-from flows.tune import Budget
 from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.reproduction import Difference

@@ -24,13 +24,14 @@ from prefect.runtime import flow_run
 from wrapped import Observed
 
 from flows import runner as runners
+from flows.budget import Budget
 from flows.config import compose
 from flows.decide import settle
 from flows.pipeline import run
 from flows.plan import plan
 from flows.runner import threads
 from flows.server import Server
-from flows.tune import Budget, Rules, Tuned, tune
+from flows.tune import Rules, Tuned, tune
 from tasks.evidence import Ladder
 from tasks.refusal import Refusal
 from tasks.study import opened

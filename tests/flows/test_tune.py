@@ -12,9 +12,10 @@ from optuna.trial import FrozenTrial, TrialState
 from searching import LADDER, SHORT, WHOLE, Searching, StopError, outcome, stop_at
 from wrapped import InEpochs
 
+from flows.budget import Budget
 from flows.config import compose
 from flows.plan import plan
-from flows.tune import Budget, Rules, _Loop
+from flows.tune import Rules, _Loop
 from tasks.evidence import Ladder
 from tasks.records import FoldScore, Proposal, TrialResult
 from tasks.refusal import Refusal

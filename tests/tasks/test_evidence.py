@@ -34,7 +34,7 @@ def affordable(family: LightGBM, n_rows: int, n_columns: int, n_classes: int, se
 
 def rungs(n_rows: int, n_columns: int, n_classes: int, seconds: float | None) -> Ladder:
     families: dict[str, Any] = {"lightgbm": affordable(lightgbm(), n_rows, n_columns, n_classes, seconds)}
-    return ladder(families, round(0.8 * n_rows), n_columns, n_classes, 5, seconds)
+    return ladder(families, round(0.8 * n_rows), n_columns, n_classes, 5, seconds, n_valid=0.2 * n_rows)
 
 
 def test_a_search_that_counts_trials_judges_each_on_everything() -> None:
@@ -56,6 +56,13 @@ def test_a_table_that_is_large_for_its_budget_begins_with_samples_and_one_fold()
     assert 2_000 <= sizes[0] < 25_600
 
 
+def test_a_fold_in_time_is_enough_by_the_rows_that_it_validates() -> None:
+    """78,000 rows in six spans: a fold learns from 39,000 of them, and is judged on 13,000."""
+    families: dict[str, Any] = {"lightgbm": affordable(lightgbm(), 78_000, 54, 7, 60)}
+    enough, few = (ladder(families, 39_000, 54, 7, 5, 60, n_valid=n) for n in (13_000, 9_000))
+    assert enough.rungs[-1] == Rung(None, 1) != few.rungs[-1]
+
+
 def test_where_a_fold_has_much_to_be_judged_on_all_rows_come_before_all_folds() -> None:
     """93,000 rows, 54 columns and 7 classes in a minute."""
     assert rungs(74_000, 54, 7, 60).rungs == (Rung(14_800, 1), Rung(None, 1))
@@ -75,7 +82,7 @@ def test_a_whole_fold_is_reckoned_from_a_sample_as_its_own_family_has_it() -> No
     trees = lightgbm()
     linear = SimpleNamespace(seconds=lambda n_rows, n_columns, n_classes: n_rows / 10_000)
     families: dict[str, Any] = {"lightgbm": trees.affordable(15, 72_000, 54, 7), "other": linear}
-    found = ladder(families, 57_600, 54, 7, 5, 60)
+    found = ladder(families, 57_600, 54, 7, 5, 60, n_valid=14_400)
     of_trees, of_other = (found.scale(Proposal(0, name, {}, 14_400, 1)) for name in families)
     assert of_trees < 3
     assert of_other == pytest.approx(4)
