@@ -50,12 +50,13 @@ def final(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Fin
 
 
 def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> Combined | None:
-    """The ensemble that was asked for, or None; it leaves the winner the time for its final fit."""
-    ensemble, until = job.plan.ensemble, budget.deadline(tuned.final_seconds)
+    """The ensemble that was asked for, or None. Its models are fitted in the place of the winner's final fit, and not
+    begun where there is no time for all of them."""
+    ensemble = job.plan.ensemble
     if ensemble is None:
         return None
     results = [*tuned.results, *tuned.judged]
-    combined = combine(experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, until)
+    combined = combine(experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end)
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
 

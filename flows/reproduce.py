@@ -64,9 +64,9 @@ def reproduce(
     """The run of this name once more, from what was recorded of it, in a study of its own that is removed at the end;
     nothing is registered, and no earlier study, run or model changes.
 
-    named: the id of a run, `models:/NAME/3` or `models:/NAME@champion`. overrides: of `GIVEN` alone, such as
-    `source.path=` where the table has moved. frame: the table, where the run was given one from Python. begun: when the
-    command was given, Unix time in seconds; by default now.
+    named: the id of a run, at least four letters of its beginning, `models:/NAME/3` or `models:/NAME@champion`.
+    overrides: of `GIVEN` alone, such as `source.path=` where the table has moved. frame: the table, where the run was
+    given one from Python. begun: when the command was given, Unix time in seconds; by default now.
 
     A run whose time was over is as long as it was: as many trials as were told, and as many rounds in the final fit.
 

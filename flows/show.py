@@ -14,6 +14,7 @@ from flows.runs import cells
 from flows.screen import short
 from flows.tracked import address, config_for
 from tasks import run_list, tracking
+from tasks.named_run import named_run
 from tasks.report import FOLDER, REPORT
 from tasks.run_list import Shown
 from tasks.tracking import Tracker
@@ -42,7 +43,7 @@ def show(named: str, overrides: Sequence[str] = ()) -> Shown:
     address_ = address(config, "show")
     with tracking.refusing(address_):
         client, uri = tracking.connect(address_)
-        run = run_list.run_of(client, named, uri)
+        run = named_run(client, named, uri, "show")
         page = Tracker(client, uri, run.info.experiment_id, run.info.run_id, is_resumed=False).url
         return run_list.shown(client, run, page, f"{FOLDER}/{REPORT}")
 

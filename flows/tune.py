@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from flows.budget import Budget
 from flows.runner import Runner, Submitted
-from flows.winner import winner_by, winner_of, with_judged
+from flows.winner import winner_of, with_judged
 from tasks import fold_model
 from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
@@ -174,19 +174,28 @@ class _Loop:
         if budget.seconds is None or best is None:
             return budget.end
         ahead = self.finalists(best)
-        seconds = [fold.seconds for one in ahead for fold in one.folds]
-        confirming = math.ceil(len(seconds) / self.n_workers) * fmean(seconds) if seconds else 0.0
-        after = min(confirming, SHARE_OF_CONFIRMING * budget.seconds) + self.combining_seconds(ahead)
-        return budget.deadline(self.final_seconds(best), after)
+        confirming = min(self._confirming_seconds(ahead), SHARE_OF_CONFIRMING * budget.seconds)
+        final_seconds = max(map(self.final_seconds, [best, *ahead]))
+        return budget.deadline(final_seconds, confirming + self.combining_seconds(ahead, final_seconds))
 
-    def combining_seconds(self, finalists: Sequence[TrialResult]) -> float:
-        """What an ensemble of the trials so far, and of these, will take."""
+    def _confirming_seconds(self, finalists: Sequence[TrialResult]) -> float:
+        seconds = [[fold.seconds for fold in one.folds] for one in finalists]
+        if len(seconds) > 1 and not self.judges_all:
+            seconds = [[folds[0] for folds in seconds], max(seconds)[1:]]
+        each = [second for folds in seconds for second in folds]
+        return math.ceil(len(each) / self.n_workers) * fmean(each) if each else 0.0
+
+    def combining_seconds(self, finalists: Sequence[TrialResult], final_seconds: float) -> float:
+        """What an ensemble of the trials so far, and of these, will take beside a final fit of so many seconds on one
+        thread: its models are fitted in the place of that one."""
         ensemble = self.rules.ensemble
         if ensemble is None:
             return 0.0
         if fold_model.are_bagged(training_of(self.experiment)):  # what is judged keeps the models of its folds
             finalists = [self._free_but(one) for one in finalists]
-        return combining_seconds(self.experiment, ensemble, [*self.results, *finalists], self.n_workers)
+        results = [*self.results, *finalists]
+        choosing, fitting = combining_seconds(self.experiment, ensemble, results, self.n_workers)
+        return choosing + max(0.0, fitting - final_seconds / self.rules.budget.speed)
 
     def _free_but(self, whole: TrialResult) -> TrialResult:
         """Without the seconds of folds that are still to run."""
@@ -196,11 +205,23 @@ class _Loop:
         return replace(whole, folds=tuple(folds))
 
     def finalists(self, best: TrialResult) -> list[TrialResult]:
-        """What is to be judged whole after the search, as it is foreseen: of that trial and, for an ensemble, of each
-        other family's best those that were judged on less."""
-        others = [name for name in self.experiment.families if name != best.proposal.family]
-        found = [best, *(one for name in others if self.rules.ensemble and (one := self._best_of(name)))]
+        """What is to be judged on all rows and folds after the search, as it is foreseen, of what was judged on less:
+        that trial and, for an ensemble or where families were compared on samples of the rows, of which some learn
+        faster than others, each other family's best."""
+        is_of_many = self.rules.ensemble is not None or best.proposal.n_rows is not None
+        others = [name for name in self.experiment.families if is_of_many and name != best.proposal.family]
+        found = [best, *(one for name in others if (one := self._best_of(name)))]
         return [self._as_whole(one) for one in found if rung_of(one.proposal) != Rung()]
+
+    @property
+    def judges_all(self) -> bool:
+        """Whether all finalists are judged on more than the first fold, or the best one there alone."""
+        return self.rules.ensemble is not None or self.rules.budget.confirming is not None
+
+    def folds_of(self, family: str) -> list[int]:
+        """On which its finalist is to be judged, in their order."""
+        confirming, order = self.rules.budget.confirming, self.experiment.order
+        return [fold for fold in order if confirming is None or fold in confirming.get(family, ())]
 
     def _best_of(self, family: str) -> TrialResult | None:
         own = [result for result in self.results if result.proposal.family == family]
@@ -267,24 +288,36 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
 
 
 def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple[TrialResult, ...]]:
-    """The winner judged on all rows and folds, or as many folds as there is time for; and for an ensemble the best of
-    each other family too, of which one that is better on all folds wins. They are no trials of the study, so that the
-    clock decides nothing of these; the folds are kept for one that comes to them."""
+    """The winner judged on all rows and folds, or as many folds as there is time for; before it the best of each other
+    family, see `finalists`, on one fold of all rows, where the best of them takes its place. They are no trials of the
+    study, so that the clock decides nothing of these; the folds are kept for one that comes to them."""
     experiment, budget, best = loop.experiment, loop.rules.budget, TrialResult(winner.proposal, winner.folds)
-    finalists, out = loop.finalists(best), []
-    deadline = budget.deadline(loop.final_seconds(best), loop.combining_seconds(finalists))
-    for whole in (one.proposal for one in finalists):
-        asked = experiment.order if budget.confirming is None else budget.confirming.get(whole.family, ())
-        folds = [fold for fold in experiment.order if fold in asked]
-        out.append((whole, [_submit_fold(loop, runner, whole, fold, deadline) for fold in folds]))
-    judged = []
-    for whole, submitted in out:
-        scores = [score for one in submitted if (score := one.result()) is not None]
-        of_folds = tuple(sorted(scores, key=lambda score: score.fold))
-        judged.append(limited(TrialResult(whole, of_folds), experiment.limits))
-    if (own := next((one for one in judged if one.proposal.number == winner.proposal.number), None)) and own.folds:
-        winner = winner_by(experiment, own)
-    return with_judged(experiment, winner, judged), tuple(judged)
+    finalists = loop.finalists(best)
+    if not finalists:
+        return winner, ()
+    final_seconds = max(map(loop.final_seconds, [best, *finalists]))
+    deadline = budget.deadline(final_seconds, loop.combining_seconds(finalists, final_seconds))
+
+    def judged(asked: Mapping[str, Sequence[int]]) -> list[TrialResult]:
+        """Of each family's, in addition to the folds before, as many of these as there was time for."""
+        out = {name: [_submit_fold(loop, runner, proposals[name], fold, deadline) for fold in folds]
+               for name, folds in asked.items()}  # fmt: skip
+        for name, submitted in out.items():
+            scores[name] += [score for one in submitted if (score := one.result()) is not None]
+        results = [TrialResult(proposal, tuple(sorted(scores[name], key=lambda score: score.fold)))
+                   for name, proposal in proposals.items()]  # fmt: skip
+        return [limited(result, experiment.limits) for result in results]
+
+    proposals = {one.proposal.family: one.proposal for one in finalists}
+    scores: dict[str, list[FoldScore]] = {name: [] for name in proposals}
+    order = {name: loop.folds_of(name) for name in proposals}
+    if len(finalists) > 1:
+        found = judged({name: folds[:1] for name, folds in order.items()})
+        leading = with_judged(experiment, winner, found).proposal.family
+        further = [leading, *(name for name in order if loop.judges_all and name != leading)]
+        order = {name: order[name][1:] for name in further if name in order}
+    found = judged(order)
+    return with_judged(experiment, winner, found), tuple(found)
 
 
 def _submit_fold(

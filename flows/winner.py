@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import stdev
+from statistics import fmean, stdev
 
-from tasks.evidence import Ladder, Rung, rung_of
+from tasks.evidence import Ladder, rung_of
+from tasks.metric import better
 from tasks.model import growth_of_rounds
 from tasks.racing import best_of
 from tasks.records import Footprint, TrialResult, Winner
@@ -38,13 +39,26 @@ def winner_by(experiment: Experiment, best: TrialResult) -> Winner:
 
 
 def with_judged(experiment: Experiment, winner: Winner, judged: Sequence[TrialResult]) -> Winner:
-    """The winner, or, where it was judged on all rows and folds, one that was after the search and is better."""
-    best = TrialResult(winner.proposal, winner.folds)
-    if experiment.takes_simplest or rung_of(best.proposal) != Rung() or not best.is_complete(experiment.n_folds):
-        return winner
-    others = [one for one in judged if one.is_complete(experiment.n_folds) and one.is_feasible]
-    best_of_all = best_of([best, *others], experiment.metric)
-    return winner if best_of_all in (best, None) else winner_by(experiment, best_of_all)
+    """The winner as it was judged on all rows after the search, if it was; or one of the others in its place, that was
+    judged on as many folds at least, and is better on those that both were judged on.
+
+    judged: the winner's own trial first, where that had been judged on less.
+    """
+    own = next((one for one in judged if one.proposal.number == winner.proposal.number and one.folds), None)
+    best = TrialResult(winner.proposal, winner.folds) if own is None else own
+    if rung_of(best.proposal).n_rows is None and not experiment.takes_simplest:
+        for one in judged:
+            if one.is_feasible and len(one.folds) >= len(best.folds) and _is_better(experiment, one, best):
+                best = one
+    return winner if best.proposal == winner.proposal else winner_by(experiment, best)
+
+
+def _is_better(experiment: Experiment, one: TrialResult, best: TrialResult) -> bool:
+    """On the folds that both were judged on."""
+    values = {fold.fold: fold.value for fold in best.folds}
+    pairs = [(fold.value, values[fold.fold]) for fold in one.folds if fold.fold in values]
+    ours, theirs = ([pair[side] for pair in pairs] for side in (0, 1))
+    return bool(pairs) and better(experiment.metric, fmean(ours), fmean(theirs))
 
 
 def refused(

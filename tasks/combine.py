@@ -66,8 +66,11 @@ def combine(
     )
 
 
-def seconds(experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], n_workers: int) -> float:
-    """What combining these trials will take, by a rule of thumb, and by their folds where models must be fitted."""
+def seconds(
+    experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], n_workers: int
+) -> tuple[float, float]:
+    """What combining these trials will take: choosing by a rule of thumb, and fitting the models that are not kept, as
+    their folds had it."""
     trials = fold_model.best_complete(experiment, results, ensemble.candidates)
     n_rows = min(ensemble.rows, sum(len(valid) for _, valid in training_of(experiment).folds))
     n_outputs = max(1, len(experiment.problem.classes) - 1)
@@ -76,7 +79,7 @@ def seconds(experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialR
     choosing = n_scored * (SECONDS_OF_A_FOLD * experiment.n_folds + SECONDS_OF_A_ROW * n_rows * n_outputs)
     sign = METRICS[experiment.metric].sign
     best = sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size]
-    return choosing + fold_model.seconds(experiment, best) / n_workers
+    return choosing, fold_model.seconds(experiment, best) / n_workers
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _growth_of_rounds(experiment: Experiment, result: TrialResult) -> float:
 
 
 def _all_rows(experiment: Experiment, result: TrialResult) -> Path:
-    return _folder(experiment, result.proposal, 0).parent / "all"
+    return _of_trial(experiment, result) / "all"
 
 
 def _write(folder: Path, fitted: models.Fitted) -> Path:
@@ -135,25 +135,39 @@ def best_complete(experiment: Experiment, results: Iterable[TrialResult], n: int
 
     Of trials with the same hyperparameters the first counts, and of equals the first is better.
     """
-    complete: dict[Path, TrialResult] = {}
-    for result in results:
-        if result.is_complete(experiment.n_folds) and result.proposal.n_rows is None:
-            complete.setdefault(_folder(experiment, result.proposal, 0), result)
-    sign = METRICS[experiment.metric].sign
-    ranked = sorted(complete.values(), key=lambda result: -sign * result.score)
-    first = {result.proposal.family: result.proposal.number for result in reversed(ranked)}
-    ranked.sort(key=lambda result: first[result.proposal.family] != result.proposal.number)
-    return sorted(ranked[: max(n, len(first))], key=lambda result: result.proposal.number)
+    whole = [one for one in results if one.is_complete(experiment.n_folds) and one.proposal.n_rows is None]
+    return _best(experiment, whole, n)
 
 
 def prune(experiment: Experiment, results: Sequence[TrialResult], n: int) -> None:
-    """Removes the models of trials that are not among the `n` best: they would fill the disk."""
-    best = {_folder(experiment, result.proposal, 0).parent for result in best_complete(experiment, results, n)}
+    """Removes the models of trials that are not among the `n` best, nor among the `n` best of those that were judged on
+    some folds alone and may be judged on the others: they would fill the disk."""
+    best = {_of_trial(experiment, result) for result in best_complete(experiment, results, n)}
+    whole = {_of_trial(experiment, result) for result in results if result.is_complete(experiment.n_folds)}
+    begun = [one for one in results if one.error is None and one.estimate is None and one.proposal.n_rows is None]
+    begun = [one for one in begun if _of_trial(experiment, one) not in whole]
+    best |= {_of_trial(experiment, result) for result in _best(experiment, begun, n)}
     for result in results:
         for fold in result.folds:
             folder = _folder(experiment, result.proposal, fold.fold)
             if folder.parent not in best:
                 remove_folder(folder)
+
+
+def _best(experiment: Experiment, results: Iterable[TrialResult], n: int) -> list[TrialResult]:
+    """The `n` best, each family's best among them, in the order of their numbers."""
+    distinct: dict[Path, TrialResult] = {}
+    for result in results:
+        distinct.setdefault(_of_trial(experiment, result), result)
+    sign = METRICS[experiment.metric].sign
+    ranked = sorted(distinct.values(), key=lambda result: -sign * result.score)
+    first = {result.proposal.family: result.proposal.number for result in reversed(ranked)}
+    ranked.sort(key=lambda result: first[result.proposal.family] != result.proposal.number)
+    return sorted(ranked[: max(n, len(first))], key=lambda result: result.proposal.number)
+
+
+def _of_trial(experiment: Experiment, result: TrialResult) -> Path:
+    return _folder(experiment, result.proposal, 0).parent
 
 
 def _folder(experiment: Experiment, proposal: Proposal, fold: int) -> Path:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.named_run import named_run
 from tasks.parent_run import COMPARISON_TAG
-from tasks.refusal import Refusal, did_you_mean
-from tasks.registry import RUN_ID
-from tasks.tracking import PARENT_TAG, STUDY_TAG, connect, without_password
+from tasks.refusal import Refusal
+from tasks.tracking import PARENT_TAG, STUDY_TAG, connect
 from tasks.trial_log import TRIAL_TAG
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 OUTCOME, PREDICTIONS, CONFIG = "outcome.json", "predictions.parquet", "config.json"
 REPRODUCES_TAG = "finefold.reproduces"
-MODEL = re.compile(r"models:/(?P<name>[^@/]+)(?:/(?P<version>\d+)|@(?P<alias>[^@/]+))")
-FORMS = "the id of a run, models:/NAME/3 or models:/NAME@champion"
 
 
 @dataclass(frozen=True)
@@ -44,8 +41,7 @@ def read(named: str, tracking_uri: str | None, into: Path) -> Recorded:
         Refusal: where there is none, it is no finished run of finefold's, or what it recorded is gone.
     """
     client, uri = connect(tracking_uri)
-    where = without_password(uri)
-    run = _run(client, _run_id(client, named, where), named, where)
+    run = named_run(client, named, uri, "reproduce")
     _check(run, named)
     asked = _json(client, run, CONFIG, named, into)
     outcome = _json(client, run, f"outcome/{OUTCOME}", named, into)
@@ -54,53 +50,10 @@ def read(named: str, tracking_uri: str | None, into: Path) -> Recorded:
     return Recorded(run.info.run_id, name, tuple(asked["overrides"]), asked["config"], outcome, predictions)
 
 
-def _run_id(client: MlflowClient, named: str, where: str) -> str:
-    if RUN_ID.fullmatch(named):
-        return named
-    if found := re.fullmatch(r"runs:/([0-9a-f]{32})(?:/model)?", named):
-        return found[1]
-    model = MODEL.fullmatch(named)
-    if model is None:
-        raise Refusal(f"reproduce {named}: not the name of a run; give {FORMS}.")
-    return _run_of_model(client, model, named, where)
-
-
-def _run_of_model(client: MlflowClient, model: re.Match[str], named: str, where: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    name, number, alias = model["name"], model["version"], model["alias"]
-    try:
-        asked = (name, number) if number else (name, alias)
-        of = client.get_model_version if number else client.get_model_version_by_alias
-        return str(of(*asked).run_id)
-    except MlflowException:
-        known = [one.name for one in client.search_registered_models()]
-        if name not in known:
-            shown = f" Models: {', '.join(sorted(known)[:10])}." if known else ""
-            raise Refusal(
-                f"reproduce {named}: no model of that name in {where}{did_you_mean(name, known)}{shown}"
-            ) from None
-        aliases = client.get_registered_model(name).aliases
-        numbers = ", ".join(f"@{one} is {version}" for one, version in sorted(aliases.items())) or "no aliases"
-        raise Refusal(f"reproduce {named}: {name} has no such version; {numbers}.") from None
-
-
-def _run(client: MlflowClient, run_id: str, named: str, where: str) -> Run:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = client.get_run(run_id)
-    except MlflowException:
-        raise Refusal(
-            f"reproduce {named}: there is no such run in {where}; another server or file is named by tracking.uri=."
-        ) from None
+def _check(run: Run, named: str) -> None:
+    tags, status, run_id = run.data.tags, run.info.status, run.info.run_id
     if run.info.lifecycle_stage == "deleted":
         raise Refusal(f"reproduce {named}: run {run_id} was deleted; restore it: mlflow runs restore --run-id {run_id}")
-    return run
-
-
-def _check(run: Run, named: str) -> None:
-    tags, status = run.data.tags, run.info.status
     if TRIAL_TAG in tags:
         raise Refusal(f"reproduce {named}: that is one trial of run {tags.get(PARENT_TAG)}; reproduce that one.")
     if (original := tags.get(REPRODUCES_TAG)) is not None:

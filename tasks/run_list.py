@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from tasks.recorded import MODEL
-from tasks.refusal import Refusal
-from tasks.tracking import PARENT_TAG, STUDY_TAG, without_password
+from tasks.tracking import PARENT_TAG, STUDY_TAG
 from tasks.trial_log import TRIAL_TAG
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 KIND_TAG = "kind"
-PREFIX = re.compile(r"[0-9a-f]{4,32}")
 PAGE = 1_000
 MANY = 50  # ids in one question to the registry
 
@@ -137,40 +133,6 @@ def _line(run: Run, versions: tuple[str, ...]) -> Line:
 
 def _when(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
-
-
-def run_of(client: MlflowClient, named: str, uri: str) -> Run:
-    """The run of an id, of the first letters of one, `runs:/ID/model`, `models:/NAME/3` or `models:/NAME@champion`.
-
-    Raises:
-        Refusal: where there is none, or several begin so; names what there is.
-    """
-    from mlflow.exceptions import MlflowException
-
-    where = without_password(uri)
-    text = named.removeprefix("runs:/").partition("/")[0] if named.startswith("runs:/") else named
-    try:
-        if (model := MODEL.fullmatch(named)) is not None:
-            name, number, alias = model["name"], model["version"], model["alias"]
-            of = client.get_model_version if number else client.get_model_version_by_alias
-            return client.get_run(str(of(name, number or alias).run_id))
-        if PREFIX.fullmatch(text) and len(text) == 32:
-            return client.get_run(text)
-    except MlflowException:
-        raise Refusal(f"show {named}: there is none in {where}; finefold runs lists what there is.") from None
-    if not PREFIX.fullmatch(text):
-        raise Refusal(
-            f"show {named}: not the name of a run; give its id, at least the first four letters of it, or "
-            "models:/NAME@champion."
-        )
-    every = [one.experiment_id for one in client.search_experiments()]
-    found = client.search_runs(every, f"attributes.run_id LIKE '{text}%'", max_results=5)
-    if not found:
-        raise Refusal(f"show {named}: no run in {where} begins so; finefold runs lists what there is.")
-    if len(found) > 1:
-        ids = ", ".join(run.info.run_id for run in found)
-        raise Refusal(f"show {named}: several runs begin so ({ids}); give more of its letters.")
-    return found[0]
 
 
 def shown(client: MlflowClient, run: Run, page: str, report: str) -> Shown:

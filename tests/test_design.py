@@ -28,7 +28,7 @@ ALLOWED_HOME = {
     "mlflow": {
         f"tasks/{name}.py"
         for name in ("tracking", "trial_log", "parent_run", "recorded", "registry", "aliases", "pyfunc", "register",
-                     "looks", "champion", "run_list", "leftovers")
+                     "looks", "champion", "run_list", "leftovers", "named_run")
     },
     "torch": {
         *(f"tasks/model/{one}.py" for one in ("mlp", "_net", "_batches", "_learner", "_epochs")),

@@ -21,6 +21,12 @@ def device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
 
 
+def get_ready() -> None:
+    """Imports what torch's optimizers import when the first one is made, so that it is no part of what a fold takes:
+    800 modules, 1.4 s of an idle core (torch 2.13)."""
+    import torch._dynamo  # noqa: F401
+
+
 def absent(name: str) -> list[str]:
     """A fault for a device that is not here."""
     known = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

@@ -34,7 +34,7 @@ try:
 
     from tasks.model import _epochs as epochs
     from tasks.model._batches import Rows, steps
-    from tasks.model._device import absent, device, memory_of_a_batch, one_thread
+    from tasks.model._device import absent, device, get_ready, memory_of_a_batch, one_thread
     from tasks.model._loss import trainable
     from tasks.model._net import ACTIVATIONS, Shape, Start
     from tasks.model._unit import Unit, job_of
@@ -217,6 +217,7 @@ class MLP:
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         assert base is None, "which the family takes that `going_on` gives"
+        get_ready()
         return Workspace(training, self.min_rows, Sizes(training))
 
     def validate(

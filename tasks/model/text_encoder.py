@@ -31,7 +31,7 @@ try:
     from tasks.model import _tuning as tuning
     from tasks.model._adapters import Adapters
     from tasks.model._corpus import Corpus, coded, embed
-    from tasks.model._device import absent, device, memory_of_a_batch
+    from tasks.model._device import absent, device, get_ready, memory_of_a_batch
     from tasks.model._encoder import Body
     from tasks.model._encoder_ways import WAYS, as_body, plan_of
     from tasks.model._head import Head, Singles, blocks, side
@@ -271,6 +271,7 @@ class TextEncoder:
         """
         if self.way == WORDS:
             return Workspace(training, None, self.min_rows)
+        get_ready()
         folder = encoders.folder_of(self.encoder) if base is None else own_files(base)
         body, digest, place = Body.load(folder), encoders.digest(folder), device(self.device)
         begin, X, source = None, training.X, None

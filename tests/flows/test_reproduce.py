@@ -142,7 +142,8 @@ def test_a_table_that_is_gone_or_moved_is_refused_with_how_to_give_it(
     ("0" * 32, "there is no such run in sqlite:///"),
     ("models:/agian@champion", "no model of that name in"),
     ("models:/again/7", "again has no such version; @champion is 1."),
-    ("breast_cancer", "not the name of a run; give the id of a run, models:/NAME/3"),
+    ("0" * 8, "begins so; finefold runs lists what there is"),
+    ("breast_cancer", "not the name of a run; give the id of a run, at least the first four"),
 ])  # fmt: skip
 def test_an_unknown_run_is_refused(made: Result, named: str, said: str) -> None:
     assert said in refused(named)

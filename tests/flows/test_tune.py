@@ -224,21 +224,26 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
         here = replace(on_iris.experiment, digest="budgeted", folder=str(study.folder))
         deadlines = {}
         for name, ladder, ensemble, n_workers in (
-            ("alone", WHOLE, None, 2), ("combined", WHOLE, planned.ensemble, 2), ("confirmed", SHORT, None, 2),
-            ("slower", SHORT, None, 1), ("shared", WHOLE, None, 2),
+            ("alone", WHOLE, None, 2), ("combined", WHOLE, planned.ensemble, 2), ("shared", WHOLE, None, 2),
+            ("one by one", WHOLE, planned.ensemble, 1), ("confirmed", SHORT, None, 2), ("slower", SHORT, None, 1),
         ):  # fmt: skip
             rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5, ensemble)
             loop = _Loop(here, study, planned.search, planned.space, rules, ignore, n_workers)
             rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
             alone = 2.0 if name == "shared" else None
             folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0, alone=alone) for fold in range(n_folds))
-            proposal = Proposal(0, "lightgbm", here_start(planned), rows, None if rows is None else 1)
-            loop.results.append(TrialResult(proposal, folds))
+            for number in range(4 if name == "one by one" else 1):
+                given = {**here_start(planned), "num_leaves": 4 + number}
+                proposal = Proposal(number, "lightgbm", given, rows, None if rows is None else 1)
+                loop.results.append(TrialResult(proposal, folds))
             deadlines[name] = loop.deadline()
         final = 60 - deadlines["alone"]
         assert final > 1
-        # Nothing of the made-up trial's models is kept, so that its three folds of a second each must be fitted again.
-        assert deadlines["alone"] - deadlines["combined"] == pytest.approx(3 / 2, abs=0.1)
+        # Nothing of the made-up trials' models is kept, so that their three folds of a second each must be fitted again,
+        # in the place of a final fit: those of one trial two at a time, and those of four, which take longer.
+        assert 3 / 2 < final < 12
+        assert deadlines["alone"] - deadlines["combined"] == pytest.approx(0, abs=0.1)
+        assert deadlines["alone"] - deadlines["one by one"] == pytest.approx(12 - final, abs=0.1)
         # Three folds of four times the rows, two at a time; and on one worker one after the other.
         assert 60 - deadlines["confirmed"] == pytest.approx(4 * final + 2 * 4.0)
         assert 60 - deadlines["slower"] == pytest.approx(4 * final + 3 * 4.0)

@@ -12,6 +12,7 @@ from wrapped import Blind
 
 from flows.tune import Tuned
 from tasks.comparison import difference_to
+from tasks.evidence import Ladder, Rung
 from tasks.footprint import Limits, promised
 from tasks.refusal import Refusal
 from tasks.trial import run_trial
@@ -130,11 +131,30 @@ def test_for_an_ensemble_the_best_of_each_family_is_judged_whole(on_iris: Search
         assert (result.proposal.n_rows, result.proposal.n_folds, len(result.folds)) == (None, None, 3)
     assert [result.proposal for result in four.judged] == [result.proposal for result in one.judged]
     assert (four.winner.proposal, four.winner.mean) == (one.winner.proposal, one.winner.mean)
-    alone = replace(here, overrides=MIXED).run("random", "judged-1", n_trials=12, ladder=SHORT)
-    (first,) = alone.judged
-    again = here.run("random", "judged-1", n_trials=12, ladder=SHORT, confirming={first.proposal.family: (0, 1, 2)})
-    assert [result.is_complete(3) for result in again.judged] == [True, False]
-    assert again.winner == alone.winner
+
+
+def test_families_that_samples_compared_are_judged_on_a_fold_of_all_rows_and_the_best_on_all(
+    on_iris: Searching,
+) -> None:
+    here = Searching(on_iris.studies, experiment(*MIXED), MIXED)
+    one, four = (here.run("random", f"compared-{n}", n_trials=12, workers=n, ladder=SHORT) for n in (1, 4))
+    assert sorted(result.proposal.family for result in one.judged) == ["lightgbm", "linear"]
+    best, other = sorted(one.judged, key=lambda result: -len(result.folds))
+    assert [fold.fold for fold in other.folds] == [here.experiment.order[0]]
+    assert (best.is_complete(3), one.winner.proposal, one.winner.mean) == (True, best.proposal, best.score)
+    (there,) = (fold.value for fold in best.folds if fold.fold == here.experiment.order[0])
+    assert there <= other.score  # log-loss
+    assert [result.proposal for result in four.judged] == [result.proposal for result in one.judged]
+    confirming = {result.proposal.family: [fold.fold for fold in result.folds] for result in one.judged}
+    again = here.run("random", "compared-1", n_trials=12, ladder=SHORT, confirming=confirming)
+    assert (again.winner, again.judged) == (one.winner, one.judged)
+
+
+def test_families_that_all_rows_compared_are_not_compared_again(on_iris: Searching) -> None:
+    here = Searching(on_iris.studies, experiment(*MIXED), MIXED)
+    tuned = here.run("random", "one-fold", n_trials=8, ladder=Ladder((Rung(None, 1),), n_rows=80))
+    (judged,) = tuned.judged
+    assert (judged.is_complete(3), judged.proposal) == (True, tuned.winner.proposal)
 
 
 def test_what_looked_best_on_less_gives_way_to_another_family_that_is_better_on_all(on_iris: Searching) -> None:
@@ -148,7 +168,7 @@ def test_what_looked_best_on_less_gives_way_to_another_family_that_is_better_on_
     assert tuned.winner.proposal == tuned.judged[1].proposal
     assert tuned.winner.mean == tuned.judged[1].score < 0.5 < tuned.judged[0].score
     alone = replace(here, overrides=MIXED).run("random", "gives-way", n_trials=12, ladder=SHORT)
-    assert alone.winner.proposal == tuned.judged[0].proposal
+    assert alone.winner.proposal == tuned.judged[1].proposal
 
 
 def test_without_time_to_confirm_the_winner_stays_on_the_evidence_that_it_has(on_iris: Searching) -> None:

@@ -316,6 +316,8 @@ def test_fitting_again_is_foreseen_from_what_the_folds_took_and_costs_nothing_wh
     fold_model.models_of(it.experiment, it.results[0])
     left = sum(fold.seconds for result in it.results[1:] for fold in result.folds)
     assert fold_model.seconds(it.experiment, it.results) == pytest.approx(left)
-    choosing = combining_seconds(it.experiment, it.ensemble, it.results, 1) - left
+    choosing, fitting = combining_seconds(it.experiment, it.ensemble, it.results, 1)
+    assert fitting == pytest.approx(left)
     assert 0 < choosing < 1
-    assert combining_seconds(it.experiment, replace(it.ensemble, rounds=250), it.results, 1) > 5 * choosing
+    assert combining_seconds(it.experiment, replace(it.ensemble, rounds=250), it.results, 1)[0] > 5 * choosing
+    assert combining_seconds(it.experiment, it.ensemble, it.results, 2)[1] == pytest.approx(left / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,9 @@ def test_what_failed_or_stopped_before_its_last_fold_is_never_among_them(tmp_pat
 
 def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(tmp_path: Path) -> None:
     here = experiment(tmp_path)
-    results = [result(0, 0.5), result(1, 0.1, y=1), result(2, 0.1, y=1), result(3, 0.4, n_folds=1)]
+    lost = replace(result(4, 0.1, n_folds=1), estimate=0.3)
+    begun = [result(number, 0.2, n_folds=1) for number in (3, 5)]  # to be judged on the other folds, if any
+    results = [result(0, 0.5), result(1, 0.1, y=1), result(2, 0.1, y=1), lost, *begun]
     files = {
         (one.proposal.number, fold): fold_file(tmp_path, one.proposal, fold)
         for one in results
@@ -70,5 +73,5 @@ def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(tmp_p
         file.touch()
     prune(here, results, 1)
     left = {key for key, file in files.items() if file.with_suffix("").exists()}
-    assert left == {(1, 0), (1, 1), (2, 0), (2, 1)}
+    assert left == {(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)}
     assert all(file.exists() for file in files.values())

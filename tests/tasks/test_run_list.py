@@ -1,4 +1,4 @@
-"""Runs as lines, the newest first, and one of them by whatever it is named."""
+"""Runs as lines, the newest first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import left
 import pytest
 
 from tasks import run_list
-from tasks.refusal import Refusal
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -39,29 +38,8 @@ def test_a_list_can_be_of_one_state_or_one_model_and_be_short(store: Store) -> N
     assert run_list.lines(client, "another", last=9) == []
 
 
-@pytest.mark.parametrize("form", ["{}", "runs:/{}", "runs:/{}/model", "models:/sold@champion", "models:/sold/1"])
-def test_a_run_is_found_by_whatever_names_it(store: Store, form: str) -> None:
-    client, uri, ids = store
-    assert run_list.run_of(client, form.format(ids["champion"]), uri).info.run_id == ids["champion"]
-
-
-def test_the_first_letters_that_no_other_run_has_are_enough(store: Store) -> None:
-    client, uri, ids = store
-    assert run_list.run_of(client, ids["old"][:12], uri).info.run_name == "old"
-
-
-@pytest.mark.parametrize(("named", "said"), [
-    ("f" * 32, "there is none"), ("ffff0000ffff", "no run"), ("models:/sold@challenger", "there is none"),
-    ("mine", "at least the first four letters"), ("", "at least the first four letters"),
-])  # fmt: skip
-def test_a_run_that_there_is_not_is_refused(store: Store, named: str, said: str) -> None:
-    client, uri, _ = store
-    with pytest.raises(Refusal, match=said):
-        run_list.run_of(client, named, uri)
-
-
 def test_what_is_shown_of_a_run_counts_its_trials(store: Store) -> None:
-    client, uri, ids = store
-    made = run_list.shown(client, run_list.run_of(client, ids["old"], uri), "page", "report/report.html")
+    client, _, ids = store
+    made = run_list.shown(client, client.get_run(ids["old"]), "page", "report/report.html")
     assert (made.trials, made.overrides, made.report) == ({"failed": 1}, "source.path=a.csv", "")
     assert made.line.versions == ("sold 2",)
