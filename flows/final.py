@@ -13,7 +13,7 @@ from flows.winner import refused, winner_of, with_judged
 from tasks.combine import combine
 from tasks.finetune import finetune
 from tasks.footprint import measured
-from tasks.model import rounds_are_epochs
+from tasks.model import Shortens, rounds_are_epochs
 from tasks.records import Combined, Member, Trained
 from tasks.workspace import Experiment, training_of
 
@@ -65,7 +65,8 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
     """The winner's final fit; of one that takes more megabytes than its folds promised the next best takes the place.
     Time never decides: the same seed has the same winner on a slow machine, and what is too slow is told."""
     while True:
-        until, course = budget.until(tuned.final_seconds), _course(experiment, tuned, budget)
+        course, share = _course(experiment, tuned, budget)
+        until = budget.until(share * tuned.final_seconds)
         trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until, course, budget.final_rounds)
         trained = _measured(experiment, trained)
         assert trained.footprint is not None
@@ -80,14 +81,17 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
         tuned = replace(tuned, results=results, winner=winner, judged=judged)
 
 
-def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> int | None:
-    """The rounds that there is time for, of a family whose learning rate falls to the last one; None: the winner's."""
+def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> tuple[int | None, float]:
+    """The rounds that there is time for, of a family that can do with fewer of them (None: the winner's), and what
+    share of the winner's these are: with larger steps as many at least as make them as large as in the search."""
     proposal = tuned.winner.proposal
-    family, share = experiment.families[proposal.family], budget.share(tuned.final_seconds)
+    family = experiment.families[proposal.family]
     _, planned = family.final(proposal.hyperparameters, tuned.winner.rounds)
-    if budget.course is not None or planned is None or share == 1 or not rounds_are_epochs(family):
-        return budget.course
-    return max(1, round(share * planned))
+    least = 0.0 if rounds_are_epochs(family) else family.least_share if isinstance(family, Shortens) else 1.0
+    share = max(least, budget.share(tuned.final_seconds))
+    if budget.course is not None or planned is None or share == 1:
+        return budget.course, 1.0
+    return max(1, round(share * planned)), share
 
 
 def _measured(experiment: Experiment, trained: Trained) -> Trained:

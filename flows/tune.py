@@ -19,10 +19,10 @@ from flows.winner import winner_of, with_judged
 from tasks import fold_model
 from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
-from tasks.evidence import SHARE_OF_CONFIRMING, Ladder, Rung, on_rung, proposal_of, rung_of
+from tasks.evidence import SHARE_OF_CONFIRMING, SHARE_OF_THE_FIT, Ladder, Rung, on_rung, proposal_of, rung_of
 from tasks.footprint import limited
 from tasks.metric import METRICS
-from tasks.model import growth_of_rounds, rounds_are_epochs
+from tasks.model import Shortens, growth_of_rounds, rounds_are_epochs
 from tasks.racing import best_of, race
 from tasks.records import FoldScore, Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
@@ -175,7 +175,7 @@ class _Loop:
             return budget.end
         ahead = self.finalists(best)
         confirming = min(self._confirming_seconds(ahead), SHARE_OF_CONFIRMING * budget.seconds)
-        final_seconds = max(map(self.final_seconds, [best, *ahead]))
+        final_seconds = max(map(self.least_seconds, [best, *ahead]))
         return budget.deadline(final_seconds, confirming + self.combining_seconds(ahead, final_seconds))
 
     def _confirming_seconds(self, finalists: Sequence[TrialResult]) -> float:
@@ -240,6 +240,15 @@ class _Loop:
         share = fmean(sizes) / fmean(sizes[fold.fold] for fold in result.folds)
         return share * fmean(fold.seconds_alone for fold in result.folds)
 
+    def least_seconds(self, best: TrialResult) -> float:
+        """What is kept for its final fit, on one thread: what that takes, or, where larger steps make it shorter, a
+        share of the budget at least."""
+        whole, budget = self.final_seconds(best), self.rules.budget
+        family = self.experiment.families[best.proposal.family]
+        if budget.seconds is None or not isinstance(family, Shortens):
+            return whole
+        return min(whole, max(family.least_share * whole, SHARE_OF_THE_FIT * budget.seconds * budget.speed))
+
     def final_seconds(self, best: TrialResult) -> float:
         """What the final fit will take on one thread, as the folds of that trial have it; of a family that has no use
         for more threads, as many times that as it would else be faster."""
@@ -295,7 +304,7 @@ def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple
     finalists = loop.finalists(best)
     if not finalists:
         return winner, ()
-    final_seconds = max(map(loop.final_seconds, [best, *finalists]))
+    final_seconds = max(map(loop.least_seconds, [best, *finalists]))
     deadline = budget.deadline(final_seconds, loop.combining_seconds(finalists, final_seconds))
 
     def judged(asked: Mapping[str, Sequence[int]]) -> list[TrialResult]:

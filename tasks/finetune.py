@@ -92,8 +92,10 @@ def finetune(
 
 
 def _shorter(family: Model, hyperparameters: Mapping[str, Any], planned: int, course: int) -> dict[str, Any]:
-    """With a schedule that comes as far in `course` epochs as in the planned ones: one that ends in its middle leaves
-    off where the steps are still large."""
+    """With larger steps, or a schedule that comes as far in `course` epochs as in the planned ones: one that ends in
+    its middle leaves off where the steps are still large."""
+    if not models.rounds_are_epochs(family) and isinstance(family, models.Shortens):
+        return family.shorter(hyperparameters, planned, course)
     epochs = min(int(hyperparameters["epochs"]), getattr(family, "rounds", planned))
     return {**hyperparameters, "epochs": max(course, round(epochs * course / planned))}
 

@@ -324,6 +324,19 @@ def times_alone(
     return 1.0
 
 
+@runtime_checkable
+class Shortens(Protocol):
+    """A family whose final fit takes smaller steps than the search did, and can do with fewer, larger ones: with
+    `least_share` of them they are as large as in the search."""
+
+    @property
+    def least_share(self) -> float: ...
+
+    def shorter(self, hyperparameters: Mapping[str, Any], rounds: int, most: int) -> dict[str, Any]:
+        """Those with which `most` rounds come as far as `rounds` do with these."""
+        ...
+
+
 def rounds_are_epochs(family: Model) -> bool:
     """Whether a family's rounds are passes over the rows, of a learning rate that falls to their end."""
     return bool(getattr(family, "rounds_are_epochs", False))

@@ -290,6 +290,13 @@ class LightGBM:
         slower = float(hyperparameters["learning_rate"]) * self._step
         return {**hyperparameters, "learning_rate": slower}, rounds and round(rounds / self._step)
 
+    def shorter(self, hyperparameters: Mapping[str, Any], rounds: int, most: int) -> dict[str, Any]:
+        return {**hyperparameters, "learning_rate": float(hyperparameters["learning_rate"]) * rounds / most}
+
+    @property
+    def least_share(self) -> float:
+        return self._step
+
     @property
     def _step(self) -> float:
         return self.final_step if self.hyperparameters.get("learning_rate") is None else 1.0

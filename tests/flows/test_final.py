@@ -153,13 +153,24 @@ def test_what_there_is_time_for_of_a_final_fit_is_at_least_a_quarter(seconds: fl
     assert WITHOUT_END.share(40.0) == 1
 
 
-def test_only_a_family_whose_learning_rate_falls_to_the_last_round_gets_fewer_of_them(searched: Searched) -> None:
+def test_a_final_fit_that_there_is_no_time_for_has_larger_steps_or_a_shorter_schedule(searched: Searched) -> None:
     rounds = searched.tuned.winner.rounds
     assert rounds is not None
     short = Budget(time.time(), 20.0, 1)
     slow = replace(searched, tuned=replace(searched.tuned, final_seconds=40.0))
-    assert slow.final(Limits(), short).trained.course is None
+    assert slow.final(Limits(), short).trained.course is None  # of fixed steps
+    proposal = slow.tuned.winner.proposal
+    family: Any = slow.job.families[proposal.family]
+    free = replace(family, hyperparameters={**family.hyperparameters, "learning_rate": None}, final_step=0.3)
+    slow = replace(slow, experiment=replace(slow.experiment, digest="free", families={proposal.family: free}))
+    given, whole = free.final(proposal.hyperparameters, rounds)
+    trained = slow.final(Limits(), short).trained
+    assert trained.course == trained.rounds == pytest.approx(whole / 2, abs=0.05 * whole)
+    assert trained.changed["learning_rate"] * trained.rounds == pytest.approx(given["learning_rate"] * whole)
+    no_time = _course(slow.experiment, replace(slow.tuned, final_seconds=1e6), short)
+    assert no_time == (rounds, pytest.approx(0.3))
     families: dict[str, Any] = {name: InEpochs(family) for name, family in slow.experiment.families.items()}
     _, planned = families["lightgbm"].final({"learning_rate": 0.1}, rounds)
-    half = _course(replace(slow.experiment, families=families), slow.tuned, short)
+    half, share = _course(replace(slow.experiment, families=families), slow.tuned, Budget(time.time(), 20.0, 1))
+    assert share == pytest.approx(1 / 2, abs=0.05)
     assert half == pytest.approx(planned / 2, abs=0.05 * planned)

@@ -373,3 +373,26 @@ def test_without_the_extra_it_is_refused_with_the_command_that_installs_it() -> 
     faults = run(code).splitlines()
     assert len(faults) == 2
     assert 'pip install "finefold[neural]"' in faults[0]
+
+
+def test_what_torch_imports_for_the_first_optimizer_is_no_part_of_a_fold() -> None:
+    code = """
+import sys
+import numpy as np
+import pandas as pd
+from flows.build import build
+from flows.config import compose
+from tasks.loss.mse import MSE
+from tasks.model import Training
+from tasks.records import Problem
+
+X = pd.DataFrame({"a": np.arange(60.0) % 7})
+folds = [(np.arange(40), np.arange(40, 60))]
+data = Training(X, X["a"].to_numpy(), None, folds, Problem("regression", "y", ()), MSE(), "rmse")
+family = build(compose(["model=mlp"]).config.model["mlp"], "model.mlp")
+workspace = family.workspace(data, None, 1)
+before = set(sys.modules)
+family.validate(workspace, 0, {**family.hyperparameters, **family.start, "epochs": 1}, 0)
+print(len({name for name in sys.modules if name not in before and name.startswith(("torch", "sympy"))}))
+"""
+    assert int(run(code)) < 10
