@@ -129,7 +129,7 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         whole = job.ladder.in_words(Rung(None, len(tuned.winner.folds)), n_folds)
         looked = f"trial {first.number} of {first.family}" if is_other else "it"
         judged = f"{looked} looked best on {job.ladder.in_words(rung, n_folds)}" + (
-            f"; on all rows this one is better, and was judged on {whole}" if is_other else f" and was then judged on {whole}"
+            f"; on all rows this one is better, judged on {whole}" if is_other else f" and was then judged on {whole}"
         )
         is_cut = len(tuned.winner.folds) < n_folds
         screen.say(judged + ": the others failed, or search.seconds did not pay for them" * is_cut, "yellow" * is_cut)
