@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ def device(name: str) -> torch.device:
 def get_ready() -> None:
     """Imports what torch's optimizers import when the first one is made, so that it is no part of what a fold takes:
     800 modules, 1.4 s of an idle core (torch 2.13)."""
-    import torch._dynamo  # noqa: F401
+    import_module("torch._dynamo")
 
 
 def absent(name: str) -> list[str]:
