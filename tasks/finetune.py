@@ -21,7 +21,7 @@ from tasks.study import digest_of
 from tasks.workspace import Experiment, training_of, workspace_of
 
 N_CHECKED_ROWS, LEAST_CHECKED_ROWS = 20_000, 1_000
-CHECKING_WORK = 1e10  # rows x parameters: 2 to 5 s of a core for LightGBM; 8,800 rows of 25,000 trees took 27 s
+CHECKING_WORK = 1e9  # rows x parameters: .2 to 3 s of a core for LightGBM, large models having the most of each
 
 
 @task(name="finetune", task_run_name="finetune", cache_policy=NO_CACHE, persist_result=False)
