@@ -10,33 +10,30 @@ import numpy as np
 from tasks.format import _columns as columns
 from tasks.format import _trees as trees
 from tasks.format._graph import Graph
+from tasks.model._booster import EXPONENTIAL, SAME, Link
 from tasks.model._encode import Levels
 from tasks.model._leaves import SCORE_SCALE
 from tasks.model._leaves import Fitted as OnLeaves
 from tasks.model.lightgbm import Fitted
 from tasks.refusal import Refusal
 
-SAME = ("regression", "regression_l1", "huber", "fair", "quantile", "mape", "none")
-EXPONENTIAL = ("poisson", "gamma", "tweedie")
-
 
 def boosted(graph: Graph, fitted: Fitted) -> str:
     """(n,) or (n, n_classes) what the booster predicts."""
     dump = fitted.booster.dump_model()
     raw = _raw(graph, _matrix(graph, fitted.levels, dump), dump)
-    objective, *settings = str(dump["objective"]).split()
-    given = dict(setting.partition(":")[::2] for setting in settings)
-    if objective == "binary":
-        positive = graph("Sigmoid", graph("Mul", raw, float(given.get("sigmoid", 1))))
+    link = Link.of(fitted.booster)
+    if link.objective == "binary":
+        positive = graph("Sigmoid", graph("Mul", raw, link.sigmoid))
         return graph.beside([graph("Sub", 1.0, positive), positive])
-    if objective == "multiclass":
+    if link.objective == "multiclass":
         return graph("Softmax", raw, axis=1)
     values = graph("Squeeze", raw, np.array([1]))
-    if objective in EXPONENTIAL:
+    if link.objective in EXPONENTIAL:
         return graph("Exp", values)
-    if objective not in SAME:
-        raise Refusal(f"objective={objective}: a graph knows no link function for it; leave export.formats out.")
-    return graph("Mul", graph("Sign", values), graph("Mul", values, values)) if "sqrt" in given else values
+    if link.objective not in SAME:
+        raise Refusal(f"objective={link.objective}: a graph knows no link function for it; leave export.formats out.")
+    return graph("Mul", graph("Sign", values), graph("Mul", values, values)) if link.is_of_roots else values
 
 
 def on_leaves(graph: Graph, fitted: OnLeaves) -> str:

@@ -21,6 +21,7 @@ from tasks import model as models
 from tasks.loss import Loss
 from tasks.model import Floats, Rows, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
+from tasks.model._booster import leaf_counts
 from tasks.model._calm import calm
 from tasks.model._encode import relative
 from tasks.model.lightgbm import VISIT_MILLISECONDS
@@ -175,7 +176,7 @@ def leaves_of(booster: lgb.Booster, matrix: Any, n_trees: int) -> sparse.csr_mat
     """(n, L): which leaf of each of the first trees a row falls into; a row's entries have a norm of one."""
     reached = np.asarray(booster.predict(matrix, pred_leaf=True, num_iteration=n_trees), dtype=np.int64)
     reached = reached.reshape(len(matrix), -1)
-    offsets = np.cumsum([0, *_sizes(booster, reached.shape[1])])
+    offsets = np.cumsum([0, *leaf_counts(booster.model_to_string())[: reached.shape[1]]])
     places = reached + offsets[:-1]
     n, T = places.shape
     values = np.full(n * T, 1 / np.sqrt(T))
@@ -189,9 +190,3 @@ def scaled(raw: Floats, center: Floats, spread: Floats) -> Floats:
 
 def _columns(raw: Floats) -> Floats:
     return raw.reshape(len(raw), -1)
-
-
-def _sizes(booster: lgb.Booster, n_trees: int) -> list[int]:
-    """Leaves of each of the first trees, as the model's text tells."""
-    lines = booster.model_to_string().splitlines()
-    return [int(line[11:]) for line in lines if line.startswith("num_leaves=")][:n_trees]

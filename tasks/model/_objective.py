@@ -16,6 +16,7 @@ from tasks.loss.huber import Huber
 from tasks.loss.quantile import Quantile
 from tasks.metric import METRICS, value
 from tasks.model import Floats, Places, Training
+from tasks.model._booster import leaf_counts
 from tasks.model._encode import relative
 from tasks.records import Problem
 
@@ -181,7 +182,7 @@ class Objective:
         link = LINKS[self.training.problem.kind].format(len(self.training.problem.classes))
         text = booster.model_to_string()
         made = lgb.Booster(model_str=text.replace("\nfeature_names=", f"\nobjective={link}\nfeature_names=", 1))
-        leaves = [int(line[11:]) for line in text.splitlines() if line[:11] == "num_leaves="]
+        leaves = leaf_counts(text)
         for tree, score in enumerate([] if initial is None else initial.tolist()):
             for leaf in range(leaves[tree]):
                 made.set_leaf_output(tree, leaf, made.get_leaf_output(tree, leaf) + score)

@@ -6,12 +6,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
@@ -30,7 +30,7 @@ from tasks.model import (
     unsupported,
     unwatched,
 )
-from tasks.model._booster import Form
+from tasks.model._booster import MANY_ROWS, Form, InParts, Link, Matrix, leaf_counts
 from tasks.model._encode import Levels, relative
 from tasks.model._going_on import Knobs
 from tasks.model._kept import Kept
@@ -147,15 +147,26 @@ class Fitted:
     @property
     def n_parameters(self) -> int:
         """Leaf values and split thresholds of all trees, counted in the model's text: dump_model takes a second."""
-        leaves = [int(line[11:]) for line in self.booster.model_to_string().splitlines() if line[:11] == "num_leaves="]
-        return sum(2 * n - 1 for n in leaves)
+        return sum(2 * n - 1 for n in self._leaves)
+
+    @cached_property
+    def _leaves(self) -> list[int]:
+        return leaf_counts(self.booster.model_to_string())
+
+    @cached_property
+    def _in_parts(self) -> InParts | None:
+        return InParts.of(self.booster, sum(self._leaves))
 
     def predict(self, X: pd.DataFrame) -> Floats:
-        prediction = np.asarray(self.booster.predict(self.levels.encode(X)), dtype=np.float64)
+        matrix = self.levels.encode(X)
+        parts = self._in_parts if len(matrix) >= MANY_ROWS else None
+        prediction = np.asarray((parts or self.booster).predict(matrix), dtype=np.float64)
         return np.column_stack([1 - prediction, prediction]) if self.is_binary else prediction
 
-    def raw(self, matrix: npt.NDArray[np.float32 | np.float64]) -> Floats:
+    def raw(self, matrix: Matrix) -> Floats:
         """Scores before the link function: (n_rows,) or (n_rows, n_classes)."""
+        if len(matrix) >= MANY_ROWS and self._in_parts is not None:
+            return self._in_parts.raw(matrix)
         return np.asarray(self.booster.predict(matrix, raw_score=True), dtype=np.float64)
 
     def importance(self) -> dict[str, float]:
@@ -191,7 +202,7 @@ class Fitted:
             booster = lgb.Booster(model_file=str(folder / "booster.txt"))
         except lgb.basic.LightGBMError as error:
             raise ValueError(str(error)) from error
-        objective = str(booster.dump_model(num_iteration=1)["objective"]).split()[0]
+        objective = Link.of(booster).objective
         link = LOG if objective == "poisson" else IDENTITY
         return cls(booster, Levels.from_json(kept), objective == "binary", kept.get("n_frozen", 0), link)
 

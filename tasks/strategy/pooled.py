@@ -40,7 +40,8 @@ TARGET, SOURCE = 1.0, 0.0
 @dataclass(frozen=True)
 class Pooled:
     """target_share: of all weight, how much lies on the target rows. domain: whether a column tells the two apart, so
-    that what differs between them can be learned."""
+    that what differs between them can be learned. starts: by model, what its first trial has in the place of the
+    model's own start."""
 
     name: ClassVar[str] = "pooled"
     takes_new_classes: ClassVar[bool] = True
@@ -49,6 +50,7 @@ class Pooled:
     uses_source: ClassVar[bool] = True
     hyperparameters: dict[str, Any]
     start: dict[str, Any]
+    starts: dict[str, dict[str, Any]]
     space: dict[str, Any]
     grid: dict[str, Any]
     portfolio: list[dict[str, Any]]
@@ -61,10 +63,10 @@ class Pooled:
         return kind(
             family,
             hyperparameters={**family.hyperparameters, **self.hyperparameters},
-            start={**family.start, **self.start},
+            start={**family.start, **self.start, **self.starts.get(name, {})},
             space={**family.space, **self.space},
             grid=self.grid or dict(family.grid),
-            portfolio=[*self.portfolio, *family.portfolio],
+            portfolio=[*self.portfolio, *([dict(family.start)] if name in self.starts else []), *family.portfolio],
             own=tuple(self.hyperparameters),
         )
 

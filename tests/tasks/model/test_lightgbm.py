@@ -172,6 +172,32 @@ def test_folds_and_samples_are_cut_from_bins_that_are_made_once() -> None:
     assert [fold.train.num_data() for fold in folds] == [N // 2, 100]
 
 
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_many_rows_pass_a_large_model_in_parts_and_come_to_the_same(
+    kind: ProblemKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = training(kind)
+    family = lightgbm()
+    fitted = family.fit(family.workspace(given, None, 1), family.start, 20, 0)
+    plain, raw = fitted.predict(given.X), fitted.raw(fitted.levels.encode(given.X))
+    monkeypatch.setattr("tasks.model._booster.LEAVES_AT_A_TIME", 40)
+    large, starts = replace(fitted), []
+    predict = large.booster.predict
+
+    def noted(*args: Any, **told: Any) -> Any:
+        starts.append(told.get("start_iteration"))
+        return predict(*args, **told)
+
+    monkeypatch.setattr(large.booster, "predict", noted)
+    np.testing.assert_allclose(large.predict(given.X), plain, rtol=1e-12)
+    np.testing.assert_allclose(large.raw(large.levels.encode(given.X)), raw, rtol=1e-12, atol=1e-14)
+    assert starts[0] == 0
+    assert len(set(starts)) > 3
+    starts.clear()
+    large.predict(given.X.iloc[:3])
+    assert starts == [None], "a few rows pass all trees at once"
+
+
 @kinds
 def test_the_number_of_threads_does_not_change_the_final_model(kind: ProblemKind) -> None:
     it = lightgbm()

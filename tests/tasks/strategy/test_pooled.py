@@ -106,3 +106,18 @@ def test_a_base_without_rows_is_refused(tmp_path: Path) -> None:
     family, _ = pooled()
     with pytest.raises(Refusal, match="keeps no rows of its source; give them by source_data=FILE"):
         family.workspace(training(), tmp_path, 1)
+
+
+def test_trees_start_smaller_where_few_rows_are_among_many_and_their_own_start_is_tried_too() -> None:
+    own = compose([]).config.model["lightgbm"]["start"]
+    family, _ = pooled()
+    assert 2 <= family.start["num_leaves"] < own["num_leaves"]
+    assert family.start["learning_rate"] == own["learning_rate"]
+    assert dict(own) in [dict(one) for one in family.portfolio]
+
+
+def test_a_model_for_which_no_start_is_named_begins_with_its_own() -> None:
+    config = compose(["strategy=pooled", "model=forest"]).config
+    forest: Model = build(config.model["forest"], "model.forest")
+    family = build(config.strategy, "strategy").family("forest", forest)
+    assert {key: value for key, value in family.start.items() if key in forest.start} == forest.start
