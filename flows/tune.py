@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from statistics import fmean
 from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
 from flows.budget import Budget
+from flows.foresee import Foresight
 from flows.runner import Runner, Submitted
 from flows.winner import winner_of, with_judged
-from tasks import fold_model
-from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
-from tasks.evidence import SHARE_OF_CONFIRMING, SHARE_OF_THE_FIT, Ladder, Rung, on_rung, proposal_of, rung_of
+from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
 from tasks.footprint import limited
 from tasks.metric import METRICS
-from tasks.model import Shortens, growth_of_rounds, rounds_are_epochs
-from tasks.racing import best_of, race
+from tasks.racing import race
 from tasks.records import FoldScore, Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
-from tasks.study import Study, fold_file
+from tasks.study import Study
 from tasks.trial import Entry, by_shape, confirm, run_together, run_trial, run_trials
-from tasks.workspace import Experiment, training_of
-
-LOOK = 1 / 3    # of the time that a net takes to train on a row: what it takes to score one, after each epoch
+from tasks.workspace import Experiment
 
 
 @dataclass(frozen=True)
@@ -95,7 +88,7 @@ def tune(
         _run(loop, runner, max(1, rules.window // n_workers))
         winner, judged = _confirm(loop, runner, winner_of(experiment, rules.ladder, loop.results))
     counts = _count(loop.results, rules.n_trials, n_reused)
-    final_seconds = loop.final_seconds(TrialResult(winner.proposal, winner.folds))
+    final_seconds = loop.ahead.final_seconds(TrialResult(winner.proposal, winner.folds))
     return Tuned(winner, counts, tuple(loop.results), final_seconds, judged)
 
 
@@ -113,6 +106,8 @@ class _Loop:
         self.results: list[TrialResult] = []
         self.is_exhausted = False
         self.is_higher_better = METRICS[self.experiment.metric].is_higher_better
+        rules = self.rules
+        self.ahead = Foresight(self.experiment, rules.ladder, rules.budget, rules.ensemble, self.n_workers)
 
     def reuse(self) -> None:
         """Takes over the trials that an earlier run told; a fold whose file is lost is computed again."""
@@ -164,106 +159,6 @@ class _Loop:
         self.results.append(result)
         self.told(result, trial, is_reused=is_reused)
 
-    @property
-    def best(self) -> TrialResult | None:
-        return best_of(self.rules.ladder.top(self.results, self.experiment.n_folds), self.experiment.metric)
-
-    def deadline(self) -> float | None:
-        """When asking ends, so that there is time for what comes after."""
-        budget, best = self.rules.budget, self.best
-        if budget.seconds is None or best is None:
-            return budget.end
-        ahead = self.finalists(best)
-        confirming = min(self._confirming_seconds(ahead), SHARE_OF_CONFIRMING * budget.seconds)
-        final_seconds = max(map(self.least_seconds, [best, *ahead]))
-        return budget.deadline(final_seconds, confirming + self.combining_seconds(ahead, final_seconds))
-
-    def _confirming_seconds(self, finalists: Sequence[TrialResult]) -> float:
-        seconds = [[fold.seconds for fold in one.folds] for one in finalists]
-        if len(seconds) > 1 and not self.judges_all:
-            seconds = [[folds[0] for folds in seconds], max(seconds)[1:]]
-        each = [second for folds in seconds for second in folds]
-        return math.ceil(len(each) / self.n_workers) * fmean(each) if each else 0.0
-
-    def combining_seconds(self, finalists: Sequence[TrialResult], final_seconds: float) -> float:
-        """What an ensemble of the trials so far, and of these, will take beside a final fit of so many seconds on one
-        thread: its models are fitted in the place of that one."""
-        ensemble = self.rules.ensemble
-        if ensemble is None:
-            return 0.0
-        if fold_model.are_bagged(training_of(self.experiment)):  # what is judged keeps the models of its folds
-            finalists = [self._free_but(one) for one in finalists]
-        results = [*self.results, *finalists]
-        choosing, fitting = combining_seconds(self.experiment, ensemble, results, self.n_workers)
-        return choosing + max(0.0, fitting - final_seconds / self.rules.budget.speed)
-
-    def _free_but(self, whole: TrialResult) -> TrialResult:
-        """Without the seconds of folds that are still to run."""
-        folder = Path(self.experiment.folder)
-        folds = [fold if fold_file(folder, whole.proposal, fold.fold).exists() else replace(fold, seconds=0.0)
-                 for fold in whole.folds]  # fmt: skip
-        return replace(whole, folds=tuple(folds))
-
-    def finalists(self, best: TrialResult) -> list[TrialResult]:
-        """What is to be judged on all rows and folds after the search, as it is foreseen, of what was judged on less:
-        that trial and, for an ensemble or where families were compared on samples of the rows, of which some learn
-        faster than others, each other family's best."""
-        is_of_many = self.rules.ensemble is not None or best.proposal.n_rows is not None
-        others = [name for name in self.experiment.families if is_of_many and name != best.proposal.family]
-        found = [best, *(one for name in others if (one := self._best_of(name)))]
-        return [self._as_whole(one) for one in found if rung_of(one.proposal) != Rung()]
-
-    @property
-    def judges_all(self) -> bool:
-        """Whether all finalists are judged on more than the first fold, or the best one there alone."""
-        return self.rules.ensemble is not None or self.rules.budget.confirming is not None
-
-    def folds_of(self, family: str) -> list[int]:
-        """On which its finalist is to be judged, in their order."""
-        confirming, order = self.rules.budget.confirming, self.experiment.order
-        return [fold for fold in order if confirming is None or fold in confirming.get(family, ())]
-
-    def _best_of(self, family: str) -> TrialResult | None:
-        own = [result for result in self.results if result.proposal.family == family]
-        return best_of(self.rules.ladder.top(own, self.experiment.n_folds), self.experiment.metric)
-
-    def _as_whole(self, result: TrialResult) -> TrialResult:
-        """On all folds and rows, in the seconds that its folds let foresee; the scores are not its own."""
-        seconds, like = self._fold_seconds(result) * self.rules.ladder.scale(result.proposal), result.folds[0]
-        folds = [replace(like, fold=fold, seconds=seconds, alone=None) for fold in range(self.experiment.n_folds)]
-        return replace(result, proposal=replace(result.proposal, n_rows=None, n_folds=None), folds=tuple(folds))
-
-    def _fold_seconds(self, result: TrialResult) -> float:
-        """What a fold of mean size takes; folds in time grow, and a trial may have been judged on the largest alone."""
-        training, n_rows, n_folds = training_of(self.experiment), result.proposal.n_rows, self.experiment.n_folds
-        sizes = [training.sizes(fold, n_rows)[0] for fold in range(n_folds)]
-        share = fmean(sizes) / fmean(sizes[fold.fold] for fold in result.folds)
-        return share * fmean(fold.seconds_alone for fold in result.folds)
-
-    def least_seconds(self, best: TrialResult) -> float:
-        """What is kept for its final fit, on one thread: what that takes, or, where larger steps make it shorter, a
-        share of the budget at least."""
-        whole, budget = self.final_seconds(best), self.rules.budget
-        family = self.experiment.families[best.proposal.family]
-        if budget.seconds is None or not isinstance(family, Shortens):
-            return whole
-        return min(whole, max(family.least_share * whole, SHARE_OF_THE_FIT * budget.seconds * budget.speed))
-
-    def final_seconds(self, best: TrialResult) -> float:
-        """What the final fit will take on one thread, as the folds of that trial have it; of a family that has no use
-        for more threads, as many times that as it would else be faster."""
-        fold = self._fold_seconds(best)
-        family = self.experiment.families[best.proposal.family]
-        _, rounds = family.final(best.proposal.hyperparameters, 100)
-        steps = (rounds or 100) / 100
-        if rounds_are_epochs(family):  # each fold was scored after every one
-            training = training_of(self.experiment)
-            sizes = [training.sizes(one.fold, best.proposal.n_rows) for one in best.folds]
-            fold /= 1 + LOOK * sum(valid for _, valid in sizes) / sum(train for train, _ in sizes)
-        # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
-        more_rows = self.experiment.growth * self.rules.ladder.scale(best.proposal)
-        slower = self.rules.budget.speed if getattr(family, "fits_on_one_thread", False) else 1.0
-        return fold * more_rows * growth_of_rounds(family, self.experiment.growth) * steps * slower
 
 
 def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
@@ -271,7 +166,7 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
     asked, n_trials = len(loop.results), loop.rules.n_trials
     is_short = False
     while True:
-        deadline = loop.deadline()
+        deadline = loop.ahead.deadline(loop.results)
         while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
             room = len(loop.results) + loop.rules.window - asked
             team = loop.team(asked)
@@ -301,11 +196,11 @@ def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple
     family, see `finalists`, on one fold of all rows, where the best of them takes its place. They are no trials of the
     study, so that the clock decides nothing of these; the folds are kept for one that comes to them."""
     experiment, budget, best = loop.experiment, loop.rules.budget, TrialResult(winner.proposal, winner.folds)
-    finalists = loop.finalists(best)
+    finalists = loop.ahead.finalists(loop.results, best)
     if not finalists:
         return winner, ()
-    final_seconds = max(map(loop.least_seconds, [best, *finalists]))
-    deadline = budget.deadline(final_seconds, loop.combining_seconds(finalists, final_seconds))
+    final_seconds = max(map(loop.ahead.least_seconds, [best, *finalists]))
+    deadline = budget.deadline(final_seconds, loop.ahead.combining_seconds(loop.results, finalists, final_seconds))
 
     def judged(asked: Mapping[str, Sequence[int]]) -> list[TrialResult]:
         """Of each family's, in addition to the folds before, as many of these as there was time for."""
@@ -319,11 +214,11 @@ def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple
 
     proposals = {one.proposal.family: one.proposal for one in finalists}
     scores: dict[str, list[FoldScore]] = {name: [] for name in proposals}
-    order = {name: loop.folds_of(name) for name in proposals}
+    order = {name: loop.ahead.folds_of(name) for name in proposals}
     if len(finalists) > 1:
         found = judged({name: folds[:1] for name, folds in order.items()})
         leading = with_judged(experiment, winner, found).proposal.family
-        further = [leading, *(name for name in order if loop.judges_all and name != leading)]
+        further = [leading, *(name for name in order if loop.ahead.judges_all and name != leading)]
         order = {name: order[name][1:] for name in further if name in order}
     found = judged(order)
     return with_judged(experiment, winner, found), tuple(found)

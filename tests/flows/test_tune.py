@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from on_iris import FAST, SEARCHES, N, ignore
+from on_iris import SEARCHES, N
 from optuna.trial import FrozenTrial, TrialState
-from searching import LADDER, SHORT, WHOLE, Searching, StopError, outcome, stop_at
-from wrapped import InEpochs
+from searching import LADDER, WHOLE, Searching, StopError, outcome, stop_at
 
-from flows.budget import Budget
-from flows.config import compose
-from flows.plan import plan
-from flows.tune import Rules, _Loop
 from tasks.evidence import Ladder
-from tasks.records import FoldScore, Proposal, TrialResult
+from tasks.records import TrialResult
 from tasks.refusal import Refusal
-from tasks.study import opened
 
 
 @pytest.mark.parametrize("choice", SEARCHES)
@@ -216,62 +209,3 @@ def test_an_interrupted_ladder_goes_on_with_the_same_trials(on_iris: Searching) 
         on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER, told=stop_at(13))
     again = on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER)
     assert outcome(again) == outcome(on_iris.run("random", "random-climbing", n_trials=40, ladder=LADDER))
-
-
-def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensemble(on_iris: Searching) -> None:
-    planned = plan(compose([*FAST, "ensemble=greedy"]))
-    with opened(on_iris.studies, "budgeted", is_higher_better=False) as study:
-        here = replace(on_iris.experiment, digest="budgeted", folder=str(study.folder))
-        deadlines = {}
-        for name, ladder, ensemble, n_workers in (
-            ("alone", WHOLE, None, 2), ("combined", WHOLE, planned.ensemble, 2), ("shared", WHOLE, None, 2),
-            ("one by one", WHOLE, planned.ensemble, 1), ("confirmed", SHORT, None, 2), ("slower", SHORT, None, 1),
-        ):  # fmt: skip
-            rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5, ensemble)
-            loop = _Loop(here, study, planned.search, planned.space, rules, ignore, n_workers)
-            rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
-            alone = 2.0 if name == "shared" else None
-            folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0, alone=alone) for fold in range(n_folds))
-            for number in range(4 if name == "one by one" else 1):
-                given = {**here_start(planned), "num_leaves": 4 + number}
-                proposal = Proposal(number, "lightgbm", given, rows, None if rows is None else 1)
-                loop.results.append(TrialResult(proposal, folds))
-            deadlines[name] = loop.deadline()
-        final = 60 - deadlines["alone"]
-        assert final > 1
-        # No models of the made-up trials are kept, so that their three folds of a second each must be fitted again,
-        # in the place of a final fit: those of one trial two at a time, and those of four, which take longer.
-        assert 3 / 2 < final < 12
-        assert deadlines["alone"] - deadlines["combined"] == pytest.approx(0, abs=0.1)
-        assert deadlines["alone"] - deadlines["one by one"] == pytest.approx(12 - final, abs=0.3)
-        # Three folds of four times the rows, two at a time; and on one worker one after the other. Of a final fit that
-        # would take more than a quarter of the budget that quarter is kept: with larger steps it takes no longer.
-        assert 4 * final > 60 / 4
-        assert 60 - deadlines["confirmed"] == pytest.approx(60 / 4 + 2 * 4.0)
-        assert 60 - deadlines["slower"] == pytest.approx(60 / 4 + 3 * 4.0)
-        assert 60 - deadlines["shared"] == pytest.approx(2 * final)  # of folds that were trained as one
-
-
-@pytest.mark.parametrize("ladder", [WHOLE, SHORT], ids=["whole", "short"])
-def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_fit(
-    on_iris: Searching, ladder: Ladder
-) -> None:
-    """A fold has half as many validation rows as training rows, whole or a quarter of it."""
-    planned, growth = plan(compose([*FAST])), on_iris.experiment.growth
-    families: dict[str, Any] = {name: InEpochs(family) for name, family in on_iris.experiment.families.items()}
-    rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
-    with opened(on_iris.studies, f"scored-{len(ladder.rungs)}", is_higher_better=False) as study:
-        here = replace(on_iris.experiment, families=families)
-        rules = Rules(N, 4, Budget(0.0, 60.0, 1), ladder, 2.5)
-        loop = _Loop(here, study, planned.search, planned.space, rules, ignore, 2)
-        folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0) for fold in range(n_folds))
-        proposal = Proposal(0, "lightgbm", here_start(planned), rows, None if rows is None else 1)
-        loop.results.append(TrialResult(proposal, folds))
-        _, rounds = families["lightgbm"].final(proposal.hyperparameters, 100)
-        more_rows = growth * (1 if rows is None else 4)
-        assert loop.final_seconds(loop.results[0]) == pytest.approx(more_rows * rounds / 100 / (1 + 0.5 / 3))
-
-
-def here_start(planned: Any) -> dict[str, Any]:
-    space = planned.space.families["lightgbm"]
-    return {**space.fixed, **space.start}

@@ -1,0 +1,73 @@
+"""What is foreseen of the time after a search's trials: kept for the final fit, the finalists and an ensemble."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from on_iris import FAST
+from searching import SHORT, WHOLE, Searching
+from wrapped import InEpochs
+
+from flows.budget import Budget
+from flows.config import compose
+from flows.foresee import Foresight
+from flows.plan import plan
+from tasks.evidence import Ladder
+from tasks.records import FoldScore, Proposal, TrialResult
+
+
+def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensemble(on_iris: Searching) -> None:
+    planned = plan(compose([*FAST, "ensemble=greedy"]))
+    here = replace(on_iris.experiment, folder=str(on_iris.studies / "budgeted"))
+    deadlines = {}
+    for name, ladder, ensemble, n_workers in (
+        ("alone", WHOLE, None, 2), ("combined", WHOLE, planned.ensemble, 2), ("shared", WHOLE, None, 2),
+        ("one by one", WHOLE, planned.ensemble, 1), ("confirmed", SHORT, None, 2), ("slower", SHORT, None, 1),
+    ):  # fmt: skip
+        ahead = Foresight(here, ladder, Budget(0.0, 60.0, 1), ensemble, n_workers)
+        results = []
+        rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
+        alone = 2.0 if name == "shared" else None
+        folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0, alone=alone) for fold in range(n_folds))
+        for number in range(4 if name == "one by one" else 1):
+            given = {**here_start(planned), "num_leaves": 4 + number}
+            proposal = Proposal(number, "lightgbm", given, rows, None if rows is None else 1)
+            results.append(TrialResult(proposal, folds))
+        deadlines[name] = ahead.deadline(results)
+    final = 60 - deadlines["alone"]
+    assert final > 1
+    # No models of the made-up trials are kept, so that their three folds of a second each must be fitted again,
+    # in the place of a final fit: those of one trial two at a time, and those of four, which take longer.
+    assert 3 / 2 < final < 12
+    assert deadlines["alone"] - deadlines["combined"] == pytest.approx(0, abs=0.1)
+    assert deadlines["alone"] - deadlines["one by one"] == pytest.approx(12 - final, abs=0.3)
+    # Three folds of four times the rows, two at a time; and on one worker one after the other. Of a final fit that
+    # would take more than a quarter of the budget that quarter is kept: with larger steps it takes no longer.
+    assert 4 * final > 60 / 4
+    assert 60 - deadlines["confirmed"] == pytest.approx(60 / 4 + 2 * 4.0)
+    assert 60 - deadlines["slower"] == pytest.approx(60 / 4 + 3 * 4.0)
+    assert 60 - deadlines["shared"] == pytest.approx(2 * final)  # of folds that were trained as one
+
+
+@pytest.mark.parametrize("ladder", [WHOLE, SHORT], ids=["whole", "short"])
+def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_fit(
+    on_iris: Searching, ladder: Ladder
+) -> None:
+    """A fold has half as many validation rows as training rows, whole or a quarter of it."""
+    planned, growth = plan(compose([*FAST])), on_iris.experiment.growth
+    families: dict[str, Any] = {name: InEpochs(family) for name, family in on_iris.experiment.families.items()}
+    rows, n_folds = (None, 3) if ladder is WHOLE else (20, 1)
+    ahead = Foresight(replace(on_iris.experiment, families=families), ladder, Budget(0.0, 60.0, 1), None, 2)
+    folds = tuple(FoldScore(fold, 0.5, 0.5, 10, 1.0) for fold in range(n_folds))
+    proposal = Proposal(0, "lightgbm", here_start(planned), rows, None if rows is None else 1)
+    _, rounds = families["lightgbm"].final(proposal.hyperparameters, 100)
+    more_rows = growth * (1 if rows is None else 4)
+    expected = more_rows * rounds / 100 / (1 + 0.5 / 3)
+    assert ahead.final_seconds(TrialResult(proposal, folds)) == pytest.approx(expected)
+
+
+def here_start(planned: Any) -> dict[str, Any]:
+    space = planned.space.families["lightgbm"]
+    return {**space.fixed, **space.start}
