@@ -103,12 +103,10 @@ def rung(overrides: list[str], strategy: str, n_trials: int) -> Rung:
             tuned, _ = search(job, experiment, study, tracking_, budget, says_reused=False)
             narrate.say_what_won(job, tuned)
             values = _whole(job, tuned)
-            begun = time.time()
             trained = final(job, experiment, tuned, budget).trained
             folds = sum(fold.seconds for result in tuned.results for fold in result.folds)
-            fit_seconds = time.time() - begun
             made = _measured(base, experiment, tuned, trained, values)
-            made = replace(made, strategy=strategy, seconds=folds + fit_seconds, fit_seconds=fit_seconds)
+            made = replace(made, strategy=strategy, seconds=folds + trained.seconds, fit_seconds=trained.seconds)
             made = replace(made, run_id=tracking_.result().run_id)
             made = replace(made, n_trained=0) if strategy == AsIs.name else made
             log_rung(tracking_.result(), made, job.decided.metric)

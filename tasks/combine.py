@@ -49,6 +49,7 @@ def combine(
     not kept are fitted, `n_workers` at a time; where that can't be done `until` a time (Unix time in seconds, or None)
     there is no model.
     """
+    begun = time.perf_counter()
     trials, fitting = fold_model.best_complete(experiment, results, ensemble.candidates), _Fitting(n_workers, until)
     free = _choose(experiment, ensemble, trials, np.zeros((len(trials), 2)))
     try:
@@ -62,7 +63,7 @@ def combine(
     return replace(
         found,
         milliseconds=None if ensemble.milliseconds is None else milliseconds,
-        trained=_write(experiment, prepared, chosen),
+        trained=replace(_write(experiment, prepared, chosen), seconds=time.perf_counter() - begun),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def finetune(
     the median cost takes its place, or the base, to which the models of folds hold only what they add. The folder is
     named by what was fitted: the same fit has the same folder.
     """
+    begun = time.perf_counter()
     proposal, watch = winner.proposal, Until(until, most_rounds)
     family = experiment.families[proposal.family]
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
@@ -88,7 +90,7 @@ def finetune(
     note = "; ".join(filter(None, (short, note, getattr(fitted, "note", ""))))
     return Trained(
         str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base,
-        cut_at=cut_at, course=course,
+        cut_at=cut_at, course=course, seconds=time.perf_counter() - begun,
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from tasks.model._inputs import N_OWN, Inputs
 from tasks.model._new_classes import NEW
 
 NEVER = -14.0  # the output for a class that the training rows lack, below the least of the others: a chance of 1e-6
-SMALL = 1e-9  # a spread that is none
+SMALL = 1e-5  # a spread that is none, as a share of that of all: all-MiniLM-L6-v2 has one of 1e-8, which is rounding
 
 Singles = npt.NDArray[np.float32]
 
@@ -38,9 +38,7 @@ class Head:
     def learn(cls, Z: Singles, y: Floats, weight: Floats | None, n_classes: int, penalty: float, most: int) -> Head:
         """Logistic or (n_classes 0) ridge regression on standardised features, in float64 and by solvers that draw no
         random numbers. penalty: 1/C, or alpha. most: iterations."""
-        center = Z.mean(axis=0, dtype=np.float64)
-        spread = Z.std(axis=0, dtype=np.float64)
-        scale = np.where(spread > SMALL, spread, 1.0)
+        center, scale = Z.mean(axis=0, dtype=np.float64), _without_small(Z.std(axis=0, dtype=np.float64))
         standard = (Z - center) / scale
         with calm:
             coefficients, bias = _solved(standard, y, weight, n_classes, penalty, most)
@@ -51,8 +49,14 @@ class Head:
         """Weights of zero. Of the first `n_of_texts` features, which an encoder gives, the scale is one for all: scaled
         each by its own, those that hardly vary would make the outputs depend wildly on the encoder's first steps."""
         center, scale = Z.mean(axis=0, dtype=np.float64), Z.std(axis=0, dtype=np.float64)
-        scale[:n_of_texts] = np.sqrt(np.mean(scale[:n_of_texts] ** 2)) if n_of_texts else 1.0
-        return cls(center, np.where(scale > SMALL, scale, 1.0), np.zeros((Z.shape[1], len(bias))), bias)
+        scale[:n_of_texts] = _root_mean_square(scale[:n_of_texts])
+        return cls(center, _without_small(scale), np.zeros((Z.shape[1], len(bias))), bias)
+
+    def with_one_scale(self, n_of_texts: int) -> Head:
+        """The same outputs, with such a scale as `untrained` has."""
+        scale = self.scale.copy()
+        scale[:n_of_texts] = _root_mean_square(scale[:n_of_texts])
+        return replace(self, scale=scale, weight=self.weight * (scale / _without_small(self.scale))[:, None])
 
     def for_classes(self, places: Sequence[int], bias: Floats) -> Head:
         """With these of its outputs; those that are NEW have no weights, and their own bias, (n_places,)."""
@@ -82,6 +86,16 @@ class Head:
     @classmethod
     def load(cls, path: Path) -> Head:
         return cls(**load_file(path))
+
+
+def _root_mean_square(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else 1.0
+
+
+def _without_small(spread: Floats) -> Floats:
+    """(D,) with that of all in the place of those that are none."""
+    of_all = _root_mean_square(spread) or 1.0
+    return np.where(spread > SMALL * of_all, spread, of_all)
 
 
 def side(inputs: Inputs, X: pd.DataFrame) -> Singles:
