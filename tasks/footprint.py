@@ -16,9 +16,9 @@ from tasks import model as models
 from tasks.model import Fitted, Training
 from tasks.records import FoldScore, Footprint, TrialResult
 
-N_TIMED_ROWS = 1_000
+N_TIMED_ROWS, LEAST_TIMED_ROWS = 1_000, 100  # fewer would flatter no model: LightGBM takes as many in parts
 N_TIMES = 3
-LONG_SECONDS = 10.0  # of timing two models, after which no further time is taken
+LONG_SECONDS = 1.0  # of one time, for which a slow model predicts fewer rows
 
 
 @dataclass(frozen=True)
@@ -71,35 +71,37 @@ def measured(folder: Path, training: Training) -> Footprint:
 
 
 def milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
-    """What models take together on one core to predict 1,000 rows such as these: the least of three times, or of as
-    many as seconds allow."""
-    times: list[float] = []
+    """What models take together on one core to predict 1,000 rows such as these, of which slow ones predict fewer: the
+    least of three times."""
     with threadpool_limits(1):
-        while len(times) < N_TIMES and sum(times) <= LONG_SECONDS:
-            times.append(_seconds(fitted, X))
-    return 1_000 * min(times) * 1_000 / len(X)
+        X = _affordable(fitted, X)
+        return min(_milliseconds(fitted, X) for _ in range(N_TIMES))
 
 
 def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[tuple[Footprint, float]]:
     """What saved models come to, each with rows for it, and the most milliseconds that each took. They are timed in
-    turn, so that what else the machine does weighs on all of them alike: three times, or as often as seconds allow.
-    """
+    turn, so that what else the machine does weighs on all of them alike: three times."""
     times: list[list[float]] = [[] for _ in saved]
-    begun = time.perf_counter()
     with threadpool_limits(1):
+        each = [([fitted], _affordable([fitted], X)) for _, fitted, X in saved]
         for _ in range(N_TIMES):
-            for found, (_folder, fitted, X) in zip(times, saved, strict=True):
-                found.append(1_000 * 1_000 * _seconds([fitted], X) / len(X))
-            if time.perf_counter() - begun > LONG_SECONDS:
-                break
+            for found, (fitted, X) in zip(times, each, strict=True):
+                found.append(_milliseconds(fitted, X))
     return [
         (Footprint(models.megabytes(folder), min(found)), max(found))
         for found, (folder, *_) in zip(times, saved, strict=True)
     ]
 
 
-def _seconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
+def _affordable(fitted: Sequence[Fitted], X: pd.DataFrame) -> pd.DataFrame:
+    """As many of the rows as take no longer than is worth it, by a first look, which warms up too."""
+    per_row = _milliseconds(fitted, X.iloc[:LEAST_TIMED_ROWS]) / 1e6
+    return X.iloc[: max(LEAST_TIMED_ROWS, int(LONG_SECONDS / per_row))]
+
+
+def _milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
+    """For 1,000 such rows."""
     begun = time.perf_counter()
     for one in fitted:
         one.predict(X)
-    return time.perf_counter() - begun
+    return 1_000 * 1_000 * (time.perf_counter() - begun) / len(X)

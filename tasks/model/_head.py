@@ -52,12 +52,6 @@ class Head:
         scale[:n_of_texts] = _root_mean_square(scale[:n_of_texts])
         return cls(center, _without_small(scale), np.zeros((Z.shape[1], len(bias))), bias)
 
-    def with_one_scale(self, n_of_texts: int) -> Head:
-        """The same outputs, with such a scale as `untrained` has."""
-        scale = self.scale.copy()
-        scale[:n_of_texts] = _root_mean_square(scale[:n_of_texts])
-        return replace(self, scale=scale, weight=self.weight * (scale / _without_small(self.scale))[:, None])
-
     def for_classes(self, places: Sequence[int], bias: Floats) -> Head:
         """With these of its outputs; those that are NEW have no weights, and their own bias, (n_places,)."""
         taken = np.array(places)

@@ -110,11 +110,10 @@ class Workspace:
         """Where training begins: the base's head, with an output for every class that it doesn't know, or one that
         predicts the training rows' mean whatever it is given."""
         train, max_len = encoded.train, int(given["max_len"])
-        n_of_texts = self.texts.body.width * len(self.training.text)
         if self.begin is None:
-            bias = encoded.unit.bias(train.y, train.weight)
+            n_of_texts, bias = self.texts.body.width * len(self.training.text), encoded.unit.bias(train.y, train.weight)
             return Head.untrained(self.features(train, max_len), n_of_texts, bias.numpy())
-        head, places = self.begin.head.with_one_scale(n_of_texts), self.begin.places
+        head, places = self.begin.head, self.begin.places
         if NEW not in places:
             return head.for_classes(places, head.bias)
         outputs = head.outputs(self.features(train, max_len))

@@ -37,6 +37,18 @@ class Slow:
         return cls()
 
 
+class SlowByRow(Slow):
+    """One that takes four milliseconds for each row; n: how many it was given."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        self.n += len(X)
+        time.sleep(0.004 * len(X))
+        return np.zeros(len(X))
+
+
 def fold(number: int, megabytes: float | None, milliseconds: float = 4.0) -> FoldScore:
     return FoldScore(number, 0.5, 0.5, 7, 0.1, None if megabytes is None else Footprint(megabytes, milliseconds))
 
@@ -89,6 +101,12 @@ def test_a_saved_model_is_measured_by_its_files_and_by_the_clock(tmp_path: Path)
 
 def test_few_rows_are_timed_as_a_thousand() -> None:
     assert 50 <= milliseconds([Slow()], pd.DataFrame({"x": np.arange(200.0)})) < 500
+
+
+def test_a_slow_model_is_timed_on_fewer_rows_and_said_to_take_what_a_thousand_would() -> None:
+    slow = SlowByRow()
+    assert 4_000 <= milliseconds([slow], pd.DataFrame({"x": np.arange(2_000.0)})) < 8_000
+    assert 400 <= slow.n <= 100 + 3 * 250
 
 
 def test_a_boosters_form_counts_what_its_dump_holds(tmp_path: Path) -> None:

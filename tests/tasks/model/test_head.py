@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -32,27 +31,6 @@ def test_a_feature_of_rounding_alone_has_no_say_once_an_encoder_moves(n_classes:
     moved[:, DEAD] += 1e-3  # a step of an encoder's training
     assert np.abs(head.outputs(moved) - head.outputs(Z)).max() < 0.01
     assert np.abs(head.outputs(Z)).max() > 0.3
-
-
-def test_with_one_scale_for_all_features_of_texts_the_outputs_are_the_same() -> None:
-    Z, y = features()
-    head = Head.learn(Z, y, None, 2, 1.0, 300)
-    same = head.with_one_scale(WIDTH - 1)
-    np.testing.assert_allclose(same.outputs(Z), head.outputs(Z), rtol=1e-9, atol=1e-9)
-    assert len(set(same.scale[: WIDTH - 1].tolist())) == 1
-    assert same.scale[WIDTH - 1] == head.scale[WIDTH - 1], "which is no text's"
-
-
-def test_a_head_that_was_saved_with_a_scale_of_rounding_is_gone_on_from_without_it() -> None:
-    Z, y = features()
-    learned = Head.learn(Z, y, None, 2, 1.0, 300)
-    scale, weight = learned.scale.copy(), learned.weight.copy()
-    scale[DEAD], weight[DEAD] = 1e-9, 0.03
-    begun = replace(learned, scale=scale, weight=weight).with_one_scale(WIDTH)
-    moved = Z.copy()
-    moved[:, DEAD] += 1e-3
-    assert np.abs(begun.outputs(moved) - learned.outputs(Z)).max() < 0.01
-    assert np.abs(begun.weight).max() < 10
 
 
 def test_untrained_it_predicts_the_bias_whatever_it_is_given() -> None:
