@@ -160,7 +160,6 @@ class _Loop:
         self.told(result, trial, is_reused=is_reused)
 
 
-
 def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
     out: deque[list[Submitted[list[TrialResult]]]] = deque()
     asked, n_trials = len(loop.results), loop.rules.n_trials

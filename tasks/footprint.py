@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
@@ -16,9 +17,9 @@ from tasks import model as models
 from tasks.model import Fitted, Training
 from tasks.records import FoldScore, Footprint, TrialResult
 
-N_TIMED_ROWS, LEAST_TIMED_ROWS = 1_000, 100  # fewer would flatter no model: LightGBM takes as many in parts
+N_TIMED_ROWS, LEAST_TIMED_ROWS = 1_000, 100
 N_TIMES = 3
-LONG_SECONDS = 1.0  # of one time, for which a slow model predicts fewer rows
+LONG_SECONDS = 1.0  # of one time: a slow model predicts fewer rows, at least the least
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:
     """What models take together on one core to predict 1,000 rows such as these, of which slow ones predict fewer: the
     least of three times."""
     with threadpool_limits(1):
-        X = _affordable(fitted, X)
-        return min(_milliseconds(fitted, X) for _ in range(N_TIMES))
+        some = _spread(X, _affordable(fitted, X))
+        return min(_milliseconds(fitted, some) for _ in range(N_TIMES))
 
 
 def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[tuple[Footprint, float]]:
@@ -83,20 +84,26 @@ def side_by_side(saved: Sequence[tuple[Path, Fitted, pd.DataFrame]]) -> list[tup
     turn, so that what else the machine does weighs on all of them alike: three times."""
     times: list[list[float]] = [[] for _ in saved]
     with threadpool_limits(1):
-        each = [([fitted], _affordable([fitted], X)) for _, fitted, X in saved]
+        n_rows = min(_affordable([fitted], X) for _, fitted, X in saved)
         for _ in range(N_TIMES):
-            for found, (fitted, X) in zip(times, each, strict=True):
-                found.append(_milliseconds(fitted, X))
+            for found, (_folder, fitted, X) in zip(times, saved, strict=True):
+                found.append(_milliseconds([fitted], _spread(X, n_rows)))
     return [
         (Footprint(models.megabytes(folder), min(found)), max(found))
         for found, (folder, *_) in zip(times, saved, strict=True)
     ]
 
 
-def _affordable(fitted: Sequence[Fitted], X: pd.DataFrame) -> pd.DataFrame:
-    """As many of the rows as take no longer than is worth it, by a first look, which warms up too."""
-    per_row = _milliseconds(fitted, X.iloc[:LEAST_TIMED_ROWS]) / 1e6
-    return X.iloc[: max(LEAST_TIMED_ROWS, int(LONG_SECONDS / per_row))]
+def _affordable(fitted: Sequence[Fitted], X: pd.DataFrame) -> int:
+    """How many of the rows take no longer than is worth it, by a look after one that warms up."""
+    some = _spread(X, LEAST_TIMED_ROWS)
+    _, per_thousand = (_milliseconds(fitted, some) for _ in range(2))
+    return max(LEAST_TIMED_ROWS, int(1_000 * 1_000 * LONG_SECONDS / per_thousand))
+
+
+def _spread(X: pd.DataFrame, n: int) -> pd.DataFrame:
+    """So many rows of all parts of a table, or all that there are."""
+    return X.iloc[np.linspace(0, len(X) - 1, min(n, len(X))).astype(np.int64)]
 
 
 def _milliseconds(fitted: Sequence[Fitted], X: pd.DataFrame) -> float:

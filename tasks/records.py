@@ -207,7 +207,8 @@ class Trained:
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
     `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged; `cut_at`: the round at
     which search.seconds ended the fit, whatever came of it; `course`: the rounds that were planned in the place of the
-    winner's, for which there was no time; `seconds`: that fitting, checking and writing it took."""
+    winner's, for which there was no time; `seconds`: that fitting, checking and writing it took, of an ensemble
+    choosing its members too."""
 
     folder: str
     family: str
@@ -220,7 +221,7 @@ class Trained:
     is_base: bool = False
     cut_at: int | None = None
     course: int | None = None
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)

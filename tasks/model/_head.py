@@ -19,7 +19,7 @@ from tasks.model._inputs import N_OWN, Inputs
 from tasks.model._new_classes import NEW
 
 NEVER = -14.0  # the output for a class that the training rows lack, below the least of the others: a chance of 1e-6
-SMALL = 1e-5  # a spread that is none, as a share of that of all: all-MiniLM-L6-v2 has one of 1e-8, which is rounding
+SMALL = 1e-5  # a spread that is none, as a share of that of all: all-MiniLM-L6-v2 has one of 1e-8
 
 Singles = npt.NDArray[np.float32]
 

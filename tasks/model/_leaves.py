@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -21,7 +23,7 @@ from tasks import model as models
 from tasks.loss import Loss
 from tasks.model import Floats, Rows, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
-from tasks.model._booster import leaf_counts
+from tasks.model._booster import leaf_counts, part
 from tasks.model._calm import calm
 from tasks.model._encode import relative
 from tasks.model.lightgbm import VISIT_MILLISECONDS
@@ -54,7 +56,7 @@ class Fitted:
 
     def predict(self, X: pd.DataFrame) -> Floats:
         matrix = self.base.levels.encode(X)
-        return self.predicted(scaled(self.base.raw(matrix), self.center, self.spread), self._leaves(matrix))
+        return self.predicted(scaled(self.base.raw(matrix), self.center, self.spread), self._first.leaves(matrix))
 
     def predicted(self, scores: Floats, leaves: sparse.csr_matrix) -> Floats:
         matrix = sparse.hstack([sparse.csr_matrix(scores), leaves], format="csr")
@@ -62,8 +64,9 @@ class Fitted:
             return estimators.probabilities(self.head, matrix, self.n_classes)
         return np.asarray(self.head.predict(matrix), dtype=np.float64)
 
-    def _leaves(self, matrix: Any) -> sparse.csr_matrix:
-        return leaves_of(self.base.booster, matrix, self.n_trees)
+    @cached_property
+    def _first(self) -> FirstTrees:
+        return FirstTrees.of(self.base.booster, self.n_trees)
 
     def importance(self) -> dict[str, float]:
         """The base's: which columns its trees split by."""
@@ -132,11 +135,11 @@ class Leaves:
         assert base is not None
         fitted = models.load(models.own_files(base))
         assert isinstance(fitted, Base)
-        scores, leaves = [], []
+        first, scores, leaves = FirstTrees.of(fitted.booster, self.trees), [], []
         for X in training.batches():
             matrix = fitted.levels.encode(X)
             scores.append(_columns(fitted.raw(matrix)))
-            leaves.append(leaves_of(fitted.booster, matrix, self.trees))
+            leaves.append(first.leaves(matrix))
         return Workspace(training, fitted, base, np.concatenate(scores), sparse.vstack(leaves, format="csr"))
 
     def validate(
@@ -172,15 +175,26 @@ class Leaves:
         return Fitted(workspace.base, head, center, spread, self.trees, n_classes)
 
 
-def leaves_of(booster: lgb.Booster, matrix: Any, n_trees: int) -> sparse.csr_matrix:
-    """(n, L): which leaf of each of the first trees a row falls into; a row's entries have a norm of one."""
-    reached = np.asarray(booster.predict(matrix, pred_leaf=True, num_iteration=n_trees), dtype=np.int64)
-    reached = reached.reshape(len(matrix), -1)
-    offsets = np.cumsum([0, *leaf_counts(booster.model_to_string())[: reached.shape[1]]])
-    places = reached + offsets[:-1]
-    n, T = places.shape
-    values = np.full(n * T, 1 / np.sqrt(T))
-    return sparse.csr_matrix((values, places.ravel(), np.arange(0, n * T + 1, T)), shape=(n, int(offsets[-1])))
+@dataclass(frozen=True)
+class FirstTrees:
+    """The first so many of each class of a base's trees, as a model of their own; offsets: (n_trees + 1,) of each
+    tree's leaves among all."""
+
+    booster: lgb.Booster
+    offsets: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, booster: lgb.Booster, n_trees: int) -> FirstTrees:
+        first = part(booster, 0, n_trees)
+        return cls(first, np.cumsum([0, *leaf_counts(first.model_to_string())]))
+
+    def leaves(self, matrix: Any) -> sparse.csr_matrix:
+        """(n, L): which leaf of each tree a row falls into; a row's entries have a norm of one."""
+        reached = np.asarray(self.booster.predict(matrix, pred_leaf=True), dtype=np.int64)
+        places = reached.reshape(len(matrix), -1) + self.offsets[:-1]
+        n, T = places.shape
+        values = np.full(n * T, 1 / np.sqrt(T))
+        return sparse.csr_matrix((values, places.ravel(), np.arange(0, n * T + 1, T)), shape=(n, int(self.offsets[-1])))
 
 
 def scaled(raw: Floats, center: Floats, spread: Floats) -> Floats:

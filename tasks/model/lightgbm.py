@@ -30,7 +30,7 @@ from tasks.model import (
     unsupported,
     unwatched,
 )
-from tasks.model._booster import MANY_ROWS, Form, InParts, Link, Matrix, leaf_counts
+from tasks.model._booster import Form, InParts, Link, Matrix, leaf_counts, many
 from tasks.model._encode import Levels, relative
 from tasks.model._going_on import Knobs
 from tasks.model._kept import Kept
@@ -144,28 +144,25 @@ class Fitted:
     n_frozen: int = 0
     link: str = IDENTITY
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """Leaf values and split thresholds of all trees, counted in the model's text: dump_model takes a second."""
-        return sum(2 * n - 1 for n in self._leaves)
-
-    @cached_property
-    def _leaves(self) -> list[int]:
-        return leaf_counts(self.booster.model_to_string())
+        return sum(2 * n - 1 for n in leaf_counts(self.booster.model_to_string()))
 
     @cached_property
     def _in_parts(self) -> InParts | None:
-        return InParts.of(self.booster, sum(self._leaves))
+        return InParts.of(self.booster)
 
     def predict(self, X: pd.DataFrame) -> Floats:
+        """Of many rows a large model predicts each as among few but for rounding."""
         matrix = self.levels.encode(X)
-        parts = self._in_parts if len(matrix) >= MANY_ROWS else None
+        parts = self._in_parts if many(self.booster, len(matrix)) else None
         prediction = np.asarray((parts or self.booster).predict(matrix), dtype=np.float64)
         return np.column_stack([1 - prediction, prediction]) if self.is_binary else prediction
 
     def raw(self, matrix: Matrix) -> Floats:
         """Scores before the link function: (n_rows,) or (n_rows, n_classes)."""
-        if len(matrix) >= MANY_ROWS and self._in_parts is not None:
+        if many(self.booster, len(matrix)) and self._in_parts is not None:
             return self._in_parts.raw(matrix)
         return np.asarray(self.booster.predict(matrix, raw_score=True), dtype=np.float64)
 

@@ -41,7 +41,7 @@ TARGET, SOURCE = 1.0, 0.0
 class Pooled:
     """target_share: of all weight, how much lies on the target rows. domain: whether a column tells the two apart, so
     that what differs between them can be learned. starts: by model, what its first trial has in the place of the
-    model's own start."""
+    model's own start, which is tried too; None: nothing."""
 
     name: ClassVar[str] = "pooled"
     takes_new_classes: ClassVar[bool] = True
@@ -50,23 +50,24 @@ class Pooled:
     uses_source: ClassVar[bool] = True
     hyperparameters: dict[str, Any]
     start: dict[str, Any]
-    starts: dict[str, dict[str, Any]]
     space: dict[str, Any]
     grid: dict[str, Any]
     portfolio: list[dict[str, Any]]
+    starts: dict[str, dict[str, Any] | None] = field(default_factory=dict)
 
     def family(self, name: str, family: Model) -> Model:
         if writes(family):
             raise Refusal(f"strategy=pooled: model={name} trains on the rows of its table alone; put texts of the "
                           "source into it, or choose lora, which forgets less.")  # fmt: skip
+        own_start = self.starts.get(name) or {}
         kind = PooledNets if isinstance(family, TrainsTogether) else PooledFamily
         return kind(
             family,
             hyperparameters={**family.hyperparameters, **self.hyperparameters},
-            start={**family.start, **self.start, **self.starts.get(name, {})},
+            start={**family.start, **self.start, **own_start},
             space={**family.space, **self.space},
             grid=self.grid or dict(family.grid),
-            portfolio=[*self.portfolio, *([dict(family.start)] if name in self.starts else []), *family.portfolio],
+            portfolio=[*self.portfolio, *([dict(family.start)] if own_start else []), *family.portfolio],
             own=tuple(self.hyperparameters),
         )
 

@@ -72,7 +72,9 @@ def searched(tmp_path: Path, overrides: Sequence[str]) -> Iterator[tuple[Experim
 
 def test_a_sound_fit_is_taken_without_a_word(here: tuple[Experiment, Prepared, Winner]) -> None:
     experiment, prepared, winner = here
+    begun = time.perf_counter()
     trained = finetune.fn(experiment, prepared, winner, 2, None)
+    assert 0 < trained.seconds < time.perf_counter() - begun
     assert winner.rounds is not None
     assert (trained.note, trained.rounds) == ("", round(winner.rounds / 0.3))
     assert trained.changed == {"learning_rate": pytest.approx(0.03)}

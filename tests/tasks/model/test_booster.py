@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import pytest
 
-from tasks.model._booster import LEAVES_AT_A_TIME, InParts, leaf_counts
+from tasks.model import _booster
+from tasks.model._booster import InParts
 
-N, MANY = 400, 10 * LEAVES_AT_A_TIME  # rows; leaves, told of a small model so that a test takes no minute
+N = 400
+
+
+@pytest.fixture(autouse=True)
+def models_of_few_trees_count_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a test takes no minute."""
+    monkeypatch.setattr(_booster, "LARGE", 30)
+    monkeypatch.setattr(_booster, "LEAVES_AT_A_TIME", 25)
 
 
 def booster(rounds: int = 41, **parameters: Any) -> tuple[lgb.Booster, np.ndarray[Any, np.dtype[np.float64]]]:
@@ -35,10 +44,11 @@ def booster(rounds: int = 41, **parameters: Any) -> tuple[lgb.Booster, np.ndarra
 ], ids=lambda given: " ".join(map(str, given.values())))  # fmt: skip
 def test_trees_in_parts_add_up_to_what_lightgbm_itself_predicts(parameters: dict[str, Any]) -> None:
     made, matrix = booster(**parameters)
-    parts = InParts.of(made, MANY)
+    parts = InParts.of(made)
     assert parts is not None
-    assert 1 <= parts.n_at_a_time < parts.n_iterations == 41
-    assert parts.n_iterations % parts.n_at_a_time, "the last part is shorter"
+    sizes = [one.current_iteration() for one in parts.parts]
+    assert sum(sizes) == 41
+    assert len(sizes) > 3
     np.testing.assert_allclose(parts.raw(matrix), made.predict(matrix, raw_score=True), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(parts.predict(matrix), made.predict(matrix), rtol=1e-12, atol=1e-14)
 
@@ -46,9 +56,9 @@ def test_trees_in_parts_add_up_to_what_lightgbm_itself_predicts(parameters: dict
 def test_rounds_after_the_best_one_are_left_out_as_lightgbm_leaves_them_out() -> None:
     made, matrix = booster(objective="regression")
     made.best_iteration = 17
-    parts = InParts.of(made, MANY)
+    parts = InParts.of(made)
     assert parts is not None
-    assert parts.n_iterations == 17
+    assert sum(one.current_iteration() for one in parts.parts) == 17
     np.testing.assert_allclose(parts.predict(matrix), made.predict(matrix), rtol=1e-12)
 
 
@@ -58,9 +68,24 @@ def test_rounds_after_the_best_one_are_left_out_as_lightgbm_leaves_them_out() ->
 ], ids=["a mean of trees", "a link that is not known"])  # fmt: skip
 def test_what_is_no_sum_or_has_another_link_is_left_to_lightgbm(parameters: dict[str, Any]) -> None:
     made, _ = booster(**parameters)
-    assert InParts.of(made, MANY) is None
+    assert InParts.of(made) is None
 
 
 def test_a_small_model_is_left_to_lightgbm() -> None:
-    made, _ = booster(objective="regression")
-    assert InParts.of(made, sum(leaf_counts(made.model_to_string()))) is None
+    made, _ = booster(rounds=3, objective="regression")
+    assert InParts.of(made) is None
+
+
+def test_threads_that_predict_by_one_model_at_a_time_get_what_each_would_alone() -> None:
+    made, matrix = booster(objective="regression")
+    parts = InParts.of(made)
+    assert parts is not None
+    expected, few = parts.predict(matrix), made.predict(matrix[:5])
+
+    def asked(number: int) -> bool:
+        if number % 2:
+            return bool((parts.predict(matrix) == expected).all())
+        return bool((made.predict(matrix[:5]) == few).all())
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(asked, range(400)))

@@ -18,7 +18,7 @@ N, WIDTH, DEAD = 300, 6, 2
 
 def features() -> tuple[Singles, Floats]:
     random = np.random.default_rng(0)
-    Z = random.normal(size=(N, WIDTH)) * [0.1, 0.2, 1e-9, 0.2, 0.3, 0.2] + [0.1, 0.0, -1e-7, 0.0, 0.3, 0.0]
+    Z = random.normal(size=(N, WIDTH)) * [0.1, 0.2, 5e-9, 0.2, 0.3, 0.2] + [0.1, 0.0, -1e-7, 0.0, 0.3, 0.0]
     y = (Z[:, 0] / 0.1 + Z[:, 1] / 0.2 + random.normal(size=N) > 0.5).astype(float)
     return Z.astype(np.float32), y
 

@@ -16,7 +16,7 @@ from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mae import MAE
 from tasks.loss.mse import MSE
 from tasks.model import Model, Training
-from tasks.model._leaves import leaves_of
+from tasks.model._leaves import FirstTrees
 from tasks.model.lightgbm import Fitted as Trees
 from tasks.records import Problem, ProblemKind
 
@@ -95,7 +95,7 @@ def test_a_fold_predicts_what_its_saved_model_does(based: tuple[ProblemKind, Pat
 def test_every_row_reaches_one_leaf_of_each_tree(based: tuple[ProblemKind, Path, Trees]) -> None:
     kind, _, trees_ = based
     matrix = trees_.levels.encode(training(kind, 1).X)
-    leaves = leaves_of(trees_.booster, matrix, 20)
+    leaves = FirstTrees.of(trees_.booster, 20).leaves(matrix)
     n_trees = 20 * (3 if kind == "multiclass" else 1)
     assert leaves.getnnz(axis=1).tolist() == [n_trees] * N
     np.testing.assert_allclose(leaves.multiply(leaves).sum(axis=1), 1)

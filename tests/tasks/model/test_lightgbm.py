@@ -180,22 +180,15 @@ def test_many_rows_pass_a_large_model_in_parts_and_come_to_the_same(
     family = lightgbm()
     fitted = family.fit(family.workspace(given, None, 1), family.start, 20, 0)
     plain, raw = fitted.predict(given.X), fitted.raw(fitted.levels.encode(given.X))
-    monkeypatch.setattr("tasks.model._booster.LEAVES_AT_A_TIME", 40)
-    large, starts = replace(fitted), []
-    predict = large.booster.predict
-
-    def noted(*args: Any, **told: Any) -> Any:
-        starts.append(told.get("start_iteration"))
-        return predict(*args, **told)
-
-    monkeypatch.setattr(large.booster, "predict", noted)
+    for name, less in (("LARGE", 50), ("LEAVES_AT_A_TIME", 40), ("MANY_VISITS", 5_000)):
+        monkeypatch.setattr(f"tasks.model._booster.{name}", less)
+    large = replace(fitted)
+    large.predict(given.X.iloc[:3])
+    assert "_in_parts" not in vars(large), "a few rows pass all trees at once"
     np.testing.assert_allclose(large.predict(given.X), plain, rtol=1e-12)
     np.testing.assert_allclose(large.raw(large.levels.encode(given.X)), raw, rtol=1e-12, atol=1e-14)
-    assert starts[0] == 0
-    assert len(set(starts)) > 3
-    starts.clear()
-    large.predict(given.X.iloc[:3])
-    assert starts == [None], "a few rows pass all trees at once"
+    assert large._in_parts is not None
+    assert len(large._in_parts.parts) > 3
 
 
 @kinds

@@ -116,6 +116,19 @@ def test_trees_start_smaller_where_few_rows_are_among_many_and_their_own_start_i
     assert dict(own) in [dict(one) for one in family.portfolio]
 
 
+def test_the_models_own_start_comes_first_where_the_strategys_is_taken_out() -> None:
+    config = compose(["strategy=pooled", "strategy.starts.lightgbm=null", "model.lightgbm.start.num_leaves=63"]).config
+    family: Model = build(config.model["lightgbm"], "model.lightgbm")
+    assert build(config.strategy, "strategy").family("lightgbm", family).start["num_leaves"] == 63
+
+
+def test_a_run_that_was_recorded_before_there_were_starts_is_built_as_it_was() -> None:
+    config = compose(["strategy=pooled"]).config
+    recorded = {key: value for key, value in config.strategy.items() if key != "starts"}
+    family: Model = build(config.model["lightgbm"], "model.lightgbm")
+    assert build(recorded, "strategy").family("lightgbm", family).start["num_leaves"] == family.start["num_leaves"]
+
+
 def test_a_model_for_which_no_start_is_named_begins_with_its_own() -> None:
     config = compose(["strategy=pooled", "model=forest"]).config
     forest: Model = build(config.model["forest"], "model.forest")
