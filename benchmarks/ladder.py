@@ -128,13 +128,15 @@ def row(name: str, strategy: str, climbs: Sequence[Climbed], every: Sequence[Cli
 
 def summary(name: str, climbs: Sequence[Climbed]) -> list[str]:
     """The best strategy is the one that is best on the average of the rows that nobody has seen; the difference to it
-    with the standard error that it has over the draws."""
+    with the standard error that it has over the draws. Within one standard error: of the difference, or, where the
+    choice is the best but for some draws, of the best one's error."""
     common = set.intersection(*(set(one.errors) for one in climbs))
     best = min(common, key=lambda strategy: fmean(one.errors[strategy] for one in climbs))
     own, least = [one.error for one in climbs], [one.errors[best] for one in climbs]
     differences = [one.error - one.errors[best] for one in climbs]
-    behind, error = fmean(differences), stdev(differences) / len(climbs) ** 0.5 if len(climbs) > 1 else 0.0
-    told = f"{behind:+.4f} ± {error:.2g}, {'within' if behind <= error else 'BEYOND'}"
+    error, own_error = (stdev(of) / len(climbs) ** 0.5 if len(climbs) > 1 else 0.0 for of in (differences, least))
+    behind = fmean(differences)
+    told = f"{behind:+.4f} ± {error:.2g}, {'within' if behind <= max(error, own_error) else 'BEYOND'}"
     totals = [one.total for one in climbs]
     cost = f"{fmean(totals):.2f} ({min(totals):.2f} to {max(totals):.2f})"
     return [name, spread(own), best, spread(least), told, cost]

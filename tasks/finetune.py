@@ -45,7 +45,6 @@ def finetune(
     the median cost takes its place, or the base, to which the models of folds hold only what they add. The folder is
     named by what was fitted: the same fit has the same folder.
     """
-    begun = time.perf_counter()
     proposal, watch = winner.proposal, Until(until, most_rounds)
     family = experiment.families[proposal.family]
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
@@ -55,13 +54,15 @@ def finetune(
         hyperparameters, planned = _shorter(family, hyperparameters, planned, course), course
     workspace = workspace_of(experiment, proposal.family)
     fitted: Fitted | None
+    begun = time.perf_counter()
     try:
-        fitted = family.fit(workspace, hyperparameters, planned, experiment.seed, watch, n_threads)
-        fault = _fault(experiment, fitted, winner)
+        fitted, fault = family.fit(workspace, hyperparameters, planned, experiment.seed, watch, n_threads), ""
     except (OSError, MemoryError, Refusal):  # the machine's fault, or one that the user can mend
         raise
     except Exception as error:  # as in a trial: of a net that explodes, say
         fitted, fault = None, f"the final fit failed ({error})"
+    seconds = time.perf_counter() - begun
+    fault = fault if fitted is None else _fault(experiment, fitted, winner)
     rounds = planned if fitted is None else planned and min(watch.n_rounds, planned)
     note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
     cut_at = None if rounds == planned else rounds
@@ -90,7 +91,7 @@ def finetune(
     note = "; ".join(filter(None, (short, note, getattr(fitted, "note", ""))))
     return Trained(
         str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base,
-        cut_at=cut_at, course=course, seconds=time.perf_counter() - begun,
+        cut_at=cut_at, course=course, seconds=seconds,
     )  # fmt: skip
 
 

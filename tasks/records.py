@@ -207,8 +207,8 @@ class Trained:
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
     `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged; `cut_at`: the round at
     which search.seconds ended the fit, whatever came of it; `course`: the rounds that were planned in the place of the
-    winner's, for which there was no time; `seconds`: that fitting, checking and writing it took, of an ensemble
-    choosing its members too."""
+    winner's, for which there was no time; `seconds`: that the fit took, or an ensemble's choice of its members and
+    fitting what was missing of these."""
 
     folder: str
     family: str
