@@ -79,8 +79,8 @@ class Link:
 @dataclass(frozen=True)
 class InParts:
     """A large model as several of its trees each, which stay in the cache while many rows pass: LightGBM itself takes a
-    row through all trees before the next one, and fetches them from memory for each. 2 to 5 times as fast, in twice the
-    memory, and the same but for the order of the sums (`python -m benchmarks.trees_in_parts`)."""
+    row through all trees before the next one, and fetches them from memory for each. 2 to 10 times as fast, in twice
+    the memory, and the same but for the order of the sums (`python -m benchmarks.trees_in_parts`)."""
 
     parts: tuple[lgb.Booster, ...]
     link: Link
