@@ -79,7 +79,7 @@ class Searching:
 
     def folds(self, name: str) -> dict[str, tuple[int, int]]:
         """The stored folds of a study, with what would change if one were written again."""
-        files = (self.studies / name).glob("*/folds/*/*.npz")
+        files = (self.studies / name).glob("*/folds/*/[!.]*.npz")
         return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
 
     def trials(self, name: str) -> list[FrozenTrial]:

@@ -151,7 +151,7 @@ def test_a_scoring_that_outlived_prefects_server_delivers_every_row(tmp_path: Pa
         return begin(["-c", LAUNCH, port], environment, tmp_path / "server.log", mark="create_app")
 
     def is_under_way() -> bool:
-        return bool(list(tmp_path.glob("data/scores/*/parts/*.json")))
+        return bool(list(tmp_path.glob("data/scores/*/parts/[0-9]*.json")))
 
     is_up = functools.partial(is_healthy, own["PREFECT_API_URL"])
     said = _run_through(tmp_path, environment, launch, is_up, is_under_way, *asked, first=first)
