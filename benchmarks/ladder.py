@@ -30,10 +30,11 @@ SUMMARY = ("table", "the ladder's choice, error", "best strategy", "its error", 
 
 @dataclass(frozen=True)
 class Climbed:
-    """One climb: its rungs by strategy, which was chosen and its error on the target's other rows; and the same of each
-    strategy alone."""
+    """One climb: its rungs by strategy, the seconds of all and of what was only looked at, which rung was chosen and its
+    error on the target's other rows; and the same of each strategy alone."""
 
     rungs: Mapping[str, dict[str, Any]]
+    seconds: float
     chosen: str
     error: float
     alone: Mapping[str, dict[str, Any]]
@@ -42,7 +43,7 @@ class Climbed:
     @property
     def total(self) -> float:
         """Of all rungs, in units of the dearest strategy alone."""
-        return sum(one["seconds"] for one in self.rungs.values()) / max(one["seconds"] for one in self.alone.values())
+        return self.seconds / max(one["seconds"] for one in self.alone.values())
 
 
 def main() -> None:
@@ -84,7 +85,8 @@ def climbed(where: Place, table: Shift, given: Sequence[str], seed: int) -> Clim
         of_one = where.run([*own, "strategy=ladder", f"strategy.rungs=[{name}]"], "finetune")
         alone |= reached(of_one)
         errors[name] = error(table, of_one["result"])
-    return Climbed(rungs, made["climb"]["chosen"], error(table, made["result"]), alone, errors)
+    seconds = sum(one["seconds"] for one in made["climb"]["rungs"])
+    return Climbed(rungs, seconds, made["climb"]["chosen"], error(table, made["result"]), alone, errors)
 
 
 def reached(made: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -37,10 +37,11 @@ N_RESAMPLES = 200  # of the source's rows, whose intervals a rung doesn't show
 @dataclass(frozen=True)
 class Look:
     """What the trial that a rung's search begins with came to: the metric by fold; of the first of these folds each
-    validation row's loss; and the most memory that the process held."""
+    validation row's loss; the seconds of computing; and the most memory that the process held."""
 
     values: Mapping[int, float]
     losses: Floats
+    seconds: float
     megabytes: float
 
     @property
@@ -75,7 +76,8 @@ def look(overrides: list[str], strategy: str, n_folds: int | None = None) -> Loo
         assert record is not None
         training = training_of(experiment)
         losses = experiment.loss.per_sample(training.y[training.folds[fold][1]], record.prediction.astype("float64"))
-    return Look({one.fold: one.value for one in result.folds}, losses, peak.megabytes)
+        values, seconds = {one.fold: one.value for one in result.folds}, sum(one.seconds for one in result.folds)
+    return Look(values, losses, seconds, peak.megabytes)
 
 
 @flow(name="finefold-round", flow_run_name="{strategy}", persist_result=False)

@@ -91,8 +91,7 @@ def tried(ground: Ground, parent: str) -> tuple[list[Rung], str]:
     first, by the trial that its search begins with; then those are tuned that came within reach of the best look."""
     looks, passed, ended = _looks(ground)
     found = _tuned(ground, {name: looks[name] for name in ground.ladder.rungs if name in looks})
-    rungs = {name: Rung(name, why) for name, why in passed.items()}
-    rungs |= {name: _made(ground, name, one, parent) for name, one in found.items()}
+    rungs = passed | {name: _made(ground, name, one, parent) for name, one in found.items()}
     return [rungs[name] for name in ground.ladder.rungs], ended
 
 
@@ -134,22 +133,22 @@ def _tuned(ground: Ground, looks: Mapping[str, Look]) -> dict[str, Searched]:
     return found
 
 
-def _looks(ground: Ground) -> tuple[dict[str, Look], dict[str, str], str]:
-    """The rungs that were looked at on all folds, why others were passed by, and why climbing ended before the last
+def _looks(ground: Ground) -> tuple[dict[str, Look], dict[str, Rung], str]:
+    """The rungs that were looked at on all folds, those that were passed by, and why climbing ended before the last
     one, or nothing. Of dear rungs, which are looked at on one fold, one at most goes on to all of them."""
     looks: dict[str, Look] = {}
-    passed, ended = dict(ground.passed), ""
+    passed, ended = {name: Rung(name, why) for name, why in ground.passed.items()}, ""
     dear = [name for name in ground.rungs if _is_dear(ground, name)]
     for name in ground.rungs:
         if name not in dear and not ended:
             found = _look(ground, name, None)
             looks |= {name: found} if isinstance(found, Look) else {}
-            passed |= {name: found} if isinstance(found, str) else {}
+            passed |= {name: Rung(name, found)} if isinstance(found, str) else {}
             ended = _ended(ground, looks)
     if dear and not ended:
         _look_at_dear(ground, dear, looks, passed)
     left = [name for name in ground.rungs if name not in looks and name not in passed]
-    return looks, passed | dict.fromkeys(left, f"not tried: {ended}"), ended
+    return looks, passed | {name: Rung(name, f"not tried: {ended}") for name in left}, ended
 
 
 def _ended(ground: Ground, looks: Mapping[str, Look]) -> str:
@@ -163,11 +162,11 @@ def _is_dear(ground: Ground, name: str) -> bool:
     return _trial_seconds(ground.job, ground.rungs[name][1]) > ground.ladder.trial_seconds
 
 
-def _look_at_dear(ground: Ground, names: Sequence[str], looks: dict[str, Look], passed: dict[str, str]) -> None:
+def _look_at_dear(ground: Ground, names: Sequence[str], looks: dict[str, Look], passed: dict[str, Rung]) -> None:
     """Each is looked at on one fold; the cheapest than which no other has clearly lower losses there goes on to all
     folds, where it is better there than every rung in `looks`. To which it is added, and to `passed` the others."""
     found = {name: _look(ground, name, 1) for name in names}
-    passed |= {name: one for name, one in found.items() if isinstance(one, str)}
+    passed |= {name: Rung(name, one) for name, one in found.items() if isinstance(one, str)}
     seen = {name: one for name, one in found.items() if isinstance(one, Look)}
     if not seen:
         return
@@ -176,13 +175,15 @@ def _look_at_dear(ground: Ground, names: Sequence[str], looks: dict[str, Look], 
     is_better = all(sign * seen[taken].values[fold] > sign * one.values[fold] for one in looks.values())
     what = f"{taken} goes on from there" if is_better else "no better there than a cheaper one"
     for name, one in seen.items():
-        passed[name] = f"{metric} {screen.short(one.values[fold])} on fold {fold}, looked at alone; {what}"
+        score = f"{metric} {screen.short(one.values[fold])} on fold {fold}"
+        why = f"{score}, looked at alone ({one.seconds:.1f} s); {what}"
+        passed[name] = Rung(name, why, n_trials=1, seconds=one.seconds, megabytes=one.megabytes)
     whole = _look(ground, taken, None, GOES_ON) if is_better else None
     if isinstance(whole, Look):
         looks[taken] = whole
         del passed[taken]
     elif whole is not None:
-        passed[taken] = whole
+        passed[taken] = Rung(taken, whole, seconds=seen[taken].seconds)
 
 
 def _look(ground: Ground, name: str, n_folds: int | None, *more: str) -> Look | str:

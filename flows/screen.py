@@ -54,10 +54,13 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     say(f"ensemble of {len(members)} among {combined.n_candidates} trials: {who}{time_}", "bold")
     alone = "search.seconds did not pay for its models" if combined.is_cut else "not better"
     verdict = "it is the final model" if combined.trained else f"{alone}, so the best trial is the final model"
+    n = len(combined.folds)
+    over = "over the folds" if n == len(winner.folds) > 1 else f"estimated from {n} fold{'s' * (n > 1)}"
+    each = "each by weights of the other folds" if n > 1 else "each fifth of its rows by weights of the others"
+    score = f"{_number(combined.mean)} ± {_number(combined.standard_error, 2)}"
     say(
-        f"  - {metric} {_number(combined.mean)} ± {_number(combined.standard_error, 2)} over the folds, each by "
-        f"weights of the other folds (by its own, too good: {_number(combined.chosen_at)}); best trial "
-        f"{_number(winner.mean)}: {verdict}"
+        f"  - {metric} {score} {over}, {each} (by its own, too good: {_number(combined.chosen_at)}); "
+        f"best trial {_number(winner.mean)}: {verdict}"
     )
 
 

@@ -26,7 +26,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Rung:
-    """One strategy. With an `error` it was passed by, and there is nothing else.
+    """One strategy. With an `error` it was passed by, and there is nothing else but what a look at it cost.
 
     score: the metric over the folds of its best trial; folds: the same, by fold. difference: to the best rung, None for
     itself. seconds: of computing, over all trials and the final fit; fit_seconds: of the latter. megabytes: the most

@@ -31,6 +31,7 @@ from tasks.workspace import Experiment, training_of
 # Of scoring a mixture on one fold, and on each row of one class: 540 mixtures of 20 candidates took .6 s of a core on
 # five folds of 4,000 rows, 162 mixtures of 6 took .2 s on five of 1,283 (roc_auc; rmse a fifteenth).
 SECONDS_OF_A_FOLD, SECONDS_OF_A_ROW = 1.5e-4, 3e-8
+N_PARTS = 5  # of the rows of a fold, where that is the only one that all candidates were judged on
 
 
 @task(name="combine", task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
@@ -50,8 +51,8 @@ def combine(
     there is no model.
     """
     begun = time.perf_counter()
-    trials, fitting = fold_model.best_complete(experiment, results, ensemble.candidates), _Fitting(n_workers, until)
-    free = _choose(experiment, ensemble, trials, np.zeros((len(trials), 2)))
+    trials, fitting = _candidates(experiment, ensemble, results), _Fitting(n_workers, until)
+    free = _choose(experiment, ensemble, trials, winner, np.zeros((len(trials), 2)))
     try:
         chosen = _within(experiment, ensemble, free, winner, fitting)
         found = _described(chosen, len(trials))
@@ -72,12 +73,12 @@ def seconds(
 ) -> tuple[float, float]:
     """What combining these trials will take: choosing by a rule of thumb, and fitting the models that are not kept, as
     their folds had it."""
-    trials = fold_model.best_complete(experiment, results, ensemble.candidates)
-    n_rows = min(ensemble.rows, sum(len(valid) for _, valid in training_of(experiment).folds))
-    n_outputs = max(1, len(experiment.problem.classes) - 1)
-    # All folds, and to score each by weights of the others, as many times all of these.
-    n_scored = ensemble.n_scored(len(trials)) * experiment.n_folds
-    choosing = n_scored * (SECONDS_OF_A_FOLD * experiment.n_folds + SECONDS_OF_A_ROW * n_rows * n_outputs)
+    trials = _candidates(experiment, ensemble, results)
+    parts = _parts(experiment, trials)
+    n_rows, n_outputs = min(ensemble.rows, _n_rows(parts)), max(1, len(experiment.problem.classes) - 1)
+    # All parts, and to score each by weights of the others, as many times all of these.
+    n_scored = ensemble.n_scored(len(trials)) * len(parts)
+    choosing = n_scored * (SECONDS_OF_A_FOLD * len(parts) + SECONDS_OF_A_ROW * n_rows * n_outputs)
     sign = METRICS[experiment.metric].sign
     best = sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size]
     return choosing, fold_model.seconds(experiment, best) / n_workers
@@ -94,15 +95,20 @@ class _Fitting:
 def _described(chosen: _Chosen, n_candidates: int) -> Combined:
     values = np.array(chosen.values or [np.nan, np.nan])
     standard_error = float(values.std(ddof=1) / len(values) ** 0.5)
-    return Combined(chosen.members, float(values.mean()), standard_error, chosen.at, n_candidates, None, None)
+    return Combined(
+        chosen.members, float(values.mean()), standard_error, chosen.at, chosen.folds, n_candidates, None, None
+    )
 
 
 @dataclass(frozen=True)
 class _Chosen:
     """trials and weights: (n_candidates,), all 0 where none is within the limits or there is one fold alone. values:
-    the metric on each fold by weights of the other folds. at: by these weights on the rows that they were chosen by."""
+    the metric on each part of the rows, see `_parts`, by weights of the others. at: by these weights on the rows that
+    they were chosen by. Of some folds alone both are estimates of the mean over all: the winner's, and by how much they
+    are better there than its own."""
 
     trials: Sequence[TrialResult]
+    folds: tuple[int, ...]
     weights: Floats
     values: list[float]
     at: float
@@ -127,47 +133,93 @@ def _within(
     if not _exceeds(ensemble, _costs(experiment, ensemble, free, fitting)):
         return free
     every = replace(free, weights=np.ones(len(free.trials)))
-    return _choose(experiment, ensemble, free.trials, _costs(experiment, ensemble, every, fitting))
+    return _choose(experiment, ensemble, free.trials, winner, _costs(experiment, ensemble, every, fitting))
 
 
-def _choose(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], costs: Floats) -> _Chosen:
-    if not trials:
-        return _Chosen((), np.zeros(0), [], np.nan)
+def _candidates(experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult]) -> list[TrialResult]:
+    return fold_model.candidates(experiment, results, ensemble.candidates, ensemble.size)
+
+
+def _choose(
+    experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], winner: Winner, costs: Floats
+) -> _Chosen:
+    parts = _parts(experiment, trials)
+    folds = tuple(dict.fromkeys(part.fold for part in parts))
+    if not parts:
+        return _Chosen(trials, folds, np.zeros(len(trials)), [], np.nan)
     metric, seed = experiment.metric, experiment.seed
-    n_rows = sum(len(valid) for _, valid in training_of(experiment).folds)
-    share = min(1.0, ensemble.rows / n_rows)
-    shown = [_read(experiment, trials, fold, share) for fold in range(experiment.n_folds)]
+    share = min(1.0, ensemble.rows / _n_rows(parts))
+    shown = [_read(experiment, trials, part, share) for part in parts]
     weights = ensemble.weigh(shown, costs, metric, seed)
-    if not weights.any() or experiment.n_folds == 1:
-        return _Chosen(trials, np.zeros(len(trials)), [], np.nan)
+    if not weights.any():
+        return _Chosen(trials, folds, weights, [], np.nan)
     values = []
-    for fold in range(experiment.n_folds):
-        rows = training_of(experiment).folds[fold][1]
-        # The fold itself is left without a row, and where folds are drawn several times over, others lose theirs of it.
-        others = [other for other in (one.without(rows) for one in shown) if len(other.rows)]
+    for part in parts:
+        # The part itself is left without a row, and where folds are drawn several times over, others lose theirs of it.
+        others = [other for other in (one.without(part.rows) for one in shown) if len(other.rows)]
         fair = ensemble.weigh(others, costs, metric, seed)
-        values.append(score(metric, [_read(experiment, trials, fold, 1.0, fair)], fair[fair > 0]))
-    return _Chosen(trials, weights, values, score(metric, shown, weights))
+        used = [trial for trial, weight in zip(trials, fair, strict=True) if weight > 0]
+        values.append(score(metric, [_read(experiment, used, part)], fair[fair > 0]))
+    elsewhere, at = _elsewhere(experiment, parts, winner), score(metric, shown, weights)
+    return _Chosen(trials, folds, weights, [value + elsewhere for value in values], at + elsewhere)
 
 
-def _read(
-    experiment: Experiment, trials: Sequence[TrialResult], fold: int, share: float, weights: Floats | None = None
-) -> Fold:
-    """A share of the fold's validation rows, drawn at random, with the predictions of the trials; with weights, of
-    those alone that have some."""
+@dataclass(frozen=True)
+class _Part:
+    """Validation rows of a fold: their places among these, and among the training rows."""
+
+    fold: int
+    places: Rows
+    rows: Rows
+
+
+def _parts(experiment: Experiment, trials: Sequence[TrialResult]) -> list[_Part]:
+    """The folds that all trials were judged on, each to be scored by weights of the others; of several folds one alone
+    in parts by chance, in which each class has its share. None where there is one fold, or no trial."""
+    if experiment.n_folds == 1 or not trials:
+        return []
+    training, shared = training_of(experiment), set.intersection(*(set(trial.values) for trial in trials))
+    folds = {fold: training.folds[fold][1] for fold in sorted(shared)}
+    if len(folds) > 1:
+        return [_Part(fold, np.arange(len(valid)), valid) for fold, valid in folds.items()]
+    return [_Part(fold, places, valid[places]) for fold, valid in folds.items() for places in _dealt(experiment, valid)]
+
+
+def _dealt(experiment: Experiment, rows: Rows) -> list[Rows]:
+    """Places of the rows in `N_PARTS` parts: shuffled, sorted by class and dealt out."""
+    shuffled = np.random.default_rng(experiment.seed).permutation(len(rows))
+    if experiment.problem.is_classification:
+        shuffled = shuffled[np.argsort(training_of(experiment).y[rows[shuffled]], kind="stable")]
+    return [np.sort(shuffled[part::N_PARTS]) for part in range(min(N_PARTS, len(rows)))]
+
+
+def _n_rows(parts: Sequence[_Part]) -> int:
+    return sum(len(part.rows) for part in parts)
+
+
+def _elsewhere(experiment: Experiment, parts: Sequence[_Part], winner: Winner) -> float:
+    """By how much the mean of the winner over all folds is above its score on these parts of some."""
+    its_own = TrialResult(winner.proposal, winner.folds)
+    if winner.proposal.n_rows is not None or not {part.fold for part in parts} < set(its_own.values):
+        return 0.0
+    here = [_read(experiment, [its_own], part) for part in parts]
+    return its_own.score - score(experiment.metric, here, np.ones(1))
+
+
+def _read(experiment: Experiment, trials: Sequence[TrialResult], part: _Part, share: float = 1.0) -> Fold:
+    """A share of the part's rows, drawn at random, with the predictions of the trials."""
     training = training_of(experiment)
-    valid = training.folds[fold][1]
-    places = _draw(training.y[valid] if experiment.problem.is_classification else None, len(valid), share, fold)
-    used = [trial for number, trial in enumerate(trials) if weights is None or weights[number] > 0]
-    rows = valid[places]
+    codes = training.y[part.rows] if experiment.problem.is_classification else None
+    drawn = _draw(codes, len(part.rows), share, part.fold)
+    rows, places = part.rows[drawn], part.places[drawn]
     weight = None if training.weight is None else training.weight[rows]
-    files = [fold_file(Path(experiment.folder), trial.proposal, fold) for trial in used]
+    files = [fold_file(Path(experiment.folder), trial.proposal, part.fold) for trial in trials]
     return Fold(rows, training.y[rows], weight, np.stack([_prediction(file)[places] for file in files]))
 
 
 def _prediction(file: Path) -> npt.NDArray[np.float32]:
     record = read_fold(file)
-    assert record is not None, file  # a complete trial's folds have just been read or written
+    assert record is not None, file  # what a trial was judged on has just been read or written
     return record.prediction
 
 

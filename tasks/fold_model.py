@@ -42,7 +42,7 @@ def models_of(
         OutOfTimeError: when a fit is not done by then; nothing of it is kept.
     """
     if are_bagged(training_of(experiment)):
-        return [of_fold(experiment, result.proposal, fold, until) for fold in range(experiment.n_folds)]
+        return [of_fold(experiment, result.proposal, fold, until) for fold in sorted(result.values)]
     return [_of_all_rows(experiment, result, until, n_threads)]
 
 
@@ -130,22 +130,31 @@ def _write(folder: Path, fitted: models.Fitted) -> Path:
     return write_folder(folder, fill)
 
 
+def candidates(experiment: Experiment, results: Sequence[TrialResult], n: int, enough: int) -> list[TrialResult]:
+    """The trials that an ensemble may be of, at most `n` but each family's best among them, in the order of their
+    numbers: the best of those judged on all rows and folds. Where fewer than `enough` were, for the search judges
+    trials on one fold first, the best there of all but those that lost a race, each with the models of the folds that
+    it has."""
+    complete = best_complete(experiment, results, n)
+    if len(complete) >= enough or not are_bagged(training_of(experiment)):
+        return complete
+    return _best(experiment, _in_play(results), n, by_fold=experiment.order[0])
+
+
 def best_complete(experiment: Experiment, results: Iterable[TrialResult], n: int) -> list[TrialResult]:
     """The `n` best trials that finished every fold, each family's best among them, in the order of their numbers.
 
     Of trials with the same hyperparameters the first counts, and of equals the first is better.
     """
-    whole = [one for one in results if one.is_complete(experiment.n_folds) and one.proposal.n_rows is None]
-    return _best(experiment, whole, n)
+    return _best(experiment, [one for one in _in_play(results) if one.is_complete(experiment.n_folds)], n)
 
 
-def prune(experiment: Experiment, results: Sequence[TrialResult], n: int) -> None:
-    """Removes the models of trials that are not among the `n` best, nor among the `n` best of those that were judged on
-    some folds alone and may be judged on the others: they would fill the disk."""
-    best = {_of_trial(experiment, result) for result in best_complete(experiment, results, n)}
+def prune(experiment: Experiment, results: Sequence[TrialResult], n: int, enough: int) -> None:
+    """Removes the models of trials that are not among the `candidates`, nor among the `n` best of those that were
+    judged on some folds alone and may be judged on the others: they would fill the disk."""
+    best = {_of_trial(experiment, result) for result in candidates(experiment, results, n, enough)}
     whole = {_of_trial(experiment, result) for result in results if result.is_complete(experiment.n_folds)}
-    begun = [one for one in results if one.error is None and one.estimate is None and one.proposal.n_rows is None]
-    begun = [one for one in begun if _of_trial(experiment, one) not in whole]
+    begun = [one for one in _in_play(results) if _of_trial(experiment, one) not in whole]
     best |= {_of_trial(experiment, result) for result in _best(experiment, begun, n)}
     for result in results:
         for fold in result.folds:
@@ -154,13 +163,24 @@ def prune(experiment: Experiment, results: Sequence[TrialResult], n: int) -> Non
                 remove_folder(folder)
 
 
-def _best(experiment: Experiment, results: Iterable[TrialResult], n: int) -> list[TrialResult]:
-    """The `n` best, each family's best among them, in the order of their numbers."""
+def _in_play(results: Iterable[TrialResult]) -> list[TrialResult]:
+    """Those that have scores of models of all rows, on some folds at least, and lost no race."""
+    return [one for one in results
+            if one.error is None and one.folds and one.estimate is None and one.proposal.n_rows is None]  # fmt: skip
+
+
+def _best(
+    experiment: Experiment, results: Iterable[TrialResult], n: int, by_fold: int | None = None
+) -> list[TrialResult]:
+    """The `n` best, on one fold or in all, each family's best among them, in the order of their numbers. Of results
+    with the same hyperparameters the one of most folds counts, of equals the first."""
     distinct: dict[Path, TrialResult] = {}
-    for result in results:
-        distinct.setdefault(_of_trial(experiment, result), result)
+    for result in sorted(results, key=lambda result: -len(result.folds)):
+        if by_fold is None or by_fold in result.values:
+            distinct.setdefault(_of_trial(experiment, result), result)
     sign = METRICS[experiment.metric].sign
-    ranked = sorted(distinct.values(), key=lambda result: -sign * result.score)
+    ranked = sorted(distinct.values(), key=lambda result: result.proposal.number)
+    ranked.sort(key=lambda result: -sign * (result.score if by_fold is None else result.values[by_fold]))
     first = {result.proposal.family: result.proposal.number for result in reversed(ranked)}
     ranked.sort(key=lambda result: first[result.proposal.family] != result.proposal.number)
     return sorted(ranked[: max(n, len(first))], key=lambda result: result.proposal.number)

@@ -182,6 +182,11 @@ class TrialResult:
             return float("nan")
         return fmean(fold.value for fold in self.folds) if self.estimate is None else self.estimate
 
+    @property
+    def values(self) -> dict[int, float]:
+        """The score of each fold that it was judged on."""
+        return {fold.fold: fold.value for fold in self.folds}
+
     def rounds(self, growth: float) -> int | None:
         """Rounds of a fit on all training rows: the folds' median best round, times as many rows as it sees more; None
         for a family that has none."""
@@ -237,7 +242,9 @@ class Combined:
     """An ensemble of trials, and whether it takes the place of the best one alone.
 
     mean, standard_error: the metric over the folds, each scored with weights that were chosen on the other folds.
-    chosen_at: the metric on the very rows that the weights were chosen by, which is too good.
+    chosen_at: the metric on the very rows that the weights were chosen by, which is too good. folds: those that all
+    candidates were judged on; where they are not all, the numbers are estimated from them, and of one alone each fifth
+    of its rows is scored by weights of the others.
     milliseconds: what a prediction of 1,000 rows took where that was limited. Without members (none is within the
     limits) the numbers are NaN. trained: the model, where it is used. is_cut: the time did not suffice for its models.
     """
@@ -246,6 +253,7 @@ class Combined:
     mean: float
     standard_error: float
     chosen_at: float
+    folds: tuple[int, ...]
     n_candidates: int
     milliseconds: float | None
     trained: Trained | None

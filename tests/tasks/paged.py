@@ -108,7 +108,7 @@ def full(root: Path) -> Values:
     members = (Member(made.winner.proposal, 0.7), Member(made.results[3].proposal, 0.3))
     return replace(
         made,
-        combined=Combined(members, 0.86, 0.005, 0.87, 9, None, made.trained),
+        combined=Combined(members, 0.86, 0.005, 0.87, (0, 1), 9, None, made.trained),
         evaluation=replace(made.evaluation, looks=3, corrected=CORRECTED),
         verdict=Verdict.of(findings),
         base={"origin": "a shop", "licence": None, "sha256": "ab" * 8, "lineage": ["models:/broad/1"]},

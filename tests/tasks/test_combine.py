@@ -26,7 +26,7 @@ from tasks.ensemble.greedy import Greedy
 from tasks.metric import better
 from tasks.model import OutOfTimeError
 from tasks.prepare import prepare
-from tasks.records import Combined, Prepared, Proposal, Split, TrialResult, Winner
+from tasks.records import Combined, Member, Prepared, Proposal, Split, TrialResult, Winner
 from tasks.source import plain_frame
 from tasks.split import split
 from tasks.store import write_frame
@@ -108,10 +108,10 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def out_of_fold(it: Done, combined: Combined, fold: int) -> tuple[Any, Any]:
+def out_of_fold(it: Done, members: Sequence[Member], fold: int) -> tuple[Any, Any]:
     """The target of a fold's validation rows and what the members' stored predictions come to."""
     parts = []
-    for member in combined.members:
+    for member in members:
         record = read_fold(fold_file(Path("study"), member.proposal, fold))
         assert record is not None
         parts.append(member.weight * record.prediction.astype(np.float64))
@@ -144,7 +144,7 @@ def test_where_it_chose_it_is_scored_as_its_members_predictions_are_and_never_wo
     it = done(kind)
     combined = it.combine()
     name = it.experiment.metric
-    values = [metric.value(name, *out_of_fold(it, combined, fold)) for fold in range(3)]
+    values = [metric.value(name, *out_of_fold(it, combined.members, fold)) for fold in range(3)]
     assert combined.chosen_at == pytest.approx(fmean(values))
     assert not better(name, it.winner().mean, combined.chosen_at + 1e-6 * metric.METRICS[name].sign)
 
@@ -179,6 +179,56 @@ def test_each_fold_is_scored_by_weights_that_were_chosen_on_the_others() -> None
     assert combined.mean != combined.chosen_at
 
 
+def judged_on_less(it: Done) -> Done:
+    """As a search leaves it that judges trials on one fold, and the winner alone on the others."""
+    first, best = it.experiment.order[0], it.winner().proposal
+
+    def less(result: TrialResult) -> TrialResult:
+        folds = tuple(fold for fold in result.folds if fold.fold == first)
+        return replace(result, proposal=replace(result.proposal, n_folds=1), folds=folds)
+
+    return replace(it, results=tuple(one if one.proposal == best else less(one) for one in it.results))
+
+
+@pytest.mark.parametrize("kind", list(TARGETS))
+def test_trials_judged_on_one_fold_are_combined_by_it_and_bring_the_models_that_they_have(kind: str) -> None:
+    it = judged_on_less(done(kind))
+    first, best = it.experiment.order[0], it.winner().proposal
+    combined = it.combine(worse=10)
+    assert (combined.n_candidates, combined.folds) == (6, (first,))
+    assert len(combined.members) > 1
+    assert combined.trained is not None
+    X, expected = training_of(it.experiment).X, []
+    for member in combined.members:
+        folds = range(3) if member.proposal == best else [first]
+        found = [models.load(fold_model.of_fold(it.experiment, member.proposal, fold)).predict(X) for fold in folds]
+        expected.append(member.weight * np.mean(found, axis=0))
+    fitted = models.load(Path(combined.trained.folder))
+    np.testing.assert_allclose(fitted.predict(X), np.sum(expected, axis=0), rtol=1e-9)
+
+
+def test_of_one_fold_each_fifth_is_scored_by_weights_of_the_others_and_added_to_the_winner_s_mean() -> None:
+    it = judged_on_less(done("multiclass"))
+    Noting.shown.clear()
+    combined = replace(it, ensemble=Noting(**asdict(it.ensemble))).combine()
+    everything, *others = Noting.shown
+    rows = training_of(it.experiment).folds[it.experiment.order[0]][1]
+    assert len(everything) == len(others) == 5
+    assert sorted(row for part in everything for row in part) == rows.tolist()
+    for part, shown in zip(everything, others, strict=True):
+        assert set.union(*shown) == set(rows.tolist()) - part
+        assert {0, 1, 2} == set(training_of(it.experiment).y[sorted(part)])
+
+    def on_parts(members: Sequence[Member]) -> float:
+        y, mixed = out_of_fold(it, members, it.experiment.order[0])
+        places = [np.isin(rows, sorted(part)) for part in everything]
+        return fmean(metric.value(it.experiment.metric, y[part], mixed[part]) for part in places)
+
+    gained = on_parts(combined.members) - on_parts([Member(it.winner().proposal, 1.0)])
+    assert combined.chosen_at == pytest.approx(it.winner().mean + gained)
+    assert combined.mean != combined.chosen_at
+
+
 def test_repeated_folds_show_no_row_of_the_fold_that_is_scored() -> None:
     it = done("binary", "folds=repeated", "folds.n_repeats=2")
     assert it.experiment.n_folds == 6
@@ -199,7 +249,7 @@ def test_with_folds_in_time_each_member_is_fitted_on_all_rows_and_no_model_of_a_
         expected += member.weight * fitted.predict(training.X)
     np.testing.assert_allclose(models.load(Path(combined.trained.folder)).predict(training.X), expected, rtol=1e-9)
     assert not list(Path("study/folds").glob("*/[0-9]"))
-    values = [metric.value("rmse", *out_of_fold(it, combined, fold)) for fold in range(3)]
+    values = [metric.value("rmse", *out_of_fold(it, combined.members, fold)) for fold in range(3)]
     assert combined.chosen_at == pytest.approx(fmean(values))
 
 

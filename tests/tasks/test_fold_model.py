@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tasks.fold_model import best_complete, prune
+from tasks import fold_model
+from tasks.fold_model import best_complete, candidates, prune
 from tasks.loss.mse import MSE
 from tasks.records import FoldScore, Problem, Proposal, TrialResult
 from tasks.study import fold_file
@@ -58,6 +59,36 @@ def test_what_failed_or_stopped_before_its_last_fold_is_never_among_them(tmp_pat
     assert numbers(best_complete(experiment(tmp_path), results, 5)) == [0]
 
 
+@pytest.fixture
+def bagged(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Whether the models of folds are what an ensemble averages."""
+    now = {"is": True}
+    monkeypatch.setattr(fold_model, "training_of", lambda _: None)
+    monkeypatch.setattr(fold_model, "are_bagged", lambda _: now["is"])
+    return now
+
+
+def test_where_too_few_are_complete_the_best_on_the_first_fold_are_candidates(
+    tmp_path: Path, bagged: dict[str, bool]
+) -> None:
+    here = experiment(tmp_path)
+    first = here.order[0]
+
+    def on_first(number: int, value: float, **of: Any) -> TrialResult:
+        return replace(result(number, value, **of), folds=(FoldScore(first, value, 0.0, None, 0.0),))
+
+    lost, sampled = replace(on_first(4, 0.1), estimate=0.2), on_first(5, 0.1)
+    sampled = replace(sampled, proposal=replace(sampled.proposal, n_rows=100))
+    whole = result(6, 0.4, x=1)  # trial 1, judged on the other folds later
+    results = [result(0, 0.5), on_first(1, 0.4), on_first(2, 0.3), on_first(3, 0.9), lost, sampled, whole]
+    assert numbers(candidates(here, results, 3, 3)) == [0, 2, 6]
+    assert numbers(candidates(here, results, 2, 3)) == [2, 6]
+    assert numbers(candidates(here, results, 9, 3)) == [0, 2, 3, 6]
+    assert numbers(candidates(here, results, 9, 2)) == [0, 6]
+    bagged["is"] = False
+    assert numbers(candidates(here, results, 9, 3)) == [0, 6]
+
+
 def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(tmp_path: Path) -> None:
     here = experiment(tmp_path)
     lost = replace(result(4, 0.1, n_folds=1), estimate=0.3)
@@ -71,7 +102,7 @@ def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(tmp_p
     for file in files.values():
         file.with_suffix("").mkdir(parents=True, exist_ok=True)
         file.touch()
-    prune(here, results, 1)
+    prune(here, results, 1, 1)
     left = {key for key, file in files.items() if file.with_suffix("").exists()}
     assert left == {(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)}
     assert all(file.exists() for file in files.values())
