@@ -30,8 +30,8 @@ SUMMARY = ("table", "the ladder's choice, error", "best strategy", "its error", 
 
 @dataclass(frozen=True)
 class Climbed:
-    """One climb: its rungs by strategy, the seconds of all and of what was only looked at, which rung was chosen and its
-    error on the target's other rows; and the same of each strategy alone."""
+    """One climb: its rungs by strategy, the seconds of all and of what was only looked at, which rung was chosen, and
+    its error on the target's other rows; and the same of each strategy alone."""
 
     rungs: Mapping[str, dict[str, Any]]
     seconds: float
