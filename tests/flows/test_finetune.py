@@ -189,6 +189,8 @@ def test_of_dear_rungs_one_goes_on_from_the_fold_that_all_were_looked_at_on(plac
     assert len(went_on) <= 1
     for rung in looked:
         assert rung.error.startswith("rmse ")
+        assert rung.seconds > 0
+        assert f"({rung.seconds:.1f} s)" in rung.error
 
 
 def test_begun_anew_every_fold_is_computed_once(place: Path, base: Result) -> None:

@@ -39,7 +39,7 @@ def climbing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Searche
 
         monkeypatch.setattr(rungs, "_most_trials", lambda ground, name: MOST)
         monkeypatch.setattr(rungs, "_further", go_on)
-        return rungs._tuned(ground, {name: Look(one, np.zeros(3), 300.0) for name, one in looks.items()})
+        return rungs._tuned(ground, {name: Look(one, np.zeros(3), 1.0, 300.0) for name, one in looks.items()})
 
     return climb
 
