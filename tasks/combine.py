@@ -74,11 +74,12 @@ def seconds(
     """What combining these trials will take: choosing by a rule of thumb, and fitting the models that are not kept, as
     their folds had it."""
     trials = _candidates(experiment, ensemble, results)
-    parts = _parts(experiment, trials)
-    n_rows, n_outputs = min(ensemble.rows, _n_rows(parts)), max(1, len(experiment.problem.classes) - 1)
+    folds = _shared(experiment, trials)
+    n_parts, n_outputs = len(folds) if len(folds) > 1 else N_PARTS, max(1, len(experiment.problem.classes) - 1)
+    n_rows = min(ensemble.rows, sum(map(len, folds.values())))
     # All parts, and to score each by weights of the others, as many times all of these.
-    n_scored = ensemble.n_scored(len(trials)) * len(parts)
-    choosing = n_scored * (SECONDS_OF_A_FOLD * len(parts) + SECONDS_OF_A_ROW * n_rows * n_outputs)
+    n_scored = ensemble.n_scored(len(trials)) * n_parts
+    choosing = n_scored * (SECONDS_OF_A_FOLD * n_parts + SECONDS_OF_A_ROW * n_rows * n_outputs)
     sign = METRICS[experiment.metric].sign
     best = sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size]
     return choosing, fold_model.seconds(experiment, best) / n_workers
@@ -148,7 +149,7 @@ def _choose(
     if not parts:
         return _Chosen(trials, folds, np.zeros(len(trials)), [], np.nan)
     metric, seed = experiment.metric, experiment.seed
-    share = min(1.0, ensemble.rows / _n_rows(parts))
+    share = min(1.0, ensemble.rows / sum(len(part.rows) for part in parts))
     shown = [_read(experiment, trials, part, share) for part in parts]
     weights = ensemble.weigh(shown, costs, metric, seed)
     if not weights.any():
@@ -173,13 +174,18 @@ class _Part:
     rows: Rows
 
 
+def _shared(experiment: Experiment, trials: Sequence[TrialResult]) -> dict[int, Rows]:
+    """The validation rows of each fold that all trials were judged on; none where there is one fold, or no trial."""
+    if experiment.n_folds == 1 or not trials:
+        return {}
+    shared = set.intersection(*(set(trial.values) for trial in trials))
+    return {fold: training_of(experiment).folds[fold][1] for fold in sorted(shared)}
+
+
 def _parts(experiment: Experiment, trials: Sequence[TrialResult]) -> list[_Part]:
     """The folds that all trials were judged on, each to be scored by weights of the others; of several folds one alone
-    in parts by chance, in which each class has its share. None where there is one fold, or no trial."""
-    if experiment.n_folds == 1 or not trials:
-        return []
-    training, shared = training_of(experiment), set.intersection(*(set(trial.values) for trial in trials))
-    folds = {fold: training.folds[fold][1] for fold in sorted(shared)}
+    in parts by chance, in which each class has its share."""
+    folds = _shared(experiment, trials)
     if len(folds) > 1:
         return [_Part(fold, np.arange(len(valid)), valid) for fold, valid in folds.items()]
     return [_Part(fold, places, valid[places]) for fold, valid in folds.items() for places in _dealt(experiment, valid)]
@@ -191,10 +197,6 @@ def _dealt(experiment: Experiment, rows: Rows) -> list[Rows]:
     if experiment.problem.is_classification:
         shuffled = shuffled[np.argsort(training_of(experiment).y[rows[shuffled]], kind="stable")]
     return [np.sort(shuffled[part::N_PARTS]) for part in range(min(N_PARTS, len(rows)))]
-
-
-def _n_rows(parts: Sequence[_Part]) -> int:
-    return sum(len(part.rows) for part in parts)
 
 
 def _elsewhere(experiment: Experiment, parts: Sequence[_Part], winner: Winner) -> float:
