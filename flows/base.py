@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from flows import config as configs
@@ -55,6 +56,15 @@ def base_of(composed: Composed, planned: Plan) -> Path | None:
     if planned.source_data is None:
         return folder
     return given_rows.with_rows(folder, planned.source_data, planned.roles, composed.config.holdout.seed, BASES)
+
+
+@contextmanager
+def naming(base: str | None) -> Iterator[None]:
+    """What a table lacks for its base is said with the base as it was typed."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise Refusal(*(re.sub("^base:", f"base={base}:", fault) for fault in refusal.faults)) from None
 
 
 def _found(composed: Composed, tracking_uri: str | None) -> Path:

@@ -21,7 +21,7 @@ from flows.plan import Plan
 from flows.report import told
 from flows.searching import DATA
 from tasks import tracking
-from tasks.comparison import Comparison, Standing, best_among, difference_to, interval
+from tasks.comparison import Comparison, Standing, best_among, difference_to, of_metric
 from tasks.course import of_fit, of_search, shown_by
 from tasks.evidence import proposal_of
 from tasks.folds import read_folds
@@ -231,7 +231,7 @@ def _standing(one: Finished, best: TrialResult | None, ground: Ground) -> Standi
     result = one.result
     return Standing(
         choice=one.name,
-        cv=interval([fold.value for fold in one.winner.folds], ground.rho),
+        cv=of_metric(result.metric, [fold.value for fold in one.winner.folds], ground.rho),
         difference=None if best is None else difference_to(best, one.winner, ground.rho),
         holdout=result.holdout[result.metric],
         hyperparameters=result.best["hyperparameters"],

@@ -27,7 +27,7 @@ from flows.rungs import Ground, asked, ground_of, tried
 from flows.searching import COMMAND_GIVEN, DATA
 from tasks import tracking
 from tasks.climb import Climb, Rung
-from tasks.comparison import difference, interval
+from tasks.comparison import difference, of_metric
 from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.store import locked
@@ -134,8 +134,9 @@ def _judged(ground: Ground, rungs: Sequence[Rung], ended: str, composed: Compose
         metric=metric,
         split=job.split.digest,
         n_folds=job.split.n_folds,
+        rho=rho,
         base=str(composed.config.base or ""),
-        rungs=tuple(_with_intervals(one, None if one.strategy == best else folds[best], rho) for one in rungs),
+        rungs=tuple(_with_intervals(one, None if one.strategy == best else folds[best], metric, rho) for one in rungs),
         best=best,
         chosen=chosen(folds, metric, rho),
         ended=ended,
@@ -146,8 +147,8 @@ def _judged(ground: Ground, rungs: Sequence[Rung], ended: str, composed: Compose
     )
 
 
-def _with_intervals(one: Rung, best: Mapping[int, float] | None, rho: float) -> Rung:
+def _with_intervals(one: Rung, best: Mapping[int, float] | None, metric: str, rho: float) -> Rung:
     if one.folds is None:
         return one
-    score = interval(list(one.folds.values()), rho)
+    score = of_metric(metric, list(one.folds.values()), rho)
     return replace(one, score=score, difference=None if best is None else difference(one.folds, best, rho))

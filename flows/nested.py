@@ -24,7 +24,7 @@ from tasks import decision as decisions
 from tasks import metric as metrics
 from tasks import model as models
 from tasks import parquet
-from tasks.comparison import interval
+from tasks.comparison import of_metric
 from tasks.conclude import conclude
 from tasks.decision import labels_of
 from tasks.records import Split
@@ -71,7 +71,7 @@ def nested(job: Job, outer: Sequence[Job], base: Path | None) -> Nested:
         screen.say(f"{metric} {values[-1]:.5g} on {one.split.n_holdout:,} rows that nothing was chosen by")
     defined = [value for value in values if not math.isnan(value)]
     rho = fmean(one.split.n_holdout / one.split.n_train for one in outer)
-    found = interval(defined or [math.nan], rho)
+    found = of_metric(metric, defined or [math.nan], rho)
     return Nested(metric, found.value, found.low, found.high, tuple(values), n_fits)
 
 

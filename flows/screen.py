@@ -264,11 +264,10 @@ def climb_cells(made: Climb, one: Rung) -> list[str]:
     """The line of a rung in that table."""
     assert one.score is not None
     less = "best" if one.difference is None else _with_ends(one.difference, 2)
-    source = "not measurable" if one.kept is None else f"{_number(one.kept.before, 4)} > {_number(one.kept.after, 4)}"
     saved = made.saving(one)
     cells = [
         one.strategy, _with_ends(one.score), less,
-        f"{_number(one.training, 4)} ({_number(gap(made.metric, one), 2)})", source, f"{one.n_trained:,}",
+        f"{_number(one.training, 4)} ({_number(gap(made.metric, one), 2)})", _kept(one), f"{one.n_trained:,}",
         f"{one.seconds:.1f}", f"{one.megabytes:,.0f}", "" if saved is None else f"{saved:.1f}",
     ]  # fmt: skip
     if made.per_hour is None:
@@ -277,9 +276,25 @@ def climb_cells(made: Climb, one: Rung) -> list[str]:
 
 
 def climb_verdict(made: Climb) -> str:
+    """Which rung is taken and why, and which other one forgets less."""
     if made.best == made.chosen:
-        return f"chosen: {made.chosen}, the best, and no cheaper one is within one standard error of it"
-    return f"chosen: {made.chosen}, the cheapest within one standard error of the best ({made.best})"
+        verdict = f"chosen: {made.chosen}, the best, and no cheaper one is within one standard error of it"
+    else:
+        verdict = (
+            f"chosen: {made.chosen}, in the order of strategy.rungs, from cheap to dear, the first within one standard "
+            f"error of the best ({made.best})"
+        )
+    if (other := made.keeps_more) is None:
+        return verdict
+    return (
+        f"{verdict}. {other.strategy} keeps more of the source ({_kept(other)}) and may be as good: "
+        f"strategy={other.strategy}"
+    )
+
+
+def _kept(one: Rung) -> str:
+    """The metric on the source before and after."""
+    return "not measurable" if one.kept is None else f"{_number(one.kept.before, 4)} > {_number(one.kept.after, 4)}"
 
 
 def _with_ends(given: Interval | HoldoutScore, digits: int = 4) -> str:

@@ -15,7 +15,7 @@ from prefect.runtime import flow_run
 
 from flows import config as configs
 from flows import narrate, screen
-from flows.base import base_of, takes, with_own_family
+from flows.base import base_of, naming, takes, with_own_family
 from flows.budget import Budget
 from flows.build import build
 from flows.config import Composed
@@ -66,7 +66,8 @@ def job_from(composed: Composed, *, is_told: bool = True) -> tuple[Job, Path | N
     config = composed.config
     base, new, salt = base_of(composed, planned), takes(planned), config.holdout.seed
     given = planned.source, planned.roles, config.problem, planned.test, salt, base
-    prepared = prepare(*given, takes=new, slices=config.slices, reads_text=planned.reads_text)
+    with naming(config.base):
+        prepared = prepare(*given, takes=new, slices=config.slices, reads_text=planned.reads_text)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
     job = job_of(planned, decided, prepared, divided, begun, base)

@@ -63,7 +63,10 @@ def fit_to(base: Path, raw: Columns, roles: Roles, asked: str, takes: Takes) -> 
     """
     schema = Schema.from_json((base / "schema.json").read_text(encoding="utf-8"))
     absent = [column.name for column in schema.columns if column.name not in raw.names]
-    faults = [f"base: it needs the column {name}, which the table doesn't have." for name in absent]
+    faults = [] if not absent else [
+        f"base: the table lacks {len(absent)} of the columns that it was trained on: {', '.join(absent)}; give each, "
+        "empty where unknown, or choose another base."
+    ]  # fmt: skip
     try:
         target = _target(problem_of(base), raw[str(roles.target)], roles, asked, takes)
     except Refusal as refusal:
@@ -104,7 +107,9 @@ def _with_its_classes(
     text, known = as_text(values), codes_of(was.classes)
     new = [label for name, label in zip(codes_of(found.problem.classes), found.problem.classes, strict=True)
            if name not in known]  # fmt: skip
-    faults = _faults(was, roles, found.problem, new, int((text.notna() & ~text.isin(list(known))).sum()), takes)
+    n_new = int((text.notna() & ~text.isin(list(known))).sum())
+    remedy = "leave those rows out, or choose" if n_new < text.notna().sum() else "choose another base,"
+    faults = _faults(was, roles, found.problem, new, n_new, remedy, takes)
     if faults:
         raise Refusal(*faults)
     classes = (*was.classes, *new)
@@ -118,13 +123,15 @@ def _with_its_classes(
     return Target(problem, codes, said)
 
 
-def _faults(was: Problem, roles: Roles, problem: Problem, new: list[Any], n_new: int, takes: Takes) -> list[str]:
+def _faults(
+    was: Problem, roles: Roles, problem: Problem, new: list[Any], n_new: int, remedy: str, takes: Takes
+) -> list[str]:
     faults = []
     if new and not takes.classes:
         faults.append(
             f"base: {problem.target} has {_named(new)} in {n_new:,} rows, which the base doesn't know (it knows "
             f"{', '.join(map(str, was.classes[:MAX_NAMED]))}{', ...' * (len(was.classes) > MAX_NAMED)}) and this "
-            "strategy can't add; leave those rows out, or choose strategy=pooled or strategy=from_scratch."
+            f"strategy can't add; {remedy} strategy=pooled or strategy=from_scratch."
         )
     positive = roles.positive
     if positive is not None and was.kind == "binary" and not new and positive != str(was.classes[1]):
@@ -162,8 +169,8 @@ def news(base: Path, schema: Schema, raw: Columns, features: Columns, takes: Tak
         elif n_lost > UNREADABLE * n_given:
             such = raw[column.name][lost].iloc[0]
             notes.append(
-                f"{column.name}: {n_lost:,} values can't be read as the base reads them, as {column.kind} (such as "
-                f"{such!r}); they count as missing"
+                f"{column.name}: {n_lost:,} values such as {such!r} count as missing, for the base reads the column as "
+                f"{column.kind}"
             )
     if faults:
         raise Refusal(*faults)

@@ -89,6 +89,11 @@ def _unsafe(folder: Path, allow_packages: Sequence[str]) -> Iterator[str]:
                 yield f"{name} names the module {module}; to allow it: allow_packages=[{module.partition('.')[0]}]."
     if is_encoder(folder) and not list(folder.glob("*.safetensors")):
         yield "there are no *.safetensors in it; save the weights with save_pretrained(..., safe_serialization=True)."
+    if is_encoder(folder) and not (folder / "tokenizer.json").exists():
+        yield (
+            "tokenizer.json is missing; transformers writes it: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)."
+        )
 
 
 def _is_pickle(path: Path) -> bool:

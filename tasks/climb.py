@@ -12,6 +12,7 @@ from tasks import metric as metrics
 from tasks.comparison import Interval
 from tasks.model import Fitted, Training
 from tasks.records import ProblemKind
+from tasks.strategy.ladder import beats
 
 N_TRAINING_ROWS = 20_000  # on which the final fit's own score is measured, at most
 
@@ -56,14 +57,15 @@ class Climb:
     """What `finefold finetune` gives beside the result of the chosen rung's run. The keys are public.
 
     best: the rung with the best score over the folds; chosen: the cheapest that is no more than one standard error
-    behind it. ended: why the last rungs were not tried, or nothing. per_hour: what an hour of computing costs, in the
-    unit, or None.
+    behind it. rho: validation rows per training row of a fold. ended: why the last rungs were not tried, or nothing.
+    per_hour: what an hour of computing costs, in the unit, or None.
     """
 
     problem: ProblemKind
     metric: str
     split: str
     n_folds: int
+    rho: float
     base: str
     rungs: tuple[Rung, ...]
     best: str
@@ -79,13 +81,27 @@ class Climb:
         return tuple(rung for rung in self.rungs if not rung.error)
 
     def saving(self, rung: Rung) -> float | None:
-        """Seconds less than from scratch with as many trials, where the score is as good at least; else None."""
+        """Seconds less than from scratch with as many trials, where the score is as good, by one standard error of
+        their difference; else None."""
         scratch = next((one for one in self.reached if one.strategy == "from_scratch"), None)
-        if scratch is None or scratch is rung or rung.score is None or scratch.score is None:
+        if scratch is None or scratch is rung or rung.folds is None or scratch.folds is None:
             return None
-        is_behind = metrics.better(self.metric, scratch.score.value, rung.score.value)
+        is_behind = beats(scratch.folds, rung.folds, self.metric, self.rho)
         a_trial = (scratch.seconds - scratch.fit_seconds) / scratch.n_trials
         return None if is_behind else rung.n_trials * a_trial + scratch.fit_seconds - rung.seconds
+
+
+    @property
+    def keeps_more(self) -> Rung | None:
+        """Where the chosen rung lost some of the source, the one that kept the most of it among those whose interval on
+        the target reaches the best's, if that is another."""
+        chosen = next(rung for rung in self.reached if rung.strategy == self.chosen)
+        if chosen.kept is None or not metrics.better(self.metric, chosen.kept.before, chosen.kept.after):
+            return None
+        near = [one for one in self.reached if one.kept and (one.difference is None or one.difference.holds_zero)]
+        most = max(near, key=lambda one: metrics.METRICS[self.metric].sign * one.kept.after if one.kept else 0.0)
+        is_more = most.kept is not None and metrics.better(self.metric, most.kept.after, chosen.kept.after)
+        return most if is_more else None
 
 
 def gap(metric: str, rung: Rung) -> float:

@@ -20,7 +20,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from tasks.evidence import Rung, rung_of
-from tasks.metric import better
+from tasks.metric import METRICS, better
 from tasks.records import HoldoutScore, ProblemKind, TrialCounts, TrialResult
 
 LEVEL = 0.95
@@ -96,6 +96,12 @@ def interval(values: Sequence[float], rho: float) -> Interval:
         return Interval(mean, math.nan, math.nan)
     reach = float(stdtrit(k - 1, (1 + LEVEL) / 2)) * standard_error(values, rho)
     return Interval(mean, mean - reach, mean + reach)
+
+
+def of_metric(metric: str, values: Sequence[float], rho: float) -> Interval:
+    """The same of a metric's values, within the bounds of the metric."""
+    found, (least, most) = interval(values, rho), METRICS[metric].bounds
+    return Interval(found.value, max(found.low, least), min(found.high, most)) if found.low == found.low else found
 
 
 def standard_error(values: Sequence[float], rho: float) -> float:

@@ -12,6 +12,7 @@ and its bootstrap (a thousand rows of weights, tasks/bootstrap.py) are the same 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,6 +48,13 @@ class Metric:
     def sign(self) -> int:
         """1 where higher is better, -1 where lower is: sign * value is what a search makes large."""
         return 1 if self.is_higher_better else -1
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which its values lie."""
+        if not self.is_higher_better:
+            return 0.0, math.inf
+        return -math.inf if self.name == "r2" else 0.0, 1.0
 
 
 def label_predictions(prediction: Floats) -> Integers:

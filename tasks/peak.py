@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tasks.parquet import give_back_memory
 
 RESET = "5"  # written to clear_refs, sets VmHWM to what is held now (Linux, man 5 proc)
 
@@ -21,7 +24,10 @@ class Peak:
 
 @contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """Measures until the block ends; memory of other processes (Dask's, Ray's workers) is not in it."""
+    """Measures until the block ends, from what the process can't give back of earlier work on; memory of other
+    processes (Dask's, Ray's workers) is not in it."""
+    gc.collect()
+    give_back_memory()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text(RESET)
     peak = Peak()

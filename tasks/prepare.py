@@ -153,7 +153,10 @@ def _check_features(found: Found) -> None:
     if found.schema.columns:
         return
     if found.empty and len(found.notes) == 1:
-        raise Refusal("all features are missing in every row; there is nothing to learn from. Is it the right table?")
+        raise Refusal(
+            f"all features are missing in every row ({', '.join(found.empty)}); there is nothing to learn from. Is it "
+            "the right table? source.path, and of text source.text, name what is read."
+        )
     reasons = "".join(f"\n  {note}" for note in found.notes)
     raise Refusal(f"no column is left to learn from besides the target; name one that is to be kept.{reasons}")
 

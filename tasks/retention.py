@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,7 +41,10 @@ def folders(data: Path) -> Iterator[Folder]:
 
 
 def _folder(path: Path, kind: str) -> Folder:
-    files = [file.stat() for file in path.rglob("*") if file.is_file()]
+    files = []
+    for file in path.rglob("*"):
+        with suppress(FileNotFoundError):  # a search that runs removes what it needs no more
+            files += [file.stat()] if file.is_file() else []
     used = max((one.st_mtime for one in files), default=path.stat().st_mtime)
     return Folder(path, kind, used, sum(one.st_size for one in files) / 1e6)
 

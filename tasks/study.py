@@ -149,8 +149,9 @@ def fold_file(study: Path, proposal: Proposal, fold: int) -> Path:
 
 
 def adapters_folder(study: Path, proposal: Proposal, fold: int) -> Path:
-    """Where what a fold trained is kept alone, for families that have adapters."""
-    return fold_file(study, proposal, fold).with_suffix("")
+    """Where what a fold trained is kept alone, for families that have adapters; beside its whole model, if that is kept
+    for an ensemble, which goes when others are better."""
+    return fold_file(study, proposal, fold).with_suffix(".adapters")
 
 
 def write_fold(path: Path, record: FoldRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -81,7 +82,7 @@ class Overfitting:
         training = training_of(case.experiment)
         y, weight = training.y[found.rows], None if training.weight is None else training.weight[found.rows]
         whole = case.prepared(y, case.fitted.predict(training.take(found.rows)))
-        folds = [(rows, case.prepared(y[rows], prediction)) for rows, prediction in found.folds]
+        folds = [(rows, case.prepared(y[rows], prediction)) for rows, prediction in _with_rows(found.folds)]
 
         def both(weights: Floats) -> Floats:
             return np.stack([whole(weights), _mean_of_folds(folds, weights)], axis=1)
@@ -91,6 +92,15 @@ class Overfitting:
     def _on_holdout(self, case: Case) -> tuple[Floats, Floats]:
         statistic = case.prepared(case.holdout.y, case.on_holdout)
         return case.holdout.resampled(statistic, case, self.resamples, seed=1)
+
+
+def _with_rows(folds: Sequence[tuple[Rows, Floats]]) -> Sequence[tuple[Rows, Floats]]:
+    """Of folds of one row each (leave-one-out) all together: by themselves their scores have no spread, and the mean of
+    their RMSEs would be an MAE."""
+    if any(len(rows) > 1 for rows, _ in folds):
+        return folds
+    rows, predictions = zip(*folds, strict=True)
+    return [(np.concatenate(rows), np.concatenate(predictions))]
 
 
 def _mean_of_folds(folds: list[tuple[Rows, Statistic]], weights: Floats) -> Floats:

@@ -153,7 +153,9 @@ def _rare_classes(splitter: Splitter, label: str, codes: Column, classes: Sequen
     fewer = f"set folds.n_splits={n_least}, " if n_least >= 2 else ""
     shown = ", ".join(f"{who!r} ({n})" for who, n in rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
     what = "classes have" if len(rare) > 1 else "a class has"
-    remedy = f"{fewer}set {other} (not stratified), or leave the rows of the class out"
+    # Of two classes a fold without the rare one has no score; of more it has one.
+    instead = f"set {other} (not stratified)" if len(present) > 2 else "label more rows of it"
+    remedy = f"{fewer}{instead}, or leave the rows of the class out"
     return [f"folds.n_splits={n_splits}, but {what} fewer rows than that: {shown}; {remedy}."]
 
 
@@ -169,5 +171,8 @@ def _refuse_hollow(folds: list[tuple[Rows, Rows]], label: str, codes: Column, cl
             raise Refusal(f"{label}: fold {number} has no rows to {side}; set a lower folds.n_splits.")
         if classes is not None and len(alone := np.unique(codes[train])) == 1:
             only = _name(alone[0], classes)
-            remedy = "set folds=stratified or stratified_grouped; with time_ordered a lower folds.n_splits"
+            remedy = (
+                "label more rows of others; what there are, folds=stratified or stratified_grouped spreads, and with "
+                "time_ordered a lower folds.n_splits"
+            )
             raise Refusal(f"{label}: fold {number} has the class {only!r} alone to train on; {remedy}.")

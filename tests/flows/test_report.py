@@ -50,7 +50,7 @@ def test_the_ladder_has_a_line_for_every_rung_that_was_reached_and_why_others_we
         Rung("full", score=score, folds=folds, difference=Interval(0.01, -0.02, 0.03), seconds=9.0),
         Rung("lora", "strategy=lora: <b>not</b> of this family"),
     )
-    made = Climb("binary", "roc_auc", "x", 1, "models:/x/1", rungs, "full", "as_is", "", None, "", "run", "http://x")
+    made = Climb("binary", "roc_auc", "x", 1, 0.25, "models:/x/1", rungs, "full", "as_is", "", None, "", "run", "http://x")
     section = ladder(made)
     table, points = section.blocks
     assert isinstance(table, Table)

@@ -73,7 +73,10 @@ def test_a_binary_base_with_a_new_class_poses_a_multiclass_problem(binary: Path,
 def test_columns_and_classes_that_differ_are_told_at_once(base: Path, tmp_path: Path) -> None:
     other = TARGET.drop(columns=["size"]).assign(more=1.5, y=["new", *TARGET["y"][1:]])
     faults = refusal(other, tmp_path, base)
-    assert faults[0] == "base: it needs the column size, which the table doesn't have."
+    assert faults[0] == (
+        "base: the table lacks 1 of the columns that it was trained on: size; give each, empty where unknown, or "
+        "choose another base."
+    )
     assert "the class new" in faults[1]
 
 
@@ -128,10 +131,10 @@ def test_a_column_that_the_base_can_not_read_is_refused_and_some_unreadable_valu
     )[0]
     few = TARGET.assign(size=["tall", "small", *TARGET["size"][2:]])
     notes = prepared(few, tmp_path / "b", base).notes
-    assert any(note.startswith("size: 2 values can't be read as the base reads them, as numeric") for note in notes)
+    assert any(note.startswith("size: 2 values such as 'tall' count as missing, for the base reads") for note in notes)
 
 
 def test_a_constant_target_is_refused_beside_missing_columns(base: Path, tmp_path: Path) -> None:
     faults = refusal(TARGET.drop(columns=["town"]).assign(y="a", more=1.5), tmp_path, base)
-    assert "the column town" in faults[0]
+    assert "lacks 1 of the columns that it was trained on: town" in faults[0]
     assert "y is constant" in faults[1]

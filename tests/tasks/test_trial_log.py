@@ -12,7 +12,7 @@ import pytest
 
 from tasks import tracking
 from tasks.records import FoldScore, Proposal, TrialResult
-from tasks.study import adapters_folder
+from tasks.study import adapters_folder, fold_file
 from tasks.tracking import Tracker
 from tasks.trial_log import TrialLog
 
@@ -44,6 +44,9 @@ def test_a_trial_is_one_nested_run_with_its_folds_as_steps(
     adapters = adapters_folder(tmp_path, result(0).proposal, 2)
     adapters.mkdir(parents=True)
     (adapters / "adapter_config.json").write_text("{}")
+    model = fold_file(tmp_path, result(0).proposal, 1).with_suffix("")  # kept for an ensemble, until others are better
+    model.mkdir()
+    (model / "booster.txt").write_text("")
     log.put(result(0), {"finefold.generation": "0"})
     log.put(result(1, "Traceback: no"), {})
     log.close()
