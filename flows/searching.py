@@ -178,7 +178,7 @@ def pruning(ensemble: Ensemble | None, experiment: Experiment, told: Told) -> To
     def prune(result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:
         told(result, trial, is_reused=is_reused)
         results.append(result)
-        fold_model.prune(experiment, results, ensemble.candidates, ensemble.size)
+        fold_model.prune(experiment, results, ensemble.candidates)
 
     return prune
 

@@ -51,16 +51,15 @@ def combine(
     there is no model.
     """
     begun = time.perf_counter()
-    trials, fitting = _candidates(experiment, ensemble, results), _Fitting(n_workers, until)
-    free = _choose(experiment, ensemble, trials, winner, np.zeros((len(trials), 2)))
+    fitting, free = _Fitting(n_workers, until), _free(experiment, ensemble, results, winner)
     try:
         chosen = _within(experiment, ensemble, free, winner, fitting)
-        found = _described(chosen, len(trials))
+        found = _described(chosen)
         if not _is_better(experiment, chosen, winner):
             return found
         milliseconds = float(_costs(experiment, ensemble, chosen, fitting)[:, 1].sum())
     except OutOfTimeError:
-        return replace(_described(free, len(trials)), is_cut=True)
+        return replace(_described(free), is_cut=True)
     return replace(
         found,
         milliseconds=None if ensemble.milliseconds is None else milliseconds,
@@ -73,16 +72,20 @@ def seconds(
 ) -> tuple[float, float]:
     """What combining these trials will take: choosing by a rule of thumb, and fitting the models that are not kept, as
     their folds had it."""
-    trials = _candidates(experiment, ensemble, results)
+    every = fold_model.candidates(experiment, results, ensemble.candidates)
+    sign = METRICS[experiment.metric].sign
+    best = [sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size] for trials in every]
+    fitting = max(fold_model.seconds(experiment, trials) for trials in best)
+    return sum(_choosing_seconds(experiment, ensemble, trials) for trials in every), fitting / n_workers
+
+
+def _choosing_seconds(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult]) -> float:
     folds = _shared(experiment, trials)
     n_parts, n_outputs = len(folds) if len(folds) > 1 else N_PARTS, max(1, len(experiment.problem.classes) - 1)
     n_rows = min(ensemble.rows, sum(map(len, folds.values())))
     # All parts, and to score each by weights of the others, as many times all of these.
     n_scored = ensemble.n_scored(len(trials)) * n_parts
-    choosing = n_scored * (SECONDS_OF_A_FOLD * n_parts + SECONDS_OF_A_ROW * n_rows * n_outputs)
-    sign = METRICS[experiment.metric].sign
-    best = sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size]
-    return choosing, fold_model.seconds(experiment, best) / n_workers
+    return n_scored * (SECONDS_OF_A_FOLD * n_parts + SECONDS_OF_A_ROW * n_rows * n_outputs)
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,11 @@ class _Fitting:
     until: float | None
 
 
-def _described(chosen: _Chosen, n_candidates: int) -> Combined:
+def _described(chosen: _Chosen) -> Combined:
     values = np.array(chosen.values or [np.nan, np.nan])
     standard_error = float(values.std(ddof=1) / len(values) ** 0.5)
-    return Combined(
-        chosen.members, float(values.mean()), standard_error, chosen.at, chosen.folds, n_candidates, None, None
-    )
+    n = len(chosen.trials)
+    return Combined(chosen.members, chosen.mean, standard_error, chosen.at, chosen.folds, n, None, None)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,10 @@ class _Chosen:
     weights: Floats
     values: list[float]
     at: float
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values) if self.values else np.nan
 
     @property
     def used(self) -> list[TrialResult]:
@@ -137,8 +143,13 @@ def _within(
     return _choose(experiment, ensemble, free.trials, winner, _costs(experiment, ensemble, every, fitting))
 
 
-def _candidates(experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult]) -> list[TrialResult]:
-    return fold_model.candidates(experiment, results, ensemble.candidates, ensemble.size)
+def _free(experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], winner: Winner) -> _Chosen:
+    """The best choice without a limit: of the complete trials, or several of those judged on the first fold."""
+    every = fold_model.candidates(experiment, results, ensemble.candidates)
+    best, *others = [_choose(experiment, ensemble, trials, winner, np.zeros((len(trials), 2))) for trials in every]
+    for one in others:
+        best = one if len(one.used) > 1 and better(experiment.metric, one.mean, best.mean) else best
+    return best
 
 
 def _choose(
@@ -237,7 +248,7 @@ def _draw(codes: Floats | None, n: int, share: float, fold: int) -> Rows:
 
 def _is_better(experiment: Experiment, chosen: _Chosen, winner: Winner) -> bool:
     """One member alone is the winner, or a trial that only the draw of the rows made seem better."""
-    return len(chosen.members) > 1 and better(experiment.metric, fmean(chosen.values), winner.mean)
+    return len(chosen.members) > 1 and better(experiment.metric, chosen.mean, winner.mean)
 
 
 def _exceeds(ensemble: Ensemble, costs: Floats) -> bool:

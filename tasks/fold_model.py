@@ -130,15 +130,15 @@ def _write(folder: Path, fitted: models.Fitted) -> Path:
     return write_folder(folder, fill)
 
 
-def candidates(experiment: Experiment, results: Sequence[TrialResult], n: int, enough: int) -> list[TrialResult]:
-    """The trials that an ensemble may be of, at most `n` but each family's best among them, in the order of their
-    numbers: the best of those judged on all rows and folds. Where fewer than `enough` were, for the search judges
-    trials on one fold first, the best there of all but those that lost a race, each with the models of the folds that
-    it has."""
+def candidates(experiment: Experiment, results: Sequence[TrialResult], n: int) -> list[list[TrialResult]]:
+    """The trials that an ensemble may be of, in one or two choices of at most `n` but each family's best among them,
+    in the order of their numbers: the best of those judged on all rows and folds; and where the search judges trials on
+    one fold first, the best there of all but those that lost a race, each with the models of the folds that it has."""
     complete = best_complete(experiment, results, n)
-    if len(complete) >= enough or not are_bagged(training_of(experiment)):
-        return complete
-    return _best(experiment, _in_play(results), n, by_fold=experiment.order[0])
+    has_begun = any(not one.is_complete(experiment.n_folds) for one in _in_play(results))
+    if not has_begun or not are_bagged(training_of(experiment)):
+        return [complete]
+    return [complete, _best(experiment, _in_play(results), n, by_fold=experiment.order[0])]
 
 
 def best_complete(experiment: Experiment, results: Iterable[TrialResult], n: int) -> list[TrialResult]:
@@ -149,10 +149,10 @@ def best_complete(experiment: Experiment, results: Iterable[TrialResult], n: int
     return _best(experiment, [one for one in _in_play(results) if one.is_complete(experiment.n_folds)], n)
 
 
-def prune(experiment: Experiment, results: Sequence[TrialResult], n: int, enough: int) -> None:
+def prune(experiment: Experiment, results: Sequence[TrialResult], n: int) -> None:
     """Removes the models of trials that are not among the `candidates`, nor among the `n` best of those that were
     judged on some folds alone and may be judged on the others: they would fill the disk."""
-    best = {_of_trial(experiment, result) for result in candidates(experiment, results, n, enough)}
+    best = {_of_trial(experiment, result) for some in candidates(experiment, results, n) for result in some}
     whole = {_of_trial(experiment, result) for result in results if result.is_complete(experiment.n_folds)}
     begun = [one for one in _in_play(results) if _of_trial(experiment, one) not in whole]
     best |= {_of_trial(experiment, result) for result in _best(experiment, begun, n)}

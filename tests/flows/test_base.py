@@ -17,7 +17,7 @@ from bases import encoder_in, sealed, source
 from sources import QUICK, table
 
 from flows import cli
-from flows.base import base_of, takes, told_of, with_own_family
+from flows.base import base_of, naming, takes, told_of, with_own_family
 from flows.config import Composed, compose
 from flows.pipeline import run
 from flows.plan import plan
@@ -215,3 +215,18 @@ def test_five_labelled_rows_are_refused_with_a_remedy_and_no_traceback(
     assert ended.value.code == 2
     assert said.startswith("five has 5 rows with a target, and at least 10 are needed")
     assert "Traceback" not in said
+
+
+def test_what_a_table_lacks_is_said_with_the_base_as_it_was_typed() -> None:
+    with pytest.raises(Refusal) as refused, naming("models:/us@champion"):
+        raise Refusal("base: the table lacks 1 of the columns", "source.target=y: it is constant")
+    assert refused.value.faults == (
+        "base=models:/us@champion: the table lacks 1 of the columns", "source.target=y: it is constant",
+    )  # fmt: skip
+
+
+def test_an_encoder_without_a_fast_tokenizer_is_refused_with_what_writes_one(here: Path) -> None:
+    folder = encoder_in(here / "slow")
+    (folder / "tokenizer.json").unlink()
+    (fault,) = refusal([f"base={folder}", "model=text_encoder"])
+    assert fault.startswith(f"base={folder}: tokenizer.json is missing; transformers writes it")

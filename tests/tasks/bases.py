@@ -75,7 +75,8 @@ def sealed(folder: Path, **known: Any) -> None:
 def encoder_in(folder: Path, **files: str) -> Path:
     """A folder in Hugging Face's form; nothing here reads its weights."""
     folder.mkdir(parents=True)
-    contents = {"config.json": json.dumps({"model_type": "bert"}), "model.safetensors": "weights", "vocab.txt": "a\nb"}
+    own = {"model.safetensors": "weights", "tokenizer.json": "{}", "vocab.txt": "a\nb"}
+    contents = {"config.json": json.dumps({"model_type": "bert"}), **own}
     for name, content in {**contents, **files}.items():
         (folder / name).write_text(content)
     return folder

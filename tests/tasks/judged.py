@@ -67,18 +67,18 @@ def linear() -> Model:
 
 def case(
     root: Path, problem: Problem, metric: str, train: pd.DataFrame, held: pd.DataFrame, model: Sums,
-    *, out_of_fold: Sequence[float] = (), base: Sums | None = None,
+    *, out_of_fold: Sequence[float] = (), base: Sums | None = None, n_folds: int = 2,
 ) -> Case:
-    """train and held: columns x, y, and weight or group. Two folds, of which the first validates the first half;
+    """train and held: columns x, y, and weight or group. Folds, of which the first validates the first rows;
     out_of_fold: (n_train,) what they predict, for classes the probability of the second."""
     split, study = root / "split", root / "study"
     split.mkdir(parents=True)
     for table, side, roles in ((train, "train", "roles"), (held, "holdout", "labels")):
         table[["x"]].to_parquet(split / f"{side}_features.parquet")
         table.drop(columns="x").rename(columns={"y": "target"}).to_parquet(split / f"{side}_{roles}.parquet")
-    halves = np.split(np.arange(len(train)), [len(train) // 2])
-    write_folds(split, [(halves[1], halves[0]), (halves[0], halves[1])])
-    for fold, rows in enumerate(halves if len(out_of_fold) else ()):
+    parts, every = np.array_split(np.arange(len(train)), n_folds), np.arange(len(train))
+    write_folds(split, [(np.setdiff1d(every, part), part) for part in parts])
+    for fold, rows in enumerate(parts if len(out_of_fold) else ()):
         predicted = np.asarray(out_of_fold, dtype=np.float32)[rows]
         predicted = np.column_stack([1 - predicted, predicted]) if problem.is_classification else predicted
         write_fold(fold_file(study, PROPOSAL, fold), FoldRecord(FoldScore(fold, 0.0, 0.0, None, 0.0), (), predicted))
@@ -93,7 +93,7 @@ def case(
     table.to_parquet(root / "predictions.parquet")
     experiment = Experiment(
         digest=str(root), folder=str(study), split=str(split), problem=problem, families={},
-        loss=CrossEntropy() if problem.is_classification else MSE(), metric=metric, base=None, seed=0, n_folds=2,
+        loss=CrossEntropy() if problem.is_classification else MSE(), metric=metric, base=None, seed=0, n_folds=n_folds,
         growth=2.0, n_threads=1, keep_models=False,
     )  # fmt: skip
     return Case(

@@ -56,7 +56,8 @@ def test_a_base_without_a_record_gets_one_and_of_an_encoder_only_what_holds_no_c
     known = provenance.read(copy)
     assert known is not None
     assert (known.family, known.licence, known.origin) == ("text_encoder", "apache-2.0", "https://a.example/b")
-    assert {path.name for path in copy.iterdir()} == {"base.json", "config.json", "model.safetensors", "vocab.txt"}
+    own = {"config.json", "model.safetensors", "tokenizer.json", "vocab.txt"}
+    assert {path.name for path in copy.iterdir()} == {"base.json", *own}
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "a.pkl", "deep/b.joblib", "CKPT.PTH"])

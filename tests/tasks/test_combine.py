@@ -190,8 +190,17 @@ def judged_on_less(it: Done) -> Done:
     return replace(it, results=tuple(one if one.proposal == best else less(one) for one in it.results))
 
 
+def choose_among(monkeypatch: pytest.MonkeyPatch, choice: slice) -> None:
+    """Of the complete trials (:1), or of those judged on the first fold (1:), alone."""
+    every = fold_model.candidates
+    monkeypatch.setattr(fold_model, "candidates", lambda *given: every(*given)[choice])
+
+
 @pytest.mark.parametrize("kind", list(TARGETS))
-def test_trials_judged_on_one_fold_are_combined_by_it_and_bring_the_models_that_they_have(kind: str) -> None:
+def test_trials_judged_on_one_fold_are_combined_by_it_and_bring_the_models_that_they_have(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_among(monkeypatch, slice(1, None))
     it = judged_on_less(done(kind))
     first, best = it.experiment.order[0], it.winner().proposal
     combined = it.combine(worse=10)
@@ -207,7 +216,10 @@ def test_trials_judged_on_one_fold_are_combined_by_it_and_bring_the_models_that_
     np.testing.assert_allclose(fitted.predict(X), np.sum(expected, axis=0), rtol=1e-9)
 
 
-def test_of_one_fold_each_fifth_is_scored_by_weights_of_the_others_and_added_to_the_winner_s_mean() -> None:
+def test_of_one_fold_each_fifth_is_scored_by_weights_of_the_others_and_added_to_the_winner_s_mean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    choose_among(monkeypatch, slice(1, None))
     it = judged_on_less(done("multiclass"))
     Noting.shown.clear()
     combined = replace(it, ensemble=Noting(**asdict(it.ensemble))).combine()
@@ -227,6 +239,24 @@ def test_of_one_fold_each_fifth_is_scored_by_weights_of_the_others_and_added_to_
     gained = on_parts(combined.members) - on_parts([Member(it.winner().proposal, 1.0)])
     assert combined.chosen_at == pytest.approx(it.winner().mean + gained)
     assert combined.mean != combined.chosen_at
+
+
+@pytest.mark.parametrize("kind", list(TARGETS))
+def test_of_the_complete_trials_and_those_judged_on_one_fold_the_better_choice_is_taken(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = judged_on_less(done(kind))
+    whole = done(kind).results[2]  # of another family, complete too
+    it = replace(it, results=(*it.results[:2], whole, *it.results[3:]))
+    taken, found = it.combine(), []
+    for choice in (slice(1), slice(1, None)):
+        with monkeypatch.context() as only:
+            choose_among(only, choice)
+            found.append(it.combine())
+    assert found[0].n_candidates < found[1].n_candidates == 6
+    means = [one.mean for one in found if one is found[0] or len(one.members) > 1]
+    best = min(means) if metric.METRICS[it.experiment.metric].sign < 0 else max(means)
+    assert taken.mean == pytest.approx(best, rel=1e-12)
 
 
 def test_repeated_folds_show_no_row_of_the_fold_that_is_scored() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.model_selection import RepeatedKFold
 
-from tasks.comparison import best_among, difference, difference_to, interval
+from tasks.comparison import best_among, difference, difference_to, interval, of_metric
 from tasks.records import FoldScore, Proposal, TrialResult
 
 VALUES = [0.81, 0.84, 0.79, 0.86, 0.83]
@@ -29,6 +30,15 @@ def test_without_correction_the_interval_is_students() -> None:
 def test_the_correction_widens_it_by_the_share_of_validation_rows() -> None:
     plain, corrected = interval(VALUES, 0.0), interval(VALUES, 0.25)
     assert (corrected.high - corrected.low) / (plain.high - plain.low) == pytest.approx(math.sqrt((1 / 5 + 1 / 4) * 5))
+
+
+def test_the_interval_of_a_metric_ends_where_the_metric_does() -> None:
+    few = [0.4, 0.98, 0.7]
+    assert interval(few, 0.5).low < 0
+    assert (of_metric("roc_auc", few, 0.5).low, of_metric("roc_auc", few, 0.5).high) == (0, 1)
+    assert of_metric("rmse", few, 0.5) == replace(interval(few, 0.5), low=0.0)
+    assert of_metric("r2", few, 0.5) == replace(interval(few, 0.5), high=1.0)
+    assert np.isnan(of_metric("rmse", few[:1], 0.5).low)
 
 
 def test_one_fold_gives_no_interval_and_tells_no_difference() -> None:

@@ -68,7 +68,7 @@ def bagged(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
     return now
 
 
-def test_where_too_few_are_complete_the_best_on_the_first_fold_are_candidates(
+def test_beside_the_complete_trials_the_best_on_the_first_fold_are_candidates(
     tmp_path: Path, bagged: dict[str, bool]
 ) -> None:
     here = experiment(tmp_path)
@@ -81,15 +81,22 @@ def test_where_too_few_are_complete_the_best_on_the_first_fold_are_candidates(
     sampled = replace(sampled, proposal=replace(sampled.proposal, n_rows=100))
     whole = result(6, 0.4, x=1)  # trial 1, judged on the other folds later
     results = [result(0, 0.5), on_first(1, 0.4), on_first(2, 0.3), on_first(3, 0.9), lost, sampled, whole]
-    assert numbers(candidates(here, results, 3, 3)) == [0, 2, 6]
-    assert numbers(candidates(here, results, 2, 3)) == [2, 6]
-    assert numbers(candidates(here, results, 9, 3)) == [0, 2, 3, 6]
-    assert numbers(candidates(here, results, 9, 2)) == [0, 6]
+
+    def chosen(n: int) -> list[list[int]]:
+        return [numbers(some) for some in candidates(here, results, n)]
+
+    assert chosen(3) == [[0, 6], [0, 2, 6]]
+    assert chosen(1) == [[6], [2]]
+    assert chosen(9) == [[0, 6], [0, 2, 3, 6]]
     bagged["is"] = False
-    assert numbers(candidates(here, results, 9, 3)) == [0, 6]
+    assert chosen(9) == [[0, 6]]
+    bagged["is"] = True
+    assert [numbers(some) for some in candidates(here, [result(0, 0.5), lost, whole], 9)] == [[0, 6]]
 
 
-def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(tmp_path: Path) -> None:
+def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(
+    tmp_path: Path, bagged: dict[str, bool]
+) -> None:
     here = experiment(tmp_path)
     lost = replace(result(4, 0.1, n_folds=1), estimate=0.3)
     begun = [result(number, 0.2, n_folds=1) for number in (3, 5)]  # to be judged on the other folds, if any
@@ -102,7 +109,7 @@ def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(tmp_p
     for file in files.values():
         file.with_suffix("").mkdir(parents=True, exist_ok=True)
         file.touch()
-    prune(here, results, 1, 1)
+    prune(here, results, 1)
     left = {key for key, file in files.items() if file.with_suffix("").exists()}
     assert left == {(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)}
     assert all(file.exists() for file in files.values())

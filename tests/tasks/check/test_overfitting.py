@@ -83,6 +83,16 @@ def test_a_metric_that_is_better_when_higher_has_the_same_gaps(tmp_path: Path) -
     assert value["lost_on_holdout"] == 0
 
 
+def test_of_folds_of_one_row_the_score_is_that_of_all_rows_together_with_its_spread(tmp_path: Path) -> None:
+    """The mean of the RMSEs of single rows would be 2, the mean absolute error, in every resample."""
+    train = table(0.0, 8)
+    off = np.tile([1.0, 3.0], 4)
+    it = case(tmp_path, NUMBER, "rmse", train, table(1.0, 8), Sums(), out_of_fold=train["y"] + off, n_folds=8)
+    found = CHECK.measure(it).numbers["out_of_fold"]
+    assert found.value == pytest.approx(5**0.5)
+    assert found.low < 2 < found.high
+
+
 def test_without_a_stored_prediction_nothing_is_measurable(tmp_path: Path) -> None:
     found = CHECK.measure(case(tmp_path, NUMBER, "mae", table(1.0), table(1.0), Sums()))
     assert found.state == "not_measurable"

@@ -56,12 +56,14 @@ def test_a_single_row_is_refused_without_a_remedy_that_fails() -> None:
 def test_a_class_with_fewer_rows_than_folds_is_refused_by_name(splitter: Splitter) -> None:
     message = refusal(splitter, CODES, groups=np.arange(20), classes=NAMES)
     assert message.startswith("folds.n_splits=5, but a class has fewer rows than that: 'yes' (3); set folds.n_splits=3")
-    assert ("folds=grouped" if isinstance(splitter, StratifiedGroupKFold) else "folds=kfold") in message
+    assert "label more rows of it" in message  # a fold without one of two classes has no score
+    three = refusal(splitter, np.where(np.arange(20) > 17, 2, CODES), groups=np.arange(20), classes=(*NAMES, "maybe"))
+    assert ("folds=grouped" if isinstance(splitter, StratifiedGroupKFold) else "folds=kfold") in three
 
 
 def test_a_class_of_one_row_is_refused_without_fewer_folds_as_a_remedy() -> None:
     message = refusal(StratifiedKFold(5), np.array([0.0] * 9 + [1.0]), classes=NAMES)
-    assert "'yes' (1); set folds=kfold" in message
+    assert "'yes' (1); label more rows of it" in message
 
 
 def test_of_many_rare_classes_five_are_named() -> None:
