@@ -45,9 +45,10 @@ class Foresight:
 
     def finalists(self, results: Sequence[TrialResult], best: TrialResult) -> list[TrialResult]:
         """What is to be judged on all rows and folds after the search, as it is foreseen, of what was judged on less:
-        that trial and, for an ensemble or where families were compared on samples of the rows, of which some learn
-        faster than others, each other family's best."""
-        is_of_many = self.ensemble is not None or best.proposal.n_rows is not None
+        that trial and, where families were compared on samples of the rows, of which some learn faster than others, or
+        for an ensemble of complete trials alone, each other family's best."""
+        is_of_complete = self.ensemble is not None and not fold_model.are_bagged(training_of(self.experiment))
+        is_of_many = best.proposal.n_rows is not None or is_of_complete
         others = [name for name in self.experiment.families if is_of_many and name != best.proposal.family]
         found = [best, *(one for name in others if (one := self._best_of(results, name)))]
         return [self._as_whole(one) for one in found if rung_of(one.proposal) != Rung()]

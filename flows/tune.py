@@ -31,7 +31,7 @@ from tasks.workspace import Experiment
 class Tuned:
     """What a search gave: its winner, how its trials went, every result in the order of its trial, the seconds that the
     final fit will take on one thread; and what was judged whole after the search, as far as there was time: the trial
-    that had looked best and, for an ensemble, the best of each other family, of these what had been judged on less."""
+    that had looked best and, see `Foresight.finalists`, the best of each other family."""
 
     winner: Winner
     counts: TrialCounts
