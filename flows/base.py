@@ -64,7 +64,8 @@ def naming(base: str | None) -> Iterator[None]:
     try:
         yield
     except Refusal as refusal:
-        raise Refusal(*(re.sub("^base:", f"base={base}:", fault) for fault in refusal.faults)) from None
+        faults = (f"base={base}:{fault[5:]}" if fault.startswith("base:") else fault for fault in refusal.faults)
+        raise Refusal(*faults) from None
 
 
 def _found(composed: Composed, tracking_uri: str | None) -> Path:

@@ -49,7 +49,9 @@ class Foresight:
         for an ensemble of complete trials alone, each other family's best."""
         is_of_complete = self.ensemble is not None and not fold_model.are_bagged(training_of(self.experiment))
         is_of_many = best.proposal.n_rows is not None or is_of_complete
-        others = [name for name in self.experiment.families if is_of_many and name != best.proposal.family]
+        known = self.budget.confirming or ()  # of an earlier run, that is gone through again
+        others = [name for name in self.experiment.families if name != best.proposal.family]
+        others = [name for name in others if is_of_many or name in known]
         found = [best, *(one for name in others if (one := self._best_of(results, name)))]
         return [self._as_whole(one) for one in found if rung_of(one.proposal) != Rung()]
 

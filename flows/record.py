@@ -160,8 +160,7 @@ def described(combined: Combined) -> dict[str, Any]:
         }
         for member in combined.members
     ]
-    cv = {"mean": combined.mean, "se": combined.standard_error, "chosen_at": combined.chosen_at,
-          "folds": list(combined.folds)}  # fmt: skip
+    cv = {"mean": combined.mean, "se": combined.standard_error, "chosen_at": combined.chosen_at}
     return {"is_used": combined.trained is not None, "members": members, "cv": cv}
 
 
@@ -171,7 +170,7 @@ def log_what_came_out(
     winner, metric = tuned.winner, job.decided.metric
     comes_to = {} if trained.footprint is None else asdict(trained.footprint)
     if combined is not None and combined.members:
-        tracker.json(described(combined), "ensemble.json")
+        tracker.json({**described(combined), "folds": list(combined.folds)}, "ensemble.json")
         tracker.metrics(
             {
                 f"ensemble_cv_{metric}": combined.mean,

@@ -183,7 +183,7 @@ def _look_at_dear(ground: Ground, names: Sequence[str], looks: dict[str, Look], 
         looks[taken] = whole
         del passed[taken]
     elif whole is not None:
-        passed[taken] = Rung(taken, whole, seconds=seen[taken].seconds)
+        passed[taken] = replace(passed[taken], error=whole)
 
 
 def _look(ground: Ground, name: str, n_folds: int | None, *more: str) -> Look | str:

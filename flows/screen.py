@@ -43,8 +43,8 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     """Who is in the ensemble, how it scored beside the best trial alone, and which of the two is the final model."""
     if not combined.members:
         say(
-            "no ensemble: it needs two folds, and trials judged on all rows and folds and within ensemble.megabytes "
-            "and ensemble.milliseconds",
+            "no ensemble: it needs two folds, and trials judged on all rows and within ensemble.megabytes and "
+            "ensemble.milliseconds",
             "yellow",
         )
         return

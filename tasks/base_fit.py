@@ -18,6 +18,7 @@ from tasks.target import Target, codes_of, find_target
 
 LEVELS = "levels.json"  # the levels that a model was trained on, as its family wrote them
 MAX_NAMED = 5
+MOST_NAMED = 50  # columns, which must all be given
 UNREADABLE = 0.01  # of the values from which on it is said that the base can't read them
 
 
@@ -64,7 +65,8 @@ def fit_to(base: Path, raw: Columns, roles: Roles, asked: str, takes: Takes) -> 
     schema = Schema.from_json((base / "schema.json").read_text(encoding="utf-8"))
     absent = [column.name for column in schema.columns if column.name not in raw.names]
     faults = [] if not absent else [
-        f"base: the table lacks {len(absent)} of the columns that it was trained on: {', '.join(absent)}; give each, "
+        f"base: the table lacks {len(absent)} of the columns that it was trained on: {', '.join(absent[:MOST_NAMED])}"
+        f"{', ...' * (len(absent) > MOST_NAMED)}; give each, "
         "empty where unknown, or choose another base."
     ]  # fmt: skip
     try:

@@ -90,7 +90,6 @@ class Climb:
         a_trial = (scratch.seconds - scratch.fit_seconds) / scratch.n_trials
         return None if is_behind else rung.n_trials * a_trial + scratch.fit_seconds - rung.seconds
 
-
     @property
     def keeps_more(self) -> Rung | None:
         """Where the chosen rung lost some of the source, the one that kept the most of it among those whose interval on
@@ -98,7 +97,11 @@ class Climb:
         chosen = next(rung for rung in self.reached if rung.strategy == self.chosen)
         if chosen.kept is None or not metrics.better(self.metric, chosen.kept.before, chosen.kept.after):
             return None
-        near = [one for one in self.reached if one.kept and (one.difference is None or one.difference.holds_zero)]
+        near = [
+            one for one in self.reached
+            if one.kept and one.kept.after == one.kept.after
+            and (one.difference is None or one.difference.low <= 0 <= one.difference.high)
+        ]  # fmt: skip
         most = max(near, key=lambda one: metrics.METRICS[self.metric].sign * one.kept.after if one.kept else 0.0)
         is_more = most.kept is not None and metrics.better(self.metric, most.kept.after, chosen.kept.after)
         return most if is_more else None

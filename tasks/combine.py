@@ -23,6 +23,7 @@ from tasks.metric import METRICS, better
 from tasks.model import OutOfTimeError
 from tasks.model._bag import Bag
 from tasks.model._bag import Member as BagMember
+from tasks.out_of_fold import N_PARTS
 from tasks.records import Combined, Member, Prepared, Trained, TrialResult, Winner
 from tasks.store import write_folder
 from tasks.study import digest_of, fold_file, read_fold
@@ -31,7 +32,6 @@ from tasks.workspace import Experiment, training_of
 # Of scoring a mixture on one fold, and on each row of one class: 540 mixtures of 20 candidates took .6 s of a core on
 # five folds of 4,000 rows, 162 mixtures of 6 took .2 s on five of 1,283 (roc_auc; rmse a fifteenth).
 SECONDS_OF_A_FOLD, SECONDS_OF_A_ROW = 1.5e-4, 3e-8
-N_PARTS = 5  # of the rows of a fold, where that is the only one that all candidates were judged on
 
 
 @task(name="combine", task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
@@ -46,23 +46,18 @@ def combine(
 ) -> Combined:
     """The ensemble, with its model where it scores better out of fold than the winner alone.
 
-    Its score is honest of the weights: those for a fold are chosen on the other folds. Models that are needed and were
-    not kept are fitted, `n_workers` at a time; where that can't be done `until` a time (Unix time in seconds, or None)
-    there is no model.
+    Its score is honest of the weights: those for a fold, or a part of one, are chosen on the others (of folds by group,
+    on rows of the same groups where they are parts of one). Models that are needed and were not kept are fitted,
+    `n_workers` at a time; where that can't be done `until` a time (Unix time in seconds, or None) there is no model.
     """
     begun = time.perf_counter()
-    fitting, free = _Fitting(n_workers, until), _free(experiment, ensemble, results, winner)
-    try:
-        chosen = _within(experiment, ensemble, free, winner, fitting)
-        found = _described(chosen)
-        if not _is_better(experiment, chosen, winner):
-            return found
-        milliseconds = float(_costs(experiment, ensemble, chosen, fitting)[:, 1].sum())
-    except OutOfTimeError:
-        return replace(_described(free), is_cut=True)
+    chosen, costs, is_cut = _chosen(experiment, ensemble, results, winner, _Fitting(n_workers, until))
+    found = replace(_described(chosen), is_cut=is_cut)
+    if costs is None:
+        return found
     return replace(
         found,
-        milliseconds=None if ensemble.milliseconds is None else milliseconds,
+        milliseconds=None if ensemble.milliseconds is None else float(costs[:, 1].sum()),
         trained=replace(_write(experiment, prepared, chosen), seconds=time.perf_counter() - begun),
     )
 
@@ -81,6 +76,8 @@ def seconds(
 
 def _choosing_seconds(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult]) -> float:
     folds = _shared(experiment, trials)
+    if not folds:
+        return 0.0
     n_parts, n_outputs = len(folds) if len(folds) > 1 else N_PARTS, max(1, len(experiment.problem.classes) - 1)
     n_rows = min(ensemble.rows, sum(map(len, folds.values())))
     # All parts, and to score each by weights of the others, as many times all of these.
@@ -130,32 +127,46 @@ class _Chosen:
         return tuple(Member(trial.proposal, weight) for trial, weight in zip(self.used, weights, strict=True))
 
 
+def _chosen(
+    experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], winner: Winner, fitting: _Fitting
+) -> tuple[_Chosen, Floats | None, bool]:
+    """The best choice, of the complete trials or of those judged on the first fold, that is to be used, with what its
+    members cost; or the best one of all, with None, and whether there was no time for the models of one."""
+    every = fold_model.candidates(experiment, results, ensemble.candidates)
+    free = [_choose(experiment, ensemble, trials, winner, np.zeros((len(trials), 2))) for trials in every]
+    best, *others = free
+    if others and len(others[0].used) > 1 and better(experiment.metric, others[0].mean, best.mean):
+        free = [*others, best]
+    tried, is_cut = [], False
+    for one in free:
+        if not _is_better(experiment, one, winner):
+            tried.append(one)
+            continue
+        try:
+            within = _within(experiment, ensemble, one, winner, fitting)
+            if _is_better(experiment, within, winner):
+                return within, _costs(experiment, ensemble, within, fitting), False
+        except OutOfTimeError:
+            within, is_cut = one, True
+        tried.append(within)
+    return tried[0], None, is_cut
+
+
 def _within(
     experiment: Experiment, ensemble: Ensemble, free: _Chosen, winner: Winner, fitting: _Fitting
 ) -> _Chosen:
-    """The free choice; where it would be used and comes to more than the limits, the choice within them. Only that one
-    needs the models of all candidates, which may not be kept."""
-    if not _is_better(experiment, free, winner):
-        return free
+    """The free choice; where it comes to more than the limits, the choice within them. Only that one needs the models
+    of all candidates, which may not be kept."""
     if not _exceeds(ensemble, _costs(experiment, ensemble, free, fitting)):
         return free
     every = replace(free, weights=np.ones(len(free.trials)))
     return _choose(experiment, ensemble, free.trials, winner, _costs(experiment, ensemble, every, fitting))
 
 
-def _free(experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], winner: Winner) -> _Chosen:
-    """The best choice without a limit: of the complete trials, or several of those judged on the first fold."""
-    every = fold_model.candidates(experiment, results, ensemble.candidates)
-    best, *others = [_choose(experiment, ensemble, trials, winner, np.zeros((len(trials), 2))) for trials in every]
-    for one in others:
-        best = one if len(one.used) > 1 and better(experiment.metric, one.mean, best.mean) else best
-    return best
-
-
 def _choose(
     experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult], winner: Winner, costs: Floats
 ) -> _Chosen:
-    parts = _parts(experiment, trials)
+    parts = _parts(experiment, trials, winner)
     folds = tuple(dict.fromkeys(part.fold for part in parts))
     if not parts:
         return _Chosen(trials, folds, np.zeros(len(trials)), [], np.nan)
@@ -193,28 +204,35 @@ def _shared(experiment: Experiment, trials: Sequence[TrialResult]) -> dict[int, 
     return {fold: training_of(experiment).folds[fold][1] for fold in sorted(shared)}
 
 
-def _parts(experiment: Experiment, trials: Sequence[TrialResult]) -> list[_Part]:
-    """The folds that all trials were judged on, each to be scored by weights of the others; of several folds one alone
-    in parts by chance, in which each class has its share."""
-    folds = _shared(experiment, trials)
+def _parts(experiment: Experiment, trials: Sequence[TrialResult], winner: Winner) -> list[_Part]:
+    """The folds that all trials and the winner were judged on, each to be scored by weights of the others; one fold
+    alone in parts by chance, in which each class has its share. None where nothing is left to choose by."""
+    its_own = {fold.fold for fold in winner.folds}
+    folds = {fold: valid for fold, valid in _shared(experiment, trials).items() if fold in its_own}
     if len(folds) > 1:
         return [_Part(fold, np.arange(len(valid)), valid) for fold, valid in folds.items()]
+    if winner.proposal.n_rows is not None:  # which has no prediction to compare with
+        return []
     return [_Part(fold, places, valid[places]) for fold, valid in folds.items() for places in _dealt(experiment, valid)]
 
 
 def _dealt(experiment: Experiment, rows: Rows) -> list[Rows]:
-    """Places of the rows in `N_PARTS` parts: shuffled, sorted by class and dealt out."""
-    shuffled = np.random.default_rng(experiment.seed).permutation(len(rows))
+    """Places of the rows in `N_PARTS` parts, or as many as the rarest class has rows: shuffled, sorted by class and
+    dealt out. None of fewer than two."""
+    shuffled, n_parts = np.random.default_rng(experiment.seed).permutation(len(rows)), min(N_PARTS, len(rows))
     if experiment.problem.is_classification:
-        shuffled = shuffled[np.argsort(training_of(experiment).y[rows[shuffled]], kind="stable")]
-    return [np.sort(shuffled[part::N_PARTS]) for part in range(min(N_PARTS, len(rows)))]
+        codes = training_of(experiment).y[rows]
+        shuffled = shuffled[np.argsort(codes[shuffled], kind="stable")]
+        n_parts = min(n_parts, int(np.unique(codes, return_counts=True)[1].min()))
+    return [] if n_parts < 2 else [np.sort(shuffled[part::n_parts]) for part in range(n_parts)]
 
 
 def _elsewhere(experiment: Experiment, parts: Sequence[_Part], winner: Winner) -> float:
-    """By how much the mean of the winner over all folds is above its score on these parts of some."""
-    its_own = TrialResult(winner.proposal, winner.folds)
-    if winner.proposal.n_rows is not None or not {part.fold for part in parts} < set(its_own.values):
+    """By how much the mean of the winner over all its folds is above its score on these parts."""
+    are_whole = len({part.fold for part in parts}) == len(parts)
+    if winner.proposal.n_rows is not None or (are_whole and len(parts) == len(winner.folds)):
         return 0.0
+    its_own = TrialResult(winner.proposal, winner.folds)
     here = [_read(experiment, [its_own], part) for part in parts]
     return its_own.score - score(experiment.metric, here, np.ones(1))
 
@@ -278,9 +296,11 @@ def _costs(experiment: Experiment, ensemble: Ensemble, chosen: _Chosen, fitting:
 def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen) -> Trained:
     """The folder is named by what is in it: the same ensemble after an interruption has the same folder."""
     pairs = list(zip(chosen.used, chosen.members, strict=True))
-    described = [{"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight} for _, m in pairs]
-
     members = [BagMember(m.weight, tuple(fold_model.models_of(experiment, trial))) for trial, m in pairs]
+    described = [
+        {"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight, "models": len(it.folders)}
+        for (_, m), it in zip(pairs, members, strict=True)
+    ]
 
     def fill(folder: Path) -> None:
         predictor.save(Bag(tuple(members)), Path(prepared.folder), folder)

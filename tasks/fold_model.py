@@ -18,7 +18,7 @@ from tasks.store import remove_folder, write_file, write_folder
 from tasks.study import fold_file
 from tasks.workspace import Experiment, training_of, units, workspace_of
 
-SIZE, LATENCY = "size.json", "latency.json"
+SIZE, LATENCY = "size.json", "latency-{}.json"
 
 
 def are_bagged(training: models.Training) -> bool:
@@ -71,11 +71,12 @@ def n_parameters(folder: Path) -> int:
 
 
 def milliseconds(experiment: Experiment, result: TrialResult) -> float:
-    """What the models of a trial take together on one core to predict 1,000 rows, measured once in a study, so that
-    what is chosen by it stays the same."""
-    file = _folder(experiment, result.proposal, 0).parent / LATENCY
+    """What the models of a trial take together on one core to predict 1,000 rows, measured once in a study for so many
+    of them, so that what is chosen by it stays the same."""
+    folders = models_of(experiment, result)
+    file = _folder(experiment, result.proposal, 0).parent / LATENCY.format(len(folders))
     if not file.exists():
-        fitted = [models.load(folder) for folder in models_of(experiment, result)]
+        fitted = [models.load(folder) for folder in folders]
         least = footprint.milliseconds(fitted, training_of(experiment).some(footprint.N_TIMED_ROWS)[0])
 
         def write(beside: Path) -> None:

@@ -154,8 +154,8 @@ def _check_features(found: Found) -> None:
         return
     if found.empty and len(found.notes) == 1:
         raise Refusal(
-            f"all features are missing in every row ({', '.join(found.empty)}); there is nothing to learn from. Is it "
-            "the right table? source.path, and of text source.text, name what is read."
+            f"all features are missing in every row ({', '.join(found.empty[:5])}{', ...' * (len(found.empty) > 5)}); "
+            "there is nothing to learn from. Is it the right table? See source.path, and of text source.text."
         )
     reasons = "".join(f"\n  {note}" for note in found.notes)
     raise Refusal(f"no column is left to learn from besides the target; name one that is to be kept.{reasons}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -42,9 +43,10 @@ def folders(data: Path) -> Iterator[Folder]:
 
 def _folder(path: Path, kind: str) -> Folder:
     files = []
-    for file in path.rglob("*"):
-        with suppress(FileNotFoundError):  # a search that runs removes what it needs no more
-            files += [file.stat()] if file.is_file() else []
+    for folder, _, names in os.walk(path):  # which bears that a search that runs removes what it needs no more
+        for name in names:
+            with suppress(FileNotFoundError):
+                files.append(os.stat(f"{folder}/{name}"))
     used = max((one.st_mtime for one in files), default=path.stat().st_mtime)
     return Folder(path, kind, used, sum(one.st_size for one in files) / 1e6)
 

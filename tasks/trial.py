@@ -240,10 +240,13 @@ def _record(
     value = metrics.value(experiment.metric, y, done.prediction, weight)
     cost = experiment.loss.cost(y, done.prediction, weight)
     if not np.isfinite(value):
-        raise ValueError(
-            f"metric={experiment.metric} is not defined on fold {fold} ({value}), of one class alone, say: "
-            "folds=stratified spreads classes, a lower folds.n_splits makes folds larger, metric=log_loss needs but one"
-        )
+        remedy = ""
+        if experiment.problem.is_classification and np.isfinite(done.prediction).all():
+            remedy = (
+                ", of one class alone, say: folds=stratified spreads classes, a lower folds.n_splits makes folds "
+                "larger, metric=log_loss needs but one"
+            )
+        raise ValueError(f"metric={experiment.metric} is not defined on fold {fold} ({value}){remedy}")
     is_counted = experiment.limits or experiment.takes_simplest
     comes_to = weigh.of_fold(experiment, proposal, fold, done) if is_counted else None
     score = FoldScore(fold, float(value), float(cost), done.rounds, seconds, comes_to, alone)

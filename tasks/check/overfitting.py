@@ -78,10 +78,11 @@ class Overfitting:
         return ("failed", "; ".join(reasons)) if reasons else ("passed", "")
 
     def _on_training_rows(self, case: Case, found: OutOfFold) -> tuple[Floats, Floats]:
-        """(2,) and (m, 2): the score of the final model, and the mean of the folds', on the same rows."""
+        """(2,) and (m, 2): the score of the final model, see `_learned`, and the mean of the folds', of as many."""
         training = training_of(case.experiment)
         y, weight = training.y[found.rows], None if training.weight is None else training.weight[found.rows]
-        whole = case.prepared(y, case.fitted.predict(training.take(found.rows)))
+        learned = _learned(case, found)
+        whole = case.prepared(training.y[learned], case.fitted.predict(training.take(learned)))
         folds = [(rows, case.prepared(y[rows], prediction)) for rows, prediction in _with_rows(found.folds)]
 
         def both(weights: Floats) -> Floats:
@@ -92,6 +93,15 @@ class Overfitting:
     def _on_holdout(self, case: Case) -> tuple[Floats, Floats]:
         statistic = case.prepared(case.holdout.y, case.on_holdout)
         return case.holdout.resampled(statistic, case, self.resamples, seed=1)
+
+
+def _learned(case: Case, found: OutOfFold) -> Rows:
+    """Rows that the final model learned from: those that are looked at out of fold; of an ensemble whose members share
+    one fold, whose rows their models of it have not seen, as many others."""
+    others = np.setdiff1d(np.arange(len(training_of(case.experiment).y)), found.rows)
+    if len(case.members) == 1 or len(found.folds) > 1 or not len(others):
+        return found.rows
+    return others[np.linspace(0, len(others) - 1, len(found.rows), dtype=np.int64)]
 
 
 def _with_rows(folds: Sequence[tuple[Rows, Floats]]) -> Sequence[tuple[Rows, Floats]]:

@@ -18,7 +18,7 @@ Weights = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Fold:
-    """Validation rows of one fold, and what each candidate's model of that fold predicts for them.
+    """Validation rows of one fold, or of a part of it, and what each candidate's model of that fold predicts for them.
 
     rows: (n,) positions among the training rows. y: (n,). weight: (n,) or None. predictions: (n_candidates, n) values
     or (n_candidates, n, n_classes) probabilities, float32 as they are stored.

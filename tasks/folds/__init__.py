@@ -153,7 +153,7 @@ def _rare_classes(splitter: Splitter, label: str, codes: Column, classes: Sequen
     fewer = f"set folds.n_splits={n_least}, " if n_least >= 2 else ""
     shown = ", ".join(f"{who!r} ({n})" for who, n in rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
     what = "classes have" if len(rare) > 1 else "a class has"
-    # Of two classes a fold without the rare one has no score; of more it has one.
+    # Of two classes a fold without the rare one has no ROC AUC; of more it has one.
     instead = f"set {other} (not stratified)" if len(present) > 2 else "label more rows of it"
     remedy = f"{fewer}{instead}, or leave the rows of the class out"
     return [f"folds.n_splits={n_splits}, but {what} fewer rows than that: {shown}; {remedy}."]

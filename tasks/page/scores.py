@@ -66,7 +66,9 @@ def _search_scores(values: Values) -> list[Block]:
     over = plural(len(winner.folds), "fold")
     found.append((f"{values.metric} over {over}, mean ± standard error", f"{mean} ± {error}"))
     if (combined := values.combined) is not None and combined.trained is not None:
-        found.append(("of the ensemble", f"{number(combined.mean)} ± {number(combined.standard_error, 2)}"))
+        n = len(combined.folds)
+        of = "of the ensemble" + ("" if n == len(winner.folds) > 1 else f", estimated from {plural(n, 'fold')}")
+        found.append((of, f"{number(combined.mean)} ± {number(combined.standard_error, 2)}"))
     corrected, nested = values.evaluation.corrected, values.evaluation.nested
     if corrected is not None:
         found.append(("corrected for having been selected", _with_ends(corrected)))

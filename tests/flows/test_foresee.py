@@ -14,7 +14,9 @@ from flows.budget import Budget
 from flows.config import compose
 from flows.foresee import Foresight
 from flows.plan import plan
-from tasks.evidence import Ladder
+from tasks import fold_model
+from tasks.evidence import Ladder, Rung
+from tasks.metric import METRICS
 from tasks.records import FoldScore, Proposal, TrialResult
 
 
@@ -49,6 +51,32 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
     assert 60 - deadlines["confirmed"] == pytest.approx(60 / 4 + 2 * 4.0)
     assert 60 - deadlines["slower"] == pytest.approx(60 / 4 + 3 * 4.0)
     assert 60 - deadlines["shared"] == pytest.approx(2 * final)  # of folds that were trained as one
+
+
+def test_other_families_are_judged_whole_after_samples_for_complete_trials_alone_and_where_they_were_before(
+    on_iris: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan(compose([*FAST, "ensemble=greedy"]))
+    families = dict.fromkeys(("lightgbm", "other"), on_iris.experiment.families["lightgbm"])
+    here = replace(on_iris.experiment, families=families)
+
+    def finalists(n_rows: int | None, *, is_combined: bool, known: dict[str, list[int]] | None = None) -> list[str]:
+        ladder = Ladder((Rung(n_rows, 1), Rung()), 80)
+        budget = Budget(0.0, 60.0, 1, confirming=known)
+        ahead = Foresight(here, ladder, budget, planned.ensemble if is_combined else None, 2)
+        fold = FoldScore(0, 0.5, 0.5, 10, 1.0)
+        results = [
+            TrialResult(Proposal(number, name, here_start(planned), n_rows, 1), (replace(fold, value=0.5 + number),))
+            for number, name in enumerate(families)
+        ]
+        best = max(results, key=lambda one: METRICS[here.metric].sign * one.score)
+        return [one.proposal.family for one in ahead.finalists(results, best)]
+
+    assert len(finalists(20, is_combined=False)) == 2
+    assert len(finalists(None, is_combined=False)) == len(finalists(None, is_combined=True)) == 1
+    assert len(finalists(None, is_combined=True, known={"lightgbm": [0, 1, 2], "other": [0]})) == 2
+    monkeypatch.setattr(fold_model, "are_bagged", lambda _: False)
+    assert len(finalists(None, is_combined=True)) == 2
 
 
 @pytest.mark.parametrize("ladder", [WHOLE, SHORT], ids=["whole", "short"])

@@ -216,29 +216,58 @@ def test_trials_judged_on_one_fold_are_combined_by_it_and_bring_the_models_that_
     np.testing.assert_allclose(fitted.predict(X), np.sum(expected, axis=0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+@pytest.mark.parametrize("is_complete", [True, False])
 def test_of_one_fold_each_fifth_is_scored_by_weights_of_the_others_and_added_to_the_winner_s_mean(
-    monkeypatch: pytest.MonkeyPatch,
+    kind: str, is_complete: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The mean of the RMSEs of fifths is below that of the fold, whether the winner was judged on others too or not."""
     choose_among(monkeypatch, slice(1, None))
-    it = judged_on_less(done("multiclass"))
+    it = judged_on_less(done(kind))
+    winner = it.winner()
+    if not is_complete:
+        (fold,) = (one for one in winner.folds if one.fold == it.experiment.order[0])
+        winner = replace(winner, folds=(fold,), mean=fold.value)
     Noting.shown.clear()
-    combined = replace(it, ensemble=Noting(**asdict(it.ensemble))).combine()
+    noting = Noting(**asdict(it.ensemble))
+    combined = combine.fn(it.experiment, it.prepared, noting, it.results, winner, 1)
     everything, *others = Noting.shown
     rows = training_of(it.experiment).folds[it.experiment.order[0]][1]
     assert len(everything) == len(others) == 5
     assert sorted(row for part in everything for row in part) == rows.tolist()
     for part, shown in zip(everything, others, strict=True):
         assert set.union(*shown) == set(rows.tolist()) - part
-        assert {0, 1, 2} == set(training_of(it.experiment).y[sorted(part)])
+        if kind == "multiclass":
+            assert {0, 1, 2} == set(training_of(it.experiment).y[sorted(part)])
 
     def on_parts(members: Sequence[Member]) -> float:
         y, mixed = out_of_fold(it, members, it.experiment.order[0])
         places = [np.isin(rows, sorted(part)) for part in everything]
         return fmean(metric.value(it.experiment.metric, y[part], mixed[part]) for part in places)
 
-    gained = on_parts(combined.members) - on_parts([Member(it.winner().proposal, 1.0)])
-    assert combined.chosen_at == pytest.approx(it.winner().mean + gained)
+    gained = on_parts(combined.members) - on_parts([Member(winner.proposal, 1.0)])
+    assert combined.chosen_at == pytest.approx(winner.mean + gained)
     assert combined.mean != combined.chosen_at
+
+
+def test_an_ensemble_with_more_models_of_a_member_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a search that was interrupted, and that had time to judge its winner on all folds in the end."""
+    choose_among(monkeypatch, slice(1, None))
+    it = judged_on_less(done("binary"))
+    later = it.combine(worse=1)
+    first = tuple(replace(one, folds=tuple(f for f in one.folds if f.fold == it.experiment.order[0]))
+                  for one in it.results)  # fmt: skip
+    winner = it.winner(worse=1)
+    (fold,) = (one for one in winner.folds if one.fold == it.experiment.order[0])
+    winner = replace(winner, folds=(fold,), mean=fold.value - metric.METRICS[it.experiment.metric].sign)
+    earlier = combine.fn(it.experiment, it.prepared, it.ensemble, first, winner, 1)
+    assert earlier.members == later.members
+    assert winner.proposal in [member.proposal for member in later.members]
+    assert earlier.trained is not None
+    assert later.trained is not None
+    assert earlier.trained.folder != later.trained.folder
+    loaded = models.load(Path(later.trained.folder))
+    assert loaded.n_parameters == later.trained.n_parameters > earlier.trained.n_parameters
 
 
 @pytest.mark.parametrize("kind", list(TARGETS))

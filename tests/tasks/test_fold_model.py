@@ -100,7 +100,9 @@ def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(
     here = experiment(tmp_path)
     lost = replace(result(4, 0.1, n_folds=1), estimate=0.3)
     begun = [result(number, 0.2, n_folds=1) for number in (3, 5)]  # to be judged on the other folds, if any
-    results = [result(0, 0.5), result(1, 0.1, y=1), result(2, 0.1, y=1), lost, *begun]
+    first = result(6, 0.5)  # the best on the first fold, not in all
+    folds = tuple(replace(fold, value=0.01 if fold.fold == here.order[0] else 0.99) for fold in first.folds)
+    results = [result(0, 0.5), result(1, 0.1, y=1), result(2, 0.1, y=1), lost, *begun, replace(first, folds=folds)]
     files = {
         (one.proposal.number, fold): fold_file(tmp_path, one.proposal, fold)
         for one in results
@@ -111,5 +113,5 @@ def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(
         file.touch()
     prune(here, results, 1)
     left = {key for key, file in files.items() if file.with_suffix("").exists()}
-    assert left == {(1, 0), (1, 1), (2, 0), (2, 1), (3, 0)}
+    assert left == {(1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (6, 0), (6, 1)}
     assert all(file.exists() for file in files.values())

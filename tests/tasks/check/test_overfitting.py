@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from judged import CLASSES, NUMBER, Sums, case
+from judged import CLASSES, NUMBER, PROPOSAL, Sums, case
 
 from tasks.check.overfitting import Overfitting
+from tasks.records import Member
+from tasks.study import fold_file
 
 CHECK = Overfitting(most_lost_out_of_fold=0.75, most_lost_on_holdout=0.5, rows=1000, resamples=200)
 N = 80
@@ -91,6 +94,17 @@ def test_of_folds_of_one_row_the_score_is_that_of_all_rows_together_with_its_spr
     found = CHECK.measure(it).numbers["out_of_fold"]
     assert found.value == pytest.approx(5**0.5)
     assert found.low < 2 < found.high
+
+
+def test_an_ensemble_of_one_fold_is_judged_in_training_by_rows_that_its_members_learned_from(tmp_path: Path) -> None:
+    off = np.where(np.arange(N) < N // 2, 0.5, 2.0)  # of the first fold, whose model has not seen its rows, .5
+    train = table(0.0).assign(x=lambda rows: rows["y"] + off)
+    it = case(tmp_path, NUMBER, "mae", train, table(1.0), Sums(), out_of_fold=train["y"] + 1)
+    fold_file(tmp_path / "study", PROPOSAL, 1).unlink()
+    two = replace(it, members=(Member(PROPOSAL, 0.5), Member(PROPOSAL, 0.5)))
+    assert CHECK.measure(it).numbers["training"].value == pytest.approx(0.5)
+    assert CHECK.measure(two).numbers["training"].value == pytest.approx(2.0)
+    assert CHECK.measure(two).numbers["out_of_fold"].value == pytest.approx(1.0)
 
 
 def test_without_a_stored_prediction_nothing_is_measurable(tmp_path: Path) -> None:
