@@ -87,7 +87,8 @@ class Plan:
 
 @dataclass
 class Progress:
-    """One net's best epoch so far; `net` is its parameters then, of which `n_trained` were trained."""
+    """One net's best epoch so far; `net` is its parameters then, of which `n_trained` were trained; `adapters` what of
+    them was merged into it, and the head, where it has adapters."""
 
     curve: list[tuple[int, float]] = field(default_factory=list)
     costs: list[tuple[int, float]] = field(default_factory=list)
@@ -95,6 +96,11 @@ class Progress:
     value: float = math.nan
     net: dict[str, Tensor] = field(default_factory=dict)
     n_trained: int = 0
+    adapters: dict[str, Tensor] = field(default_factory=dict)
+
+    def keep(self, learner: Learner, place: int) -> None:
+        """The net in that place, as it is now."""
+        self.net, self.adapters, self.n_trained = learner.net(place), learner.adapters(place), learner.n_trained
 
     def note(self, epoch: int, score: Score, plan: Plan) -> bool:
         """Whether it is the best so far."""
@@ -159,7 +165,7 @@ def train_teams(teams: Sequence[Team]) -> list[list[Progress] | Exception]:
                 break
             for place, ((t, k), score) in enumerate(zip(course.nets, course.scores(), strict=True)):
                 if every[t][k].note(epoch, score, teams[t].plan):
-                    every[t][k].net, every[t][k].n_trained = course.learner.net(place), course.learner.n_trained
+                    every[t][k].keep(course.learner, place)
             course.keep([(t, k) for t, k in course.nets if epoch - every[t][k].epoch < teams[t].plan.patience])
             for t in dict.fromkeys(t for t, _ in course.nets):
                 try:
@@ -197,7 +203,9 @@ def train_whole(
                 watch()
             except ending:
                 break
-        return Progress(epoch=epoch, net=course.learner.net(0), n_trained=course.learner.n_trained)
+        done = Progress(epoch=epoch)
+        done.keep(course.learner, 0)
+        return done
 
 
 class _Course:

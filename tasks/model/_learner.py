@@ -162,6 +162,12 @@ class Learner:
         with torch.no_grad():
             return {name: value[k].detach().clone() for name, value in self.parameters().items()}
 
+    def adapters(self, k: int) -> dict[str, Tensor]:
+        """What is trained of one net that has adapters, these and the head; a copy. Nothing of one without."""
+        if self.tuning is None or not self.adapted:
+            return {}
+        return {name: value[k].detach().clone() for name, value in self.stack.tensors.items()}
+
     def drop(self, keep: Sequence[int]) -> None:
         """Goes on with some of the nets."""
         self.stack.drop(keep, self.optimizer)

@@ -192,7 +192,8 @@ def _fitted(
     net = how.joined(begun, {name: value.cpu() for name, value in done.net.items()})
     n_frozen = max(0, sum(value.numel() for value in net.values()) - done.n_trained)
     base = workspace.base
-    whole = Fitted(base.inputs, workspace.shape, base.activation, workspace.unit, net, (), n_frozen)
+    adapters = {name: value.cpu() for name, value in done.adapters.items()} or None
+    whole = Fitted(base.inputs, workspace.shape, base.activation, workspace.unit, net, (), n_frozen, None, adapters)
     return whole.seen_on(workspace.train(rows, None))
 
 

@@ -66,7 +66,8 @@ N_SHUFFLED = 300  # rows by which a column's importance is measured
 class Fitted:
     """A net with its encoding. It predicts on the CPU in double precision, so that a row's prediction depends neither
     on the rows beside it nor on the device that trained it. shares: of the columns in the outputs; none until they are
-    asked for, since a fold's model mostly isn't kept; sample: some training rows, by which they are measured."""
+    asked for, since a fold's model mostly isn't kept; sample: some training rows, by which they are measured; adapters:
+    of low rank, which are merged into the net, and the head beside them."""
 
     inputs: Inputs
     shape: Shape
@@ -76,6 +77,7 @@ class Fitted:
     shares: Sequence[float]
     n_frozen: int = 0
     sample: tuple[Singles, Indices] | None = None
+    adapters: dict[str, torch.Tensor] | None = None
 
     packages = PACKAGES
 
@@ -137,6 +139,11 @@ class Fitted:
         kept = {"shape": asdict(self.shape), "activation": self.activation, "unit": asdict(self.unit),
                 "shares": list(self._measured), "n_frozen": self.n_frozen}
         (folder / "net.json").write_text(json.dumps(kept))
+
+    def save_adapters(self, folder: Path) -> None:
+        """Where `weight.K` has adapters, the base's is less than the net's by `weight.K.down @ weight.K.up`."""
+        assert self.adapters is not None
+        save_file({name: value.contiguous() for name, value in self.adapters.items()}, folder / "adapters.safetensors")
 
     @classmethod
     def load(cls, folder: Path) -> Fitted:

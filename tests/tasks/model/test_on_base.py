@@ -16,9 +16,10 @@ if find_spec("torch") is None:
 import based
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from tasks import model
-from tasks.model import Training
+from tasks.model import HasAdapters, Training
 from tasks.model._on_base import OnBase
 from tasks.model.mlp import MLP, Fitted
 from tasks.records import Problem, ProblemKind
@@ -75,6 +76,23 @@ def test_what_a_way_freezes_is_bit_for_bit_as_it_was_and_the_rest_has_moved(way:
     assert after.n_parameters - after.n_frozen == sum(n_trained.values())
     folded = it.validate(it.workspace(data, bases["binary"], 1), 0, based.point(it), 0).fitted
     assert moved(base, folded) <= TRAINED[way]  # `gradual` may be at its best before all layers have joined
+
+
+def test_adapters_alone_are_what_the_merged_net_has_more_than_its_base(bases: dict[str, Path], tmp_path: Path) -> None:
+    data, base, it = based.training("binary"), Fitted.load(bases["binary"]), going_on("lora")
+    after = fitted(it, data, bases["binary"], rank=RANK)
+    after.save_adapters(tmp_path)
+    found = load_file(tmp_path / "adapters.safetensors")
+    assert set(found) == HEAD | {f"weight.{k}.{side}" for k in (0, 1) for side in ("down", "up")}
+    for name in ("weight.0", "weight.1"):
+        added = found[f"{name}.down"] @ found[f"{name}.up"]
+        torch.testing.assert_close(base.net[name] + added.to(base.net[name].dtype), after.net[name])
+    assert all(torch.equal(found[name], after.net[name]) for name in HEAD)
+    folded = it.validate(it.workspace(data, bases["binary"], 1), 0, based.point(it), 0).fitted
+    assert isinstance(folded, HasAdapters)
+    assert folded.adapters
+    full = going_on("full")
+    assert fitted(full, data, bases["binary"]).adapters is None
 
 
 def test_layers_join_one_by_one_from_the_top(bases: dict[str, Path]) -> None:
