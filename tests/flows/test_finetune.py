@@ -27,8 +27,8 @@ SMALL = ["folds=kfold", "folds.n_splits=3", "search.trials=3", "model.lightgbm.r
          "model.lightgbm.portfolio=[]", "model.lightgbm.start.min_data_in_leaf=5", "model.lightgbm.leaves.trees=20"]
 CLIMBED = ["as_is", "recalibrate", "from_scratch", "feature_extraction", "full"]
 PUBLIC_KEYS = {
-    "problem", "metric", "split", "n_folds", "base", "rungs", "best", "chosen", "ended", "per_hour", "unit", "run_id",
-    "mlflow_url",
+    "problem", "metric", "split", "n_folds", "rho", "base", "rungs", "best", "chosen", "ended", "per_hour", "unit",
+    "run_id", "mlflow_url",
 }  # fmt: skip
 
 
