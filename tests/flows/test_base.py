@@ -223,10 +223,3 @@ def test_what_a_table_lacks_is_said_with_the_base_as_it_was_typed() -> None:
     assert refused.value.faults == (
         "base=models:/us@champion: the table lacks 1 of the columns", "source.target=y: it is constant",
     )  # fmt: skip
-
-
-def test_an_encoder_without_a_fast_tokenizer_is_refused_with_what_writes_one(here: Path) -> None:
-    folder = encoder_in(here / "slow")
-    (folder / "tokenizer.json").unlink()
-    (fault,) = refusal([f"base={folder}", "model=text_encoder"])
-    assert fault.startswith(f"base={folder}: tokenizer.json is missing; transformers writes it")

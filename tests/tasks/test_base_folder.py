@@ -149,3 +149,10 @@ def test_a_language_model_is_told_from_an_encoder_and_predicts_as_it_is(tmp_path
     assert of_encoder is not None
     assert of_encoder.family == "text_encoder"
     assert not (encoder / FAMILY).exists()
+
+
+def test_an_encoder_without_a_fast_tokenizer_is_refused_with_what_writes_one(tmp_path: Path) -> None:
+    folder = encoder_in(tmp_path / "slow")
+    (folder / "tokenizer.json").unlink()
+    (fault,) = refusal(folder)
+    assert "tokenizer.json is missing; transformers writes it: AutoTokenizer" in fault
