@@ -102,7 +102,8 @@ class Climb:
             if one.kept and one.kept.after == one.kept.after
             and (one.difference is None or one.difference.low <= 0 <= one.difference.high)
         ]  # fmt: skip
-        most = max(near, key=lambda one: metrics.METRICS[self.metric].sign * one.kept.after if one.kept else 0.0)
+        sign = metrics.METRICS[self.metric].sign
+        most = max(near, key=lambda one: sign * one.kept.after if one.kept else 0.0, default=chosen)
         is_more = most.kept is not None and metrics.better(self.metric, most.kept.after, chosen.kept.after)
         return most if is_more else None
 

@@ -35,6 +35,8 @@ def test_a_rung_that_forgets_less_and_may_be_as_good_is_named_beside_the_chosen_
 
 def test_where_nothing_is_forgotten_or_nothing_as_good_keeps_more_no_other_is_named() -> None:
     assert climb("full", FULL, rung("as_is", {0: 0.7}, 0.9, BEHIND)).keeps_more is None
+    undefined = rung("full", {0: 0.8}, after=float("nan"))
+    assert climb("full", undefined).keeps_more is None
     kept = rung("full", {0: 0.8}, after=0.9)
     assert climb("full", kept, rung("pooled", {0: 0.79}, 0.95, TIED)).keeps_more is None
 
