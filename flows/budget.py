@@ -14,7 +14,8 @@ class Budget:
     """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
     Of an earlier run that its time had ended, so that it is gone through again: course: the rounds that its final fit
     was to have; final_rounds: after which it ended; confirming: of each family the folds on which its best trial was
-    judged whole after the search; None: whatever there is time for."""
+    judged whole after the search, completing: of each member of its ensemble, by its trial's number, those on which it
+    was judged in addition; None: whatever there is time for."""
 
     begun: float
     seconds: float | None
@@ -22,6 +23,7 @@ class Budget:
     course: int | None = None
     final_rounds: int | None = None
     confirming: Mapping[str, Collection[int]] | None = None
+    completing: Mapping[int, Collection[int]] | None = None
 
     @property
     def end(self) -> float | None:

@@ -55,7 +55,7 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
     ensemble = job.plan.ensemble
     if ensemble is None:
         return None
-    results = [*tuned.results, *tuned.judged]
+    results = [*tuned.results, *tuned.judged, *tuned.completed]
     combined = combine(experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end)
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
@@ -74,11 +74,12 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
         if excess.get("megabytes", 0.0) <= 0:
             return trained, tuned
         narrate.say_what_is_too_large(experiment, tuned.winner, excess)
-        results, judged = (
-            refused(experiment, some, tuned.winner, trained.footprint) for some in (tuned.results, tuned.judged)
+        results, judged, completed = (
+            refused(experiment, some, tuned.winner, trained.footprint)
+            for some in (tuned.results, tuned.judged, tuned.completed)
         )
-        winner = with_judged(experiment, winner_of(experiment, job.ladder, results), judged)
-        tuned = replace(tuned, results=results, winner=winner, judged=judged)
+        winner = with_judged(experiment, winner_of(experiment, job.ladder, results), [*judged, *completed])
+        tuned = replace(tuned, results=results, winner=winner, judged=judged, completed=completed)
 
 
 def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> tuple[int | None, float]:

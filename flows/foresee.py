@@ -12,7 +12,8 @@ from flows.budget import Budget
 from tasks import fold_model
 from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
-from tasks.evidence import SHARE_OF_CONFIRMING, SHARE_OF_THE_FIT, Ladder, Rung, rung_of
+from tasks.evidence import SHARE_OF_COMPLETING, SHARE_OF_CONFIRMING, SHARE_OF_THE_FIT, Ladder, Rung, rung_of
+from tasks.metric import METRICS
 from tasks.model import Shortens, growth_of_rounds, rounds_are_epochs
 from tasks.racing import best_of
 from tasks.records import TrialResult
@@ -65,18 +66,51 @@ class Foresight:
         confirming, order = self.budget.confirming, self.experiment.order
         return [fold for fold in order if confirming is None or fold in confirming.get(family, ())]
 
+    def fold_seconds(self, result: TrialResult) -> float:
+        """What a fold of mean size takes; folds in time grow, and a trial may have been judged on the largest alone."""
+        training, n_rows, n_folds = training_of(self.experiment), result.proposal.n_rows, self.experiment.n_folds
+        sizes = [training.sizes(fold, n_rows)[0] for fold in range(n_folds)]
+        share = fmean(sizes) / fmean(sizes[fold.fold] for fold in result.folds)
+        return share * fmean(fold.seconds_alone for fold in result.folds)
+
     def combining_seconds(
         self, results: Sequence[TrialResult], finalists: Sequence[TrialResult], final_seconds: float
     ) -> float:
         """What an ensemble of the trials so far, and of these, will take beside a final fit of so many seconds on one
-        thread: its models are fitted in the place of that one."""
+        thread: its members are judged on more folds, and its models fitted, in the place of that one."""
+        choosing, fitting = self._combining(results, finalists)
+        return choosing + max(0.0, self._completing_seconds(results) + fitting - final_seconds / self.budget.speed)
+
+    def completing_deadline(self, results: Sequence[TrialResult], best: TrialResult | None) -> float | None:
+        """When judging an ensemble's members on more folds ends, so that there is time to combine them, or for the
+        final fit of the best trial (None: as good as never) in their place."""
+        choosing, fitting = self._combining(results, ())
+        final_seconds = 0.0 if best is None else self.least_seconds(best)
+        return self.budget.deadline(final_seconds, choosing + max(0.0, fitting - final_seconds / self.budget.speed))
+
+    def _combining(self, results: Sequence[TrialResult], finalists: Sequence[TrialResult]) -> tuple[float, float]:
         if self.ensemble is None:
-            return 0.0
+            return 0.0, 0.0
         if fold_model.are_bagged(training_of(self.experiment)):  # what is judged keeps the models of its folds
             finalists = [self._free_but(one) for one in finalists]
-        every = [*results, *finalists]
-        choosing, fitting = combining_seconds(self.experiment, self.ensemble, every, self.n_workers)
-        return choosing + max(0.0, fitting - final_seconds / self.budget.speed)
+        return combining_seconds(self.experiment, self.ensemble, [*results, *finalists], self.n_workers)
+
+    def _completing_seconds(self, results: Sequence[TrialResult]) -> float:
+        """What is kept to judge an ensemble's members on the other folds, where they were judged on one: what that
+        takes of the best there, or a share of the budget at most."""
+        if self.ensemble is None or self.budget.seconds is None:
+            return 0.0
+        _, *begun = fold_model.candidates(self.experiment, results, self.ensemble.candidates)
+        sign, first = METRICS[self.experiment.metric].sign, self.experiment.order[0]
+        best = sorted(begun[0], key=lambda one: -sign * one.values[first])[: self.ensemble.size] if begun else []
+        needed = sum(self.fold_seconds(one) * len(self.missing(one)) for one in best)
+        return min(needed / self.n_workers, SHARE_OF_COMPLETING * self.budget.seconds)
+
+    def missing(self, member: TrialResult) -> list[int]:
+        """The folds on which a member of an ensemble is still to be judged, in their order."""
+        known = self.budget.completing
+        asked = self.experiment.order if known is None else known.get(member.proposal.number, ())
+        return [fold for fold in self.experiment.order if fold in asked and fold not in member.values]
 
     def least_seconds(self, best: TrialResult) -> float:
         """What is kept for its final fit, on one thread: what that takes, or, where larger steps make it shorter, a
@@ -90,7 +124,7 @@ class Foresight:
     def final_seconds(self, best: TrialResult) -> float:
         """What the final fit will take on one thread, as the folds of that trial have it; of a family that has no use
         for more threads, as many times that as it would else be faster."""
-        fold = self._fold_seconds(best)
+        fold = self.fold_seconds(best)
         family = self.experiment.families[best.proposal.family]
         _, rounds = family.final(best.proposal.hyperparameters, 100)
         steps = (rounds or 100) / 100
@@ -123,13 +157,6 @@ class Foresight:
 
     def _as_whole(self, result: TrialResult) -> TrialResult:
         """On all folds and rows, in the seconds that its folds let foresee; the scores are not its own."""
-        seconds, like = self._fold_seconds(result) * self.ladder.scale(result.proposal), result.folds[0]
+        seconds, like = self.fold_seconds(result) * self.ladder.scale(result.proposal), result.folds[0]
         folds = [replace(like, fold=fold, seconds=seconds, alone=None) for fold in range(self.experiment.n_folds)]
         return replace(result, proposal=replace(result.proposal, n_rows=None, n_folds=None), folds=tuple(folds))
-
-    def _fold_seconds(self, result: TrialResult) -> float:
-        """What a fold of mean size takes; folds in time grow, and a trial may have been judged on the largest alone."""
-        training, n_rows, n_folds = training_of(self.experiment), result.proposal.n_rows, self.experiment.n_folds
-        sizes = [training.sizes(fold, n_rows)[0] for fold in range(n_folds)]
-        share = fmean(sizes) / fmean(sizes[fold.fold] for fold in result.folds)
-        return share * fmean(fold.seconds_alone for fold in result.folds)

@@ -137,6 +137,9 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
     if others:
         named = ", ".join(f"trial {one.number} of {one.family}" for one in others)
         screen.say(f"for the ensemble judged on all rows and folds too: {named}")
+    if tuned.completed:
+        named = ", ".join(f"trial {one.proposal.number} ({len(one.folds)})" for one in tuned.completed)
+        screen.say(f"for the ensemble judged on more folds too, of {n_folds}: {named}")
 
 
 def say_what_is_simplest(job: Job, experiment: Experiment, tuned: Tuned) -> None:

@@ -73,6 +73,7 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
         "folds": {f"fold {fold.fold}": fold.value for fold in winner.folds},
         "rows_of_folds": winner.proposal.n_rows,
         "judged": {one.proposal.family: [fold.fold for fold in one.folds] for one in ended.tuned.judged},
+        "completed": {one.proposal.number: [fold.fold for fold in one.folds] for one in ended.tuned.completed},
         "ensemble": None if ended.combined is None else plain(described(ended.combined)),
         "final": {
             "rounds": trained.rounds, **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,

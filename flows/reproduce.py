@@ -182,7 +182,7 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 fitted = known.outcome["final"]
                 budget = Budget(
                     time.time(), None, known.outcome["threads"], fitted.get("course"), fitted.get("cut_at"),
-                    _confirming(known),
+                    _confirming(known), _completing(known),
                 )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)
@@ -202,6 +202,11 @@ def _confirming(known: Recorded) -> dict[str, Collection[int]]:
     if outcome_.get("rows_of_folds") is not None:  # of an earlier version, which judged the winner alone
         return {}
     return {outcome_["hyperparameters"]["model"]: [int(name.removeprefix("fold ")) for name in outcome_["folds"]]}
+
+
+def _completing(known: Recorded) -> dict[int, Collection[int]]:
+    """Of each member of its ensemble, by its trial, the folds on which the run had time to judge it."""
+    return {int(number): folds for number, folds in known.outcome.get("completed", {}).items()}
 
 
 def _compared(

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from optuna.trial import FrozenTrial
 
 from flows.budget import Budget
+from flows.confirm import complete, confirm
 from flows.foresee import Foresight
 from flows.runner import Runner, Submitted
 from flows.winner import winner_of, with_judged
 from tasks.ensemble import Ensemble
 from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
-from tasks.footprint import limited
 from tasks.metric import METRICS
 from tasks.racing import race
-from tasks.records import FoldScore, Proposal, TrialCounts, TrialResult, Winner
+from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
 from tasks.study import Study
-from tasks.trial import Entry, by_shape, confirm, run_together, run_trial, run_trials
+from tasks.trial import Entry, by_shape, run_together, run_trial, run_trials
 from tasks.workspace import Experiment
 
 
@@ -31,13 +31,15 @@ from tasks.workspace import Experiment
 class Tuned:
     """What a search gave: its winner, how its trials went, every result in the order of its trial, the seconds that the
     final fit will take on one thread; and what was judged whole after the search, as far as there was time: the trial
-    that had looked best and, see `Foresight.finalists`, the best of each other family."""
+    that had looked best and, see `Foresight.finalists`, the best of each other family; and the members of an
+    ensemble."""
 
     winner: Winner
     counts: TrialCounts
     results: tuple[TrialResult, ...]
     final_seconds: float
     judged: tuple[TrialResult, ...] = ()
+    completed: tuple[TrialResult, ...] = ()
 
 
 class Told(Protocol):
@@ -86,10 +88,12 @@ def tune(
     n_reused = len(loop.results)
     with runner:
         _run(loop, runner, max(1, rules.window // n_workers))
-        winner, judged = _confirm(loop, runner, winner_of(experiment, rules.ladder, loop.results))
+        winner, judged = confirm(loop.ahead, runner, loop.results, winner_of(experiment, rules.ladder, loop.results))
+        completed = complete(loop.ahead, runner, [*loop.results, *judged], winner)
+        winner = with_judged(experiment, winner, completed)
     counts = _count(loop.results, rules.n_trials, n_reused)
     final_seconds = loop.ahead.final_seconds(TrialResult(winner.proposal, winner.folds))
-    return Tuned(winner, counts, tuple(loop.results), final_seconds, judged)
+    return Tuned(winner, counts, tuple(loop.results), final_seconds, judged, completed)
 
 
 @dataclass
@@ -188,47 +192,6 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
             if not result.was_cut and result.proposal.number == len(loop.results) < n_trials:
                 loop.tell(result)
                 is_short = result.seconds < runner.short_seconds
-
-
-def _confirm(loop: _Loop, runner: Runner, winner: Winner) -> tuple[Winner, tuple[TrialResult, ...]]:
-    """The winner judged on all rows and folds, or as many folds as there is time for; before it the best of each other
-    family, see `finalists`, on one fold of all rows, where the best of them takes its place. They are no trials of the
-    study, so that the clock decides nothing of these; the folds are kept for one that comes to them."""
-    experiment, budget, best = loop.experiment, loop.rules.budget, TrialResult(winner.proposal, winner.folds)
-    finalists = loop.ahead.finalists(loop.results, best)
-    if not finalists:
-        return winner, ()
-    final_seconds = max(map(loop.ahead.least_seconds, [best, *finalists]))
-    deadline = budget.deadline(final_seconds, loop.ahead.combining_seconds(loop.results, finalists, final_seconds))
-
-    def judged(asked: Mapping[str, Sequence[int]]) -> list[TrialResult]:
-        """Of each family's, in addition to the folds before, as many of these as there was time for."""
-        out = {name: [_submit_fold(loop, runner, proposals[name], fold, deadline) for fold in folds]
-               for name, folds in asked.items()}  # fmt: skip
-        for name, submitted in out.items():
-            scores[name] += [score for one in submitted if (score := one.result()) is not None]
-        results = [TrialResult(proposal, tuple(sorted(scores[name], key=lambda score: score.fold)))
-                   for name, proposal in proposals.items()]  # fmt: skip
-        return [limited(result, experiment.limits) for result in results]
-
-    proposals = {one.proposal.family: one.proposal for one in finalists}
-    scores: dict[str, list[FoldScore]] = {name: [] for name in proposals}
-    order = {name: loop.ahead.folds_of(name) for name in proposals}
-    if len(finalists) > 1:
-        found = judged({name: folds[:1] for name, folds in order.items()})
-        leading = with_judged(experiment, winner, found).proposal.family
-        further = [leading, *(name for name in order if loop.ahead.judges_all and name != leading)]
-        order = {name: order[name][1:] for name in further if name in order}
-    found = judged(order)
-    return with_judged(experiment, winner, found), tuple(found)
-
-
-def _submit_fold(
-    loop: _Loop, runner: Runner, whole: Proposal, fold: int, deadline: float | None
-) -> Submitted[FoldScore | None]:
-    task = confirm.with_options(task_run_name=f"confirm-{whole.number}-fold-{fold}")
-    given = {"experiment": loop.experiment, "proposal": whole, "fold": fold, "deadline": deadline}
-    return runner.submit(task, given)
 
 
 def _is_over(loop: _Loop, deadline: float | None) -> bool:

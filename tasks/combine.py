@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ from tasks.workspace import Experiment, training_of
 # Of scoring a mixture on one fold, and on each row of one class: 540 mixtures of 20 candidates took .6 s of a core on
 # five folds of 4,000 rows, 162 mixtures of 6 took .2 s on five of 1,283 (roc_auc; rmse a fifteenth).
 SECONDS_OF_A_FOLD, SECONDS_OF_A_ROW = 1.5e-4, 3e-8
+# Of writing an ensemble's models, reading and timing them: 200 MB of trees took 6 s.
+SECONDS_OF_A_MEGABYTE = 0.03
 
 
 @task(name="combine", task_run_name="combine", cache_policy=NO_CACHE, persist_result=False)
@@ -62,16 +65,34 @@ def combine(
     )
 
 
+def of_first_fold(
+    experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], winner: Winner
+) -> tuple[list[tuple[TrialResult, float]], bool]:
+    """The trials with their weights that an ensemble would be of, chosen by the first fold where trials begin on that,
+    and whether it is better than the winner; limits are not looked at. None where all are judged on all folds, or one
+    is the best alone."""
+    _, *begun = fold_model.candidates(experiment, results, ensemble.candidates)
+    if not begun:
+        return [], False
+    chosen = _choose(experiment, ensemble, begun[0], winner, np.zeros((len(begun[0]), 2)))
+    weights = [member.weight for member in chosen.members]
+    members = list(zip(chosen.used, weights, strict=True)) if len(weights) > 1 else []
+    return members, _is_better(experiment, chosen, winner)
+
+
 def seconds(
     experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], n_workers: int
 ) -> tuple[float, float]:
-    """What combining these trials will take: choosing by a rule of thumb, and fitting the models that are not kept, as
-    their folds had it."""
+    """What combining these trials will take: choosing by a rule of thumb; and fitting the models that are not kept, as
+    their folds had it, with writing all by a rule of thumb."""
     every = fold_model.candidates(experiment, results, ensemble.candidates)
     sign = METRICS[experiment.metric].sign
     best = [sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size] for trials in every]
     fitting = max(fold_model.seconds(experiment, trials) for trials in best)
-    return sum(_choosing_seconds(experiment, ensemble, trials) for trials in every), fitting / n_workers
+    choosing = sum(_choosing_seconds(experiment, ensemble, trials) for trials in every)
+    megabytes = max(sum(fold_model.megabytes(experiment, trial) for trial in trials) for trials in best)
+    writing = SECONDS_OF_A_MEGABYTE * min(megabytes, ensemble.megabytes or math.inf)
+    return choosing, fitting / n_workers + writing
 
 
 def _choosing_seconds(experiment: Experiment, ensemble: Ensemble, trials: Sequence[TrialResult]) -> float:

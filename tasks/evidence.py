@@ -21,6 +21,7 @@ N_TRIALS = 6  # of the first rung that the budget shall pay for, on one core and
 SHARE_OF_A_TRIAL = 1 / 2  # of the budget: what a trial on all folds may take, on one core
 SHARE_OF_A_FOLD = 1 / 4  # of the budget: what one fold of all rows may take on one core, to be judged on that alone
 SHARE_OF_CONFIRMING = 1 / 3  # of the budget: what all folds of the winner may take where no trial came so far
+SHARE_OF_COMPLETING = 1 / 4  # of the budget: what the other folds of an ensemble's members may take
 SHARE_OF_THE_FIT = 1 / 4  # of the budget: what the final fit on all rows may take, on one core
 LEAST_ROWS = 2_000  # of a sample: fewer say too little
 LEAST_JUDGED = 10_000  # validation rows of a fold from which on it says enough alone: then more rows to train on tell

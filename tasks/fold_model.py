@@ -60,6 +60,13 @@ def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
     )
 
 
+def megabytes(experiment: Experiment, result: TrialResult) -> float:
+    """What the models of all its folds will take on disk, as those have it that are kept; 0 where none is."""
+    folders = [_folder(experiment, result.proposal, fold) for fold in result.values]
+    kept = [models.megabytes(folder) for folder in folders if folder.exists()]
+    return experiment.n_folds * fmean(kept) if kept else 0.0
+
+
 def keep(experiment: Experiment, proposal: Proposal, fold: int, fitted: models.Fitted) -> Path:
     """The folder that holds the model of a fold, whole."""
     return _write(_folder(experiment, proposal, fold), fitted)

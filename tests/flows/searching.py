@@ -54,6 +54,7 @@ class Searching:
         limits: Limits = NONE,
         takes_simplest: bool = False,
         confirming: Mapping[str, Collection[int]] | None = None,
+        completing: Mapping[int, Collection[int]] | None = None,
         together: int = 1,
     ) -> Tuned:
         planned = plan(compose([f"search={choice}", f"runner.workers={workers}", *self.overrides]))
@@ -62,7 +63,7 @@ class Searching:
             for key, family in self.experiment.families.items()
         }
 
-        budget = Budget(time.time(), seconds, workers, confirming=confirming)
+        budget = Budget(time.time(), seconds, workers, confirming=confirming, completing=completing)
         rules = Rules(n_trials, 4, budget, ladder, racing, planned.ensemble, together)
 
         @flow(name="searching")

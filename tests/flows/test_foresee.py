@@ -79,6 +79,27 @@ def test_other_families_are_judged_whole_after_samples_for_complete_trials_alone
     assert len(finalists(None, is_combined=True)) == 2
 
 
+def test_where_trials_begin_on_one_fold_an_ensemble_s_members_are_foreseen_on_the_others_in_a_quarter_of_the_budget(
+    on_iris: Searching,
+) -> None:
+    planned = plan(compose([*FAST, "ensemble=greedy"]))
+    here = replace(on_iris.experiment, folder=str(on_iris.studies / "begun"))
+    ahead = Foresight(here, Ladder((Rung(None, 1), Rung()), 80), Budget(0.0, 60.0, 1), planned.ensemble, 2)
+
+    def kept(seconds: float) -> float:
+        """Beside choosing and fitting the models of four trials that were judged on one fold alone."""
+        fold = FoldScore(here.order[0], 0.5, 0.5, 10, seconds)
+        results = [
+            TrialResult(Proposal(n, "lightgbm", here_start(planned) | {"num_leaves": 4 + n}, None, 1), (fold,))
+            for n in range(4)
+        ]
+        ahead_of_final, ahead_of_none = (ahead.combining_seconds(results, [], final) for final in (1e-9, 1e9))
+        return ahead_of_final - ahead_of_none - 4 * seconds / 2
+
+    assert kept(1.0) == pytest.approx(4 * 2 * 1.0 / 2, rel=0.02)
+    assert kept(10.0) == pytest.approx(60 / 4, rel=0.02)
+
+
 @pytest.mark.parametrize("ladder", [WHOLE, SHORT], ids=["whole", "short"])
 def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_fit(
     on_iris: Searching, ladder: Ladder
