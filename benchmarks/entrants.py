@@ -51,7 +51,7 @@ class Entrant:
 
 ENTRANTS: dict[str, Entrant] = {
     OWN: Entrant("finefold_run", None),
-    f"{OWN}_ensemble": Entrant("finefold_run", None, {"overrides": ["model=[lightgbm,mlp]", "ensemble=greedy"]}),
+    f"{OWN}_ensemble": Entrant("finefold_run", None, {"overrides": ["model=[lightgbm,mlp,forest]", "ensemble=greedy"]}),
     f"{OWN}_nets": Entrant("finefold_run", None, {"overrides": ["model=mlp"]}),
     f"{OWN}_both": Entrant("finefold_run", None, {"overrides": ["model=[lightgbm,mlp]"]}),
     "flaml": Entrant("flaml_automl", "flaml"),

@@ -139,9 +139,10 @@ def _write(folder: Path, fitted: models.Fitted) -> Path:
 
 
 def candidates(experiment: Experiment, results: Sequence[TrialResult], n: int) -> list[list[TrialResult]]:
-    """The trials that an ensemble may be of, in one or two choices of at most `n` but each family's best among them,
-    in the order of their numbers: the best of those judged on all rows and folds; and where the search judges trials on
-    one fold first, the best there of all but those that lost a race, each with the models of the folds that it has."""
+    """The trials that an ensemble may be of, in one or two choices of at most `n` but each family's best few among
+    them, in the order of their numbers: the best of those judged on all rows and folds; and where the search judges
+    trials on one fold first, the best there of all but those that lost a race, each with the models of the folds that
+    it has."""
     complete = best_complete(experiment, results, n)
     has_begun = any(not one.is_complete(experiment.n_folds) for one in _in_play(results))
     if not has_begun or not are_bagged(training_of(experiment)):
@@ -150,7 +151,7 @@ def candidates(experiment: Experiment, results: Sequence[TrialResult], n: int) -
 
 
 def best_complete(experiment: Experiment, results: Iterable[TrialResult], n: int) -> list[TrialResult]:
-    """The `n` best trials that finished every fold, each family's best among them, in the order of their numbers.
+    """The `n` best trials that finished every fold, each family's best few among them, in the order of their numbers.
 
     Of trials with the same hyperparameters the first counts, and of equals the first is better.
     """
@@ -180,8 +181,9 @@ def _in_play(results: Iterable[TrialResult]) -> list[TrialResult]:
 def _best(
     experiment: Experiment, results: Iterable[TrialResult], n: int, by_fold: int | None = None
 ) -> list[TrialResult]:
-    """The `n` best, on one fold or in all, each family's best among them, in the order of their numbers. Of results
-    with the same hyperparameters the one of most folds counts, of equals the first."""
+    """The `n` best, on one fold or in all, in the order of their numbers; among them the best of each family, which
+    share half of the places. Of results with the same hyperparameters the one of most folds counts, of equals the
+    first."""
     distinct: dict[Path, TrialResult] = {}
     for result in sorted(results, key=lambda result: -len(result.folds)):
         if by_fold is None or by_fold in result.values:
@@ -189,9 +191,11 @@ def _best(
     sign = METRICS[experiment.metric].sign
     ranked = sorted(distinct.values(), key=lambda result: result.proposal.number)
     ranked.sort(key=lambda result: -sign * (result.score if by_fold is None else result.values[by_fold]))
-    first = {result.proposal.family: result.proposal.number for result in reversed(ranked)}
-    ranked.sort(key=lambda result: first[result.proposal.family] != result.proposal.number)
-    return sorted(ranked[: max(n, len(first))], key=lambda result: result.proposal.number)
+    families = {result.proposal.family for result in ranked}
+    n_each = max(1, n // 2 // max(1, len(families)))
+    of_family = {name: [it for it in ranked if it.proposal.family == name][:n_each] for name in families}
+    ranked.sort(key=lambda result: result not in of_family[result.proposal.family])
+    return sorted(ranked[: max(n, len(families))], key=lambda result: result.proposal.number)
 
 
 def _of_trial(experiment: Experiment, result: TrialResult) -> Path:

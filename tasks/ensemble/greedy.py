@@ -23,8 +23,8 @@ class Greedy:
 
     The paper's three safeguards: with replacement, so that weights come out; a start from the best few, as many as
     score best; and bagging, where `bags` is above 1. What is given is the best stage of all, so that on the rows it
-    chose by it is never worse than the best candidate alone. A departure: at most `size` different candidates, and
-    limits on what they come to.
+    chose by it is never worse than the best candidate alone. Departures: at most `size` different candidates, of
+    which the start takes half, and limits on what they come to.
     """
 
     candidates: Annotated[int, Field(ge=1)]
@@ -71,10 +71,11 @@ class Greedy:
         return best
 
     def _start(self, folds: Sequence[Fold], bag: list[int], costs: Floats, metric: str) -> Counts:
-        """The best one, the best two ... : as many as score best together; of equals the fewer."""
+        """The best one, the best two ... : as many as score best together, of equals the fewer; at most half of `size`,
+        so that there is room for others that are less good alone."""
         counts, stages = np.zeros(len(costs), dtype=np.int64), []
         left = {candidate: score(metric, folds, _alone(len(costs), candidate)) for candidate in bag}
-        while left:
+        while left and np.count_nonzero(counts) < (self.size + 1) // 2:
             candidate = _best(metric, left)
             del left[candidate]
             if self._is_within(_with(counts, candidate), costs):
