@@ -48,6 +48,12 @@ def test_each_family_s_best_is_among_them(tmp_path: Path) -> None:
     assert numbers(best_complete(experiment(tmp_path), results, 1)) == [0, 4]
 
 
+def test_the_best_few_of_each_family_share_half_of_the_places(tmp_path: Path) -> None:
+    """Log-losses of ten trees, then of five nets that are all worse."""
+    results = [result(n, n / 100) for n in range(10)] + [result(10 + n, 1 + n / 100, "linear") for n in range(5)]
+    assert numbers(best_complete(experiment(tmp_path), results, 8)) == [0, 1, 2, 3, 4, 5, 10, 11]
+
+
 def test_of_equals_and_of_the_same_hyperparameters_the_first_counts(tmp_path: Path) -> None:
     results = [result(0, 0.5), result(1, 0.1, y=1), result(2, 0.1, y=1), result(3, 0.5)]
     assert numbers(best_complete(experiment(tmp_path), results, 2)) == [0, 1]
