@@ -24,7 +24,7 @@ SHARE_OF_CONFIRMING = 1 / 3  # of the budget: what all folds of the winner may t
 SHARE_OF_COMPLETING = 1 / 4  # of the budget: what the other folds of an ensemble's members may take
 SHARE_OF_THE_FIT = 1 / 4  # of the budget: what the final fit on all rows may take, on one core
 LEAST_ROWS = 2_000  # of a sample: fewer say too little
-LEAST_JUDGED = 10_000  # validation rows of a fold from which on it says enough alone: then more rows to train on tell
+LEAST_JUDGED = 5_000  # validation rows of a fold from which on it says enough alone: then more rows to train on tell
 # more than more folds of a sample, which favours what learns quickly over what learns well
 
 

@@ -43,7 +43,7 @@ def _check(names: list[str], roles: Roles, slices: Sequence[str]) -> None:
     faults = check_roles(names, roles)
     absent = [name for name in slices if name not in names]
     faults += [f"slices={name}: the table has no such column{did_you_mean(name, names)}" for name in absent]
-    if roles.target is None:
+    if not roles.target:
         faults.append(
             f"source.target is needed: the column to predict, one of {', '.join(names[:12])}"
             f"{', ...' if len(names) > 12 else ''}."

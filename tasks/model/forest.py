@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -37,6 +37,7 @@ ESTIMATORS = {  # (kind, whether classes are predicted)
 }
 KINDS = ("random", "extra")
 TRUSTED = ("sklearn.tree._tree.Tree",)  # what skops doesn't trust of its own accord in what `save` writes
+LEAST_ROWS = 2_000  # that a tree is grown on, whatever the budget
 LARGEST = 3e38  # trees compare in float32
 # Of 1,000 rows through a tree, and to each node on the way: 15 to 32 ns a node all in all, on 2,000 to 30,000 rows.
 TREE_MILLISECONDS, VISIT_MILLISECONDS = 0.03, 0.018
@@ -118,7 +119,10 @@ class Forest:
         return 2e-5 * n_drawn * math.log2(max(2, n_drawn)) * n_columns / 3 + 4e-5 * n_rows
 
     def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
-        return self
+        """With trees of fewer rows each."""
+        n_drawn = min(n_rows, self.max_rows)
+        share = self.seconds(n_rows, n_columns, n_classes) / seconds
+        return replace(self, max_rows=max(min(n_drawn, LEAST_ROWS), round(n_drawn / share))) if share > 1 else self
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         return dict(hyperparameters), rounds

@@ -47,19 +47,19 @@ def test_a_table_that_the_budget_pays_for_has_one_rung() -> None:
 
 
 def test_a_table_that_is_large_for_its_budget_begins_with_samples_and_one_fold() -> None:
-    """40,000 rows, 54 columns and 7 classes in half a minute."""
-    found = rungs(32_000, 54, 7, 30).rungs
+    """30,000 rows, 54 columns and 7 classes in half a minute."""
+    found = rungs(24_000, 54, 7, 30).rungs
     assert found[0].n_folds == 1
     assert found[-1].n_folds is None
-    sizes = [rung.n_rows or 25_600 for rung in found]
+    sizes = [rung.n_rows or 19_200 for rung in found]
     assert sizes == sorted(sizes)
-    assert 2_000 <= sizes[0] < 25_600
+    assert 2_000 <= sizes[0] < 19_200
 
 
 def test_a_fold_in_time_is_enough_by_the_rows_that_it_validates() -> None:
     """78,000 rows in six spans: a fold learns from 39,000 of them, and is judged on 13,000."""
     families: dict[str, Any] = {"lightgbm": affordable(lightgbm(), 78_000, 54, 7, 60)}
-    enough, few = (ladder(families, 39_000, 54, 7, 5, 60, n_valid=n) for n in (13_000, 9_000))
+    enough, few = (ladder(families, 39_000, 54, 7, 5, 60, n_valid=n) for n in (13_000, 4_000))
     assert enough.rungs[-1] == Rung(None, 1) != few.rungs[-1]
 
 

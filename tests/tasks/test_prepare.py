@@ -132,6 +132,7 @@ def test_more_findings_than_a_screen_holds_are_cut_short(tmp_path: Path) -> None
     ("frame", "roles", "said"),
     [
         (TABLE, {"target": None}, "source.target is needed: the column to predict, one of id, number"),
+        (TABLE, {"target": ""}, "source.target is needed: the column to predict, one of id, number"),
         (TABLE, {"weight": "level"}, "source.weight=level: weights must be numbers of at least 0, and 60 of 60"),
         (TABLE.assign(weight=0), {"weight": "weight"}, "source.weight=weight: every weight is 0"),
         (TABLE.assign(weight=-1), {"weight": "weight"}, "60 of 60"),
