@@ -82,8 +82,8 @@ class Foresight:
         return choosing + max(0.0, self._completing_seconds(results) + fitting - final_seconds / self.budget.speed)
 
     def completing_deadline(self, results: Sequence[TrialResult], best: TrialResult | None) -> float | None:
-        """When judging an ensemble's members on more folds ends, so that there is time to combine them, or for the
-        final fit of the best trial (None: as good as never) in their place."""
+        """When judging an ensemble's members on more folds ends, so that there is time to combine them; and where they
+        are no better than the `best` trial, for its final fit too."""
         choosing, fitting = self._combining(results, ())
         final_seconds = 0.0 if best is None else self.least_seconds(best)
         return self.budget.deadline(final_seconds, choosing + max(0.0, fitting - final_seconds / self.budget.speed))

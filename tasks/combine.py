@@ -68,9 +68,9 @@ def combine(
 def of_first_fold(
     experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], winner: Winner
 ) -> tuple[list[tuple[TrialResult, float]], bool]:
-    """The trials with their weights that an ensemble would be of, chosen by the first fold where trials begin on that,
-    and whether it is better than the winner; limits are not looked at. None where all are judged on all folds, or one
-    is the best alone."""
+    """The trials with their weights that an ensemble would be of, chosen by the first fold where trials begin on that
+    (none where all are judged on all folds, or one is the best alone); and whether it is better than the winner. Limits
+    are not looked at."""
     _, *begun = fold_model.candidates(experiment, results, ensemble.candidates)
     if not begun:
         return [], False

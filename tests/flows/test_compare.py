@@ -187,7 +187,7 @@ def test_a_choice_that_fails_is_told_and_loses_none_of_the_others(
 @pytest.mark.parametrize(
     ("overrides", "n_known"),
     [
-        (["search=random,genetic"], 9),
+        (["search=random,genetic"], 10),
         (["search=random,genetic", "model.lightgbm.portfolio=[]"], 1),
         (["search=random,grid", "search.trials=12"], 0),
         (["model=linear,lightgbm"], 0),
