@@ -27,6 +27,7 @@ FAST = (
 
 NETS = (
     "model=mlp", "source.name=iris", "folds.n_splits=3", "model.mlp.hyperparameters.epochs=8",
+    "model.mlp.hyperparameters.frequencies=16", "model.mlp.portfolio=[{dropout: 0.3, spread: 0.1}, {spread: 1.0}]",
     "model.mlp.start.batch_size=16", "model.mlp.space.batch_size=[16,32]", "model.mlp.space.width=[16,64,512]",
 )  # fmt: skip  # nets of 512 units are trained fold by fold, the others' folds as one
 
