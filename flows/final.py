@@ -78,7 +78,7 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
             refused(experiment, some, tuned.winner, trained.footprint)
             for some in (tuned.results, tuned.judged, tuned.completed)
         )
-        winner = with_judged(experiment, winner_of(experiment, job.ladder, results), [*judged, *completed])
+        winner = with_judged(experiment, winner_of(experiment, job.ladder, results), [*completed, *judged])
         tuned = replace(tuned, results=results, winner=winner, judged=judged, completed=completed)
 
 
