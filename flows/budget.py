@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+
+from tasks.records import Affordable
 
 LEAST_SHARE = 1 / 4  # of a final fit
 
@@ -12,15 +15,15 @@ LEAST_SHARE = 1 / 4  # of a final fit
 @dataclass(frozen=True)
 class Budget:
     """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
-    Of an earlier run that its time had ended, so that it is gone through again: course: the rounds that its final fit
-    was to have; final_rounds: after which it ended; confirming: of each family the folds on which its best trial was
+    Of an earlier run that its time had ended, so that it is gone through again: course: of what its final fit
+    was to be; final_rounds: after which it ended; confirming: of each family the folds on which its best trial was
     judged whole after the search, completing: of each member of its ensemble, by its trial's number, those on which it
     was judged in addition; None: whatever there is time for."""
 
     begun: float
     seconds: float | None
     n_threads: int
-    course: int | None = None
+    course: Affordable | None = None
     final_rounds: int | None = None
     confirming: Mapping[str, Collection[int]] | None = None
     completing: Mapping[int, Collection[int]] | None = None
@@ -45,6 +48,10 @@ class Budget:
         if self.end is None or not final_seconds:
             return 1.0
         return min(1.0, max(LEAST_SHARE, (self.end - time.time()) * self.speed / final_seconds))
+
+    def turns(self, n_models: int) -> int:
+        """How often all threads have a model each to fit, where none has use for more than one."""
+        return math.ceil(n_models / self.n_threads)
 
     @property
     def speed(self) -> float:

@@ -13,8 +13,8 @@ from flows.winner import refused, winner_of, with_judged
 from tasks.combine import combine
 from tasks.finetune import finetune
 from tasks.footprint import measured
-from tasks.model import Shortens, rounds_are_epochs
-from tasks.records import Combined, Member, Trained
+from tasks.model import FitsSeveral, Shortens, rounds_are_epochs
+from tasks.records import Affordable, Combined, Member, Trained
 from tasks.workspace import Experiment, training_of
 
 
@@ -82,17 +82,22 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
         tuned = replace(tuned, results=results, winner=winner, judged=judged, completed=completed)
 
 
-def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> tuple[int | None, float]:
-    """The rounds that there is time for, of a family that can do with fewer of them (None: the winner's), and what
-    share of the winner's these are: with larger steps as many at least as make them as large as in the search."""
+def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> tuple[Affordable | None, float]:
+    """What there is time for, of a family that can do with fewer rounds or models (None: all), and what share of the
+    time of all of it this takes: with larger steps as many rounds at least as make them as large as in the search, and
+    of several models fewer before fewer rounds."""
     proposal = tuned.winner.proposal
     family = experiment.families[proposal.family]
-    _, planned = family.final(proposal.hyperparameters, tuned.winner.rounds)
+    hyperparameters, planned = family.final(proposal.hyperparameters, tuned.winner.rounds)
     least = 0.0 if rounds_are_epochs(family) else family.least_share if isinstance(family, Shortens) else 1.0
     share = max(least, budget.share(tuned.final_seconds))
     if budget.course is not None or planned is None or share == 1:
         return budget.course, 1.0
-    return max(1, round(share * planned)), share
+    n_models = family.n_models(hyperparameters) if isinstance(family, FitsSeveral) else 1
+    turns = share * budget.turns(n_models)
+    if turns >= 1:
+        return Affordable(planned, int(turns) * budget.n_threads), int(turns) / budget.turns(n_models)
+    return Affordable(max(1, round(turns * planned)), min(n_models, budget.n_threads)), share
 
 
 def _measured(experiment: Experiment, trained: Trained) -> Trained:

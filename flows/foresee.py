@@ -14,7 +14,7 @@ from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_COMPLETING, SHARE_OF_CONFIRMING, SHARE_OF_THE_FIT, Ladder, Rung, rung_of
 from tasks.metric import METRICS
-from tasks.model import Shortens, growth_of_rounds, rounds_are_epochs
+from tasks.model import FitsSeveral, Model, Shortens, growth_of_rounds, rounds_are_epochs
 from tasks.racing import best_of
 from tasks.records import TrialResult
 from tasks.study import fold_file
@@ -113,17 +113,22 @@ class Foresight:
         return [fold for fold in self.experiment.order if fold in asked and fold not in member.values]
 
     def least_seconds(self, best: TrialResult) -> float:
-        """What is kept for its final fit, on one thread: what that takes, or, where larger steps make it shorter, a
-        share of the budget at least."""
+        """What is kept for its final fit, on one thread: what that takes, or, where larger steps or fewer models make
+        it shorter, a share of the budget at least."""
         whole, budget = self.final_seconds(best), self.budget
         family = self.experiment.families[best.proposal.family]
-        if budget.seconds is None or not isinstance(family, Shortens):
+        if budget.seconds is None:
             return whole
-        return min(whole, max(family.least_share * whole, SHARE_OF_THE_FIT * budget.seconds * budget.speed))
+        least = family.least_share if isinstance(family, Shortens) else 1 / self._turns(family, best)
+        return min(whole, max(least * whole, SHARE_OF_THE_FIT * budget.seconds * budget.speed))
+
+    def _turns(self, family: Model, best: TrialResult) -> int:
+        hyperparameters, _ = family.final(best.proposal.hyperparameters, None)
+        return self.budget.turns(family.n_models(hyperparameters)) if isinstance(family, FitsSeveral) else 1
 
     def final_seconds(self, best: TrialResult) -> float:
-        """What the final fit will take on one thread, as the folds of that trial have it; of a family that has no use
-        for more threads, as many times that as it would else be faster."""
+        """What the final fit will take on one thread, as the folds of that trial have it; of models that have no use
+        for more threads, as many times that as it would else be faster, for each time that all threads have one."""
         fold = self.fold_seconds(best)
         family = self.experiment.families[best.proposal.family]
         _, rounds = family.final(best.proposal.hyperparameters, 100)
@@ -134,7 +139,7 @@ class Foresight:
             fold /= 1 + LOOK * sum(valid for _, valid in sizes) / sum(train for train, _ in sizes)
         # More rows than a fold's by `growth`, or by what the sample left out, and as many more rounds as `growth`.
         more_rows = self.experiment.growth * self.ladder.scale(best.proposal)
-        slower = self.budget.speed if getattr(family, "fits_on_one_thread", False) else 1.0
+        slower = self.budget.speed * self._turns(family, best) if isinstance(family, FitsSeveral) else 1.0
         return fold * more_rows * growth_of_rounds(family, self.experiment.growth) * steps * slower
 
     def _confirming_seconds(self, finalists: Sequence[TrialResult]) -> float:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
         "ensemble": None if ended.combined is None else plain(described(ended.combined)),
         "final": {
             "rounds": trained.rounds, **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,
-            "course": trained.course,
+            "course": None if trained.course is None else asdict(trained.course),
         },
         "corrected": None if evaluation.corrected is None else evaluation.corrected.value,
         "holdout": {name: score.value for name, score in evaluation.scores.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import textwrap
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from flows.searching import DATA, job_from, search, studying, tracked
 from flows.tracked import uri_of
 from tasks import recorded as records
 from tasks.recorded import Recorded
-from tasks.records import Evaluation, jsonable
+from tasks.records import Affordable, Evaluation, jsonable
 from tasks.refusal import Refusal, did_you_mean
 from tasks.reproduction import Difference, Reproduction, causes, how_far_apart, n_results, of_results, why
 from tasks.store import locked, remove_folder
@@ -181,7 +181,7 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 study.remember("population", known.outcome["population"])
                 fitted = known.outcome["final"]
                 budget = Budget(
-                    time.time(), None, known.outcome["threads"], fitted.get("course"), fitted.get("cut_at"),
+                    time.time(), None, known.outcome["threads"], _course(fitted), fitted.get("cut_at"),
                     _confirming(known), _completing(known),
                 )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
@@ -192,6 +192,12 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 yield tracker.run_id, ended, replace(on_holdout(job, trained, tracker), corrected=corrected)
         finally:
             remove_folder(root / "study")
+
+
+def _course(fitted: Mapping[str, Any]) -> Affordable | None:
+    """What its final fit was to be; older runs say the rounds alone, of one model."""
+    course = fitted.get("course")
+    return course if course is None else Affordable(**course) if isinstance(course, dict) else Affordable(course)
 
 
 def _confirming(known: Recorded) -> dict[str, Collection[int]]:

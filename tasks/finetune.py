@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import decision, fold_model, predictor
 from tasks import model as models
 from tasks.model import Fitted, Model, Until
-from tasks.records import Prepared, Trained, Winner
+from tasks.records import Affordable, Prepared, Trained, Winner
 from tasks.refusal import Refusal
 from tasks.store import write_folder
 from tasks.study import digest_of
@@ -32,13 +32,13 @@ def finetune(
     winner: Winner,
     n_threads: int,
     until: float | None,
-    course: int | None = None,
+    course: Affordable | None = None,
     most_rounds: int | None = None,
 ) -> Trained:
     """The winner's hyperparameters on all training rows, `winner.rounds` long where the family has rounds, or as long
-    as the time lasts; until: Unix time in seconds, or None. course: so many rounds in the place of the winner's, where
-    there is no time for these, or None. most_rounds: after which it ends where an earlier run's time had ended it
-    there, or None.
+    as the time lasts; until: Unix time in seconds, or None. course: what takes the place of the winner's rounds and of
+    all of the family's models, where there is no time for these, or None. most_rounds: after which it ends where an
+    earlier run's time had ended it there, or None.
 
     A fit that fails, or is worse on its own training rows than the folds were on rows they had not seen (one on 93,000
     rows and 7 classes went from a log-loss of .275 to 9.3), has gone wrong and is not taken; the model of the fold with
@@ -50,8 +50,11 @@ def finetune(
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
     short = ""
     if course is not None and planned is not None:
-        short = f"search.seconds paid for a final fit of {course} rounds in the place of {planned}"
-        hyperparameters, planned = _shorter(family, hyperparameters, planned, course), course
+        n_models = family.n_models(hyperparameters) if isinstance(family, models.FitsSeveral) else 1
+        changes = [(course.models, "models", n_models), (course.rounds, "rounds", planned)]
+        fewer = [f"{paid} {what} in the place of {asked}" for paid, what, asked in changes if paid != asked]
+        short = f"search.seconds paid for a final fit of {' and '.join(fewer)}"
+        hyperparameters, planned = _shorter(family, hyperparameters, planned, course), course.rounds
     workspace = workspace_of(experiment, proposal.family)
     fitted: Fitted | None
     begun = time.perf_counter()
@@ -66,7 +69,7 @@ def finetune(
     rounds = planned if fitted is None else planned and min(watch.n_rounds, planned)
     note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
     cut_at = None if rounds == planned else rounds
-    changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters[key]}
+    changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters.get(key)}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
     is_base = bool(fault and experiment.base is not None and getattr(family, "adds_to_its_base", False))
     if is_base:
@@ -95,13 +98,15 @@ def finetune(
     )  # fmt: skip
 
 
-def _shorter(family: Model, hyperparameters: Mapping[str, Any], planned: int, course: int) -> dict[str, Any]:
-    """With larger steps, or a schedule that comes as far in `course` epochs as in the planned ones: one that ends in
-    its middle leaves off where the steps are still large."""
+def _shorter(family: Model, hyperparameters: Mapping[str, Any], planned: int, course: Affordable) -> dict[str, Any]:
+    """With fewer models; and with larger steps, or a schedule that comes as far in so many epochs as in the planned
+    ones: one that ends in its middle leaves off where the steps are still large."""
     if not models.rounds_are_epochs(family) and isinstance(family, models.Shortens):
-        return family.shorter(hyperparameters, planned, course)
+        return family.shorter(hyperparameters, planned, course.rounds)
+    if isinstance(family, models.FitsSeveral):
+        hyperparameters = family.of_fewer(hyperparameters, course.models)
     epochs = min(int(hyperparameters["epochs"]), getattr(family, "rounds", planned))
-    return {**hyperparameters, "epochs": max(course, round(epochs * course / planned))}
+    return {**hyperparameters, "epochs": max(course.rounds, round(epochs * course.rounds / planned))}
 
 
 def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:

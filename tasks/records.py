@@ -207,13 +207,21 @@ class Winner:
 
 
 @dataclass(frozen=True)
+class Affordable:
+    """A final fit for which there is time: so many rounds, of so many models."""
+
+    rounds: int
+    models: int = 1
+
+
+@dataclass(frozen=True)
 class Trained:
     """A fitted model on disk: `folder` is what is logged, registered and served; `changed`: hyperparameters of the
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
     `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged; `cut_at`: the round at
-    which search.seconds ended the fit, whatever came of it; `course`: the rounds that were planned in the place of the
-    winner's, for which there was no time; `seconds`: that the fit took, or an ensemble's choice of its members and
-    fitting what was missing of these."""
+    which search.seconds ended the fit, whatever came of it; `course`: what was planned in the place of the winner's
+    rounds and of all of a family's models, for which there was no time; `seconds`: that the fit took, or an ensemble's
+    choice of its members and fitting what was missing of these."""
 
     folder: str
     family: str
@@ -225,7 +233,7 @@ class Trained:
     n_frozen: int = 0
     is_base: bool = False
     cut_at: int | None = None
-    course: int | None = None
+    course: Affordable | None = None
     seconds: float = field(default=0.0, compare=False)
 
 

@@ -19,10 +19,17 @@ Singles = npt.NDArray[np.float32]
 
 
 def net(graph: Graph, fitted: Fitted) -> str:
-    """(n,) or (n, n_classes)."""
-    weights = {name: value.numpy().astype(np.float32) for name, value in fitted.net.items()}
+    """(n,) or (n, n_classes): the mean of the nets."""
+    rows = encoded(graph, fitted.inputs)
+    every = [{name: value.numpy().astype(np.float32) for name, value in of_one.items()} for of_one in fitted.nets]
+    total, *others = (_predicted(graph, fitted, weights, *rows) for weights in every)
+    for other in others:
+        total = graph("Add", total, other)
+    return graph("Mul", total, 1 / len(every)) if others else total
+
+
+def _predicted(graph: Graph, fitted: Fitted, weights: dict[str, Singles], scaled: str, levels: list[str]) -> str:
     shape, activate = fitted.shape, ACTIVATIONS[fitted.activation]
-    scaled, levels = encoded(graph, fitted.inputs)
     parts = [_embedded(graph, levels, weights["levels"])] if shape.n_categorical else []
     if shape.is_periodic:
         numeric = graph("Gather", scaled, np.array(shape.waves), axis=1)

@@ -337,6 +337,17 @@ class Shortens(Protocol):
         ...
 
 
+@runtime_checkable
+class FitsSeveral(Protocol):
+    """A family whose final model is the mean of several, each of which has no use for more than one thread."""
+
+    def n_models(self, hyperparameters: Mapping[str, Any]) -> int: ...
+
+    def of_fewer(self, hyperparameters: Mapping[str, Any], n: int) -> dict[str, Any]:
+        """Those of a final fit of `n` models."""
+        ...
+
+
 def rounds_are_epochs(family: Model) -> bool:
     """Whether a family's rounds are passes over the rows, of a learning rate that falls to their end."""
     return bool(getattr(family, "rounds_are_epochs", False))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -189,23 +190,26 @@ def _exploded(plan: Plan, epoch: int, cost: float) -> ValueError:
 
 
 def train_whole(
-    job: Job, plan: Plan, n_epochs: int, watch: Callable[[], None], ending: type[Exception]
-) -> Progress:
-    """A net without validation rows after so many epochs of the plan's, or after the one in which `ending` was raised;
-    it has no curve."""
-    with one_thread:
-        course = _Course([Team([job], plan, lambda curves: None)])
+    job: Job, plans: Sequence[Plan], n_epochs: int, watch: Callable[[], None], ending: type[Exception],
+    n_threads: int = 1,
+) -> list[Progress]:
+    """A net of the same rows for each plan, which differ in their seeds, without validation rows after so many of their
+    epochs, or after the one in which `ending` was raised; none has a curve. Each learns in one thread, `n_threads` at
+    a time."""
+    courses = [_Course([Team([job], plan, lambda curves: None)]) for plan in plans]
+    with one_thread, ThreadPoolExecutor(min(n_threads, len(plans)), thread_name_prefix="finefold-nets") as pool:
         for epoch in range(1, n_epochs + 1):
-            (cost,) = course.run(epoch, lambda: None)
-            if not cost < EXPLODED:
-                raise _exploded(plan, epoch, cost)
+            for (cost,) in pool.map(lambda course: course.run(epoch, lambda: None), courses):  # noqa: B023  # run at once
+                if not cost < EXPLODED:
+                    raise _exploded(plans[0], epoch, cost)
             try:
                 watch()
             except ending:
                 break
-        done = Progress(epoch=epoch)
+    every = [Progress(epoch=epoch) for _ in plans]
+    for done, course in zip(every, courses, strict=True):
         done.keep(course.learner, 0)
-        return done
+    return every
 
 
 class _Course:

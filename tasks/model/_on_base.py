@@ -66,7 +66,6 @@ class OnBase:
     portfolio: list[dict[str, Any]]
 
     rounds_are_epochs = True
-    fits_on_one_thread = True
     takes_new_classes = True  # each gets an output of the head
     packages = PACKAGES
 
@@ -86,6 +85,13 @@ class OnBase:
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         return dict(hyperparameters), rounds
+
+    def n_models(self, hyperparameters: Mapping[str, Any]) -> int:
+        """Of several nets of a base the first is gone on with."""
+        return 1
+
+    def of_fewer(self, hyperparameters: Mapping[str, Any], n: int) -> dict[str, Any]:
+        return dict(hyperparameters)
 
     def footprint(
         self, workspace: Any, fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None, more_rows: float
@@ -151,7 +157,7 @@ class OnBase:
         plan = self._plan(workspace, how, hyperparameters, len(rows), seed)
         with memory_of_a_batch(hyperparameters, len(rows), "model.mlp", "a smaller base"):
             job = self._job(workspace, how, encoded, net)
-            done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
+            (done,) = epochs.train_whole(job, [plan], rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
         return _fitted(workspace, how, rows, net, done)
 
     def _way(self, workspace: BaseRows, hyperparameters: Mapping[str, Any]) -> Way:

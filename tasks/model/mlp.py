@@ -64,8 +64,9 @@ N_SHUFFLED = 300  # rows by which a column's importance is measured
 
 @dataclass(frozen=True)
 class Fitted:
-    """A net with its encoding. It predicts on the CPU in double precision, so that a row's prediction depends neither
-    on the rows beside it nor on the device that trained it. shares: of the columns in the outputs; none until they are
+    """A net with its encoding, or several as one, whose mean it predicts: others are those beside the first. It
+    predicts on the CPU in double precision, so that a row's prediction depends neither on the rows beside it nor on the
+    device that trained it. shares: of the columns in the outputs; none until they are
     asked for, since a fold's model mostly isn't kept; sample: some training rows, by which they are measured; adapters:
     of low rank, which are merged into the net, and the head beside them."""
 
@@ -78,27 +79,34 @@ class Fitted:
     n_frozen: int = 0
     sample: tuple[Singles, Indices] | None = None
     adapters: dict[str, torch.Tensor] | None = None
+    others: tuple[dict[str, torch.Tensor], ...] = ()
 
     packages = PACKAGES
 
     @property
+    def nets(self) -> tuple[dict[str, torch.Tensor], ...]:
+        """All of them, the first one first."""
+        return self.net, *self.others
+
+    @property
     def n_parameters(self) -> int:
         """Weights, biases, embeddings and frequencies."""
-        return sum(value.numel() for value in self.net.values())
+        return sum(value.numel() for net in self.nets for value in net.values())
 
     def predict(self, X: pd.DataFrame) -> Floats:
         return self.predicted(*self.inputs.encode(X))
 
     def predicted(self, numbers: Singles, levels: Indices) -> Floats:
-        return self.unit.prediction(self._outputs(numbers, levels, torch.float64))
+        every = [self.unit.prediction(raw) for raw in self._outputs(numbers, levels, torch.float64)]
+        return np.asarray(np.mean(every, axis=0)) if self.others else every[0]
 
-    def _outputs(self, numbers: Singles, levels: Indices, dtype: torch.dtype) -> torch.Tensor:
-        """(n, n_outputs)."""
+    def _outputs(self, numbers: Singles, levels: Indices, dtype: torch.dtype) -> list[torch.Tensor]:
+        """(n, n_outputs) of each net."""
         rows = Rows(
             torch.from_numpy(numbers).to(dtype)[None], torch.from_numpy(levels)[None], torch.empty(0), torch.empty(0)
         )
-        parameters = {name: value.to(dtype)[None] for name, value in self.net.items()}
-        return epochs.evaluated(parameters, self.shape, self.activation, rows)[0]
+        every = [{name: value.to(dtype)[None] for name, value in net.items()} for net in self.nets]
+        return [epochs.evaluated(parameters, self.shape, self.activation, rows)[0] for parameters in every]
 
     @property
     def n_bytes(self) -> float:
@@ -110,7 +118,7 @@ class Fitted:
         return dict(zip(self.inputs.levels.columns, self._measured, strict=True))
 
     def weights(self) -> dict[str, Singles]:
-        """Every parameter by its name, for how far it moved from a base's."""
+        """Every parameter of the first net by its name, for how far it moved from a base's."""
         return {name: value.numpy() for name, value in self.net.items()}
 
     def seen_on(self, train: Side) -> Fitted:
@@ -125,19 +133,21 @@ class Fitted:
         numbers, levels = self.sample
         other = np.random.default_rng(0).permutation(len(numbers))
         with one_thread:
-            before, change = self._outputs(numbers, levels, torch.float32), []
+            before, change = torch.stack(self._outputs(numbers, levels, torch.float32)), []
             for of_numbers, of_levels in self.inputs.places():
                 moved, swapped = numbers.copy(), levels.copy()
                 moved[:, of_numbers], swapped[:, of_levels] = numbers[other][:, of_numbers], levels[other][:, of_levels]
-                change.append(float((self._outputs(moved, swapped, torch.float32) - before).abs().mean()))
+                after = torch.stack(self._outputs(moved, swapped, torch.float32))
+                change.append(float((after - before).abs().mean()))
         total = sum(change)
         return [one / total for one in change] if total else [1 / len(change)] * len(change)
 
     def save(self, folder: Path) -> None:
-        save_file({name: value.contiguous() for name, value in self.net.items()}, folder / "net.safetensors")
+        for net, name in zip(self.nets, _files(len(self.nets)), strict=True):
+            save_file({name: value.contiguous() for name, value in net.items()}, folder / name)
         self.inputs.save(folder)
         kept = {"shape": asdict(self.shape), "activation": self.activation, "unit": asdict(self.unit),
-                "shares": list(self._measured), "n_frozen": self.n_frozen}
+                "shares": list(self._measured), "n_frozen": self.n_frozen, "nets": len(self.nets)}
         (folder / "net.json").write_text(json.dumps(kept))
 
     def save_adapters(self, folder: Path) -> None:
@@ -148,17 +158,23 @@ class Fitted:
     @classmethod
     def load(cls, folder: Path) -> Fitted:
         kept = json.loads((folder / "net.json").read_text())
-        net = load_file(folder / "net.safetensors")
         shape, unit = Shape.from_json(kept["shape"]), Unit(**kept["unit"])
-        frozen = kept.get("n_frozen", 0)  # which older models don't say
-        return cls(Inputs.load(folder), shape, kept["activation"], unit, net, kept["shares"], frozen)
+        frozen, n_nets = kept.get("n_frozen", 0), kept.get("nets", 1)  # which older models don't say
+        net, *others = (load_file(folder / name) for name in _files(n_nets))
+        return cls(
+            Inputs.load(folder), shape, kept["activation"], unit, net, kept["shares"], frozen, others=tuple(others)
+        )
+
+
+def _files(n_nets: int) -> list[str]:
+    return ["net.safetensors", *(f"net-{k}.safetensors" for k in range(1, n_nets))]
 
 
 @dataclass(frozen=True)
 class MLP:
-    """The family. optimizer: a choice of conf/optimizer, built. device: where it trains. most_epochs: of any fit,
-    whatever the hyperparameter says (None: as it says). min_rows: a level in fewer training rows shares the index of
-    unseen ones."""
+    """The family. optimizer: a choice of conf/optimizer, built. device: where it trains. nets: of the final model.
+    most_epochs: of any fit, whatever the hyperparameter says (None: as it says). min_rows: a level in fewer training
+    rows shares the index of unseen ones."""
 
     hyperparameters: dict[str, Any]
     start: dict[str, Any]
@@ -167,11 +183,11 @@ class MLP:
     portfolio: list[dict[str, Any]]
     optimizer: Any
     device: Literal["auto", "cpu", "cuda", "mps"]
+    nets: Annotated[int, Field(ge=1)]
     most_epochs: Annotated[int, Field(ge=1)] | None
     min_rows: Annotated[int, Field(ge=1)]
 
     rounds_are_epochs = True
-    fits_on_one_thread = True
     packages = PACKAGES
     ways = ("feature_extraction", "last_layers", "gradual", "lora", "full")
 
@@ -211,16 +227,26 @@ class MLP:
         return replace(self, most_epochs=max(LEAST_EPOCHS, round(self.rounds / share))) if share > 1 else self
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
-        return dict(hyperparameters), rounds
+        """Several nets that differ in their random numbers (Lakshminarayanan et al. 2017); four on six settings of four
+        tables: docs/log.md."""
+        return {**hyperparameters, "nets": self.nets}, rounds
+
+    def n_models(self, hyperparameters: Mapping[str, Any]) -> int:
+        return int(hyperparameters.get("nets", 1))
+
+    def of_fewer(self, hyperparameters: Mapping[str, Any], n: int) -> dict[str, Any]:
+        return {**hyperparameters, "nets": n}
 
     def footprint(
         self, workspace: Workspace, fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None,
         more_rows: float,
     ) -> Footprint:
-        """As large as the fold's; of the time, encoding, and a sum for each weight and row."""
+        """Each net as large as the fold's; of the time, encoding, and a sum for each weight and row."""
         levels = fitted.inputs.levels
         encoding = 1.0 + 0.1 * len(levels.columns) + 0.35 * len(levels.levels) + levels.milliseconds
-        return Footprint(fitted.n_bytes / 1e6, encoding + MS_OF_A_SUM * fitted.n_parameters)
+        n_parameters = fitted.n_parameters // len(fitted.nets) * self.n_models(hyperparameters)
+        n_bytes = fitted.n_bytes + 4 * (n_parameters - fitted.n_parameters)
+        return Footprint(n_bytes / 1e6, encoding + MS_OF_A_SUM * n_parameters)
 
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         assert base is None, "which the family takes that `going_on` gives"
@@ -318,15 +344,17 @@ class MLP:
         self, workspace: Workspace, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
         watch: Watch = unwatched, n_threads: int | None = None,
     ) -> Fitted:
-        """On one thread: more made small nets slower."""
+        """Each net on one thread: more made small nets slower."""
         encoded = workspace.all_rows(hyperparameters["scaling"])
         unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
         n_rows = len(encoded.train.y)
-        plan = self.plan(workspace.training, hyperparameters, n_rows, seed)
+        seeds = [seed, *np.random.SeedSequence(seed).generate_state(self.n_models(hyperparameters) - 1).tolist()]
+        plans = [self.plan(workspace.training, hyperparameters, n_rows, own) for own in seeds]
+        n_epochs = rounds or plans[0].epochs
         with memory_of_a_batch(hyperparameters, n_rows, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
             job = self._job(encoded, unit, hyperparameters, workspace.training)
-            done = epochs.train_whole(job, plan, rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
-        return _fitted(encoded, job.shape, plan.activation, unit, done.net)
+            done = epochs.train_whole(job, plans, n_epochs, lambda: watch(()), OutOfTimeError, n_threads or 1)
+        return _fitted(encoded, job.shape, plans[0].activation, unit, *(one.net for one in done))
 
     def _job(
         self, encoded: Encoded, unit: Unit, hyperparameters: Mapping[str, Any], training: Training
@@ -366,9 +394,9 @@ class MLP:
         ]  # fmt: skip
 
 
-def _fitted(encoded: Encoded, shape: Shape, activation: str, unit: Unit, net: dict[str, torch.Tensor]) -> Fitted:
-    kept = {name: value.cpu() for name, value in net.items()}
-    return Fitted(encoded.inputs, shape, activation, unit, kept, ()).seen_on(encoded.train)
+def _fitted(encoded: Encoded, shape: Shape, activation: str, unit: Unit, *nets: dict[str, torch.Tensor]) -> Fitted:
+    first, *others = ({name: value.cpu() for name, value in net.items()} for net in nets)
+    return Fitted(encoded.inputs, shape, activation, unit, first, (), others=tuple(others)).seen_on(encoded.train)
 
 
 def _validated(encoded: Encoded, fitted: Fitted, progress: epochs.Progress) -> Validated:

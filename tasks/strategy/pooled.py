@@ -16,6 +16,7 @@ from tasks.model import (
     BeginsWith,
     Contributions,
     Explains,
+    FitsSeveral,
     Fitted,
     Floats,
     HasForced,
@@ -261,6 +262,14 @@ class PooledNets(PooledFamily):
         within, inner = self._within(workspace, hyperparameters), self._inner(hyperparameters)
         every = self._together.validate_together(within, folds, inner, seed, watch, n_rows)
         return [replace(done, fitted=self._told(done.fitted, hyperparameters)) for done in every]
+
+    def n_models(self, hyperparameters: Mapping[str, Any]) -> int:
+        return self.family.n_models(hyperparameters) if isinstance(self.family, FitsSeveral) else 1
+
+    def of_fewer(self, hyperparameters: Mapping[str, Any], n: int) -> dict[str, Any]:
+        if isinstance(self.family, FitsSeveral):
+            return self.family.of_fewer(hyperparameters, n)
+        return dict(hyperparameters)
 
     @property
     def _together(self) -> TrainsTogether:

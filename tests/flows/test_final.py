@@ -24,7 +24,7 @@ from flows.winner import winner_of
 from tasks.footprint import Limits, limited, promised
 from tasks.model import Fitted, Validated
 from tasks.prepare import prepare
-from tasks.records import Footprint, Proposal, TrialCounts
+from tasks.records import Affordable, Footprint, Proposal, TrialCounts
 from tasks.refusal import Refusal
 from tasks.split import split
 from tasks.trial import run_trial
@@ -165,12 +165,49 @@ def test_a_final_fit_that_there_is_no_time_for_has_larger_steps_or_a_shorter_sch
     slow = replace(slow, experiment=replace(slow.experiment, digest="free", families={proposal.family: free}))
     given, whole = free.final(proposal.hyperparameters, rounds)
     trained = slow.final(Limits(), short).trained
-    assert trained.course == trained.rounds == pytest.approx(whole / 2, abs=0.05 * whole)
+    assert trained.course == Affordable(trained.rounds)
+    assert trained.rounds == pytest.approx(whole / 2, abs=0.05 * whole)
     assert trained.changed["learning_rate"] * trained.rounds == pytest.approx(given["learning_rate"] * whole)
     no_time = _course(slow.experiment, replace(slow.tuned, final_seconds=1e6), short)
-    assert no_time == (rounds, pytest.approx(0.3))
+    assert no_time == (Affordable(rounds), pytest.approx(0.3))
     families: dict[str, Any] = {name: InEpochs(family) for name, family in slow.experiment.families.items()}
     _, planned = families["lightgbm"].final({"learning_rate": 0.1}, rounds)
     half, share = _course(replace(slow.experiment, families=families), slow.tuned, Budget(time.time(), 20.0, 1))
     assert share == pytest.approx(1 / 2, abs=0.05)
-    assert half == pytest.approx(planned / 2, abs=0.05 * planned)
+    assert half is not None
+    assert (half.rounds, half.models) == (pytest.approx(planned / 2, abs=0.05 * planned), 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "n_threads", "course", "share"),
+    [
+        (100.0, 1, None, 1.0), (35.0, 1, (3, 1.0), 0.75), (25.0, 1, (2, 1.0), 0.5), (1.0, 1, (1, 1.0), 0.25),
+        (20.0, 2, (2, 1.0), 0.5), (1.0, 2, (2, 0.5), 0.25), (1.0, 8, (4, 0.25), 0.25),
+    ],
+)  # fmt: skip
+def test_of_several_models_fewer_are_fitted_before_fewer_rounds(
+    searched: Searched, seconds: float, n_threads: int, course: tuple[int, float] | None, share: float
+) -> None:
+    """Of four that take 40 seconds, on the threads that there are; what more threads bring to one is seen off."""
+    family = InEpochs(searched.experiment.families["lightgbm"])
+    several = replace(searched.experiment, families={"lightgbm": Several(family)})
+    budget = Budget(time.time(), seconds, n_threads)
+    slow = replace(searched.tuned, final_seconds=40.0 * budget.speed)
+    hyperparameters = slow.winner.proposal.hyperparameters
+    _, planned = family.final(hyperparameters, slow.winner.rounds)
+    assert planned is not None
+    expected = course and Affordable(max(1, round(course[1] * planned)), course[0])
+    assert _course(several, slow, budget) == (expected, pytest.approx(share, abs=0.01))
+
+
+@dataclass(frozen=True)
+class Several(Wrapped):
+    """A family of four models."""
+
+    rounds_are_epochs = True
+
+    def n_models(self, hyperparameters: Mapping[str, Any]) -> int:
+        return 4
+
+    def of_fewer(self, hyperparameters: Mapping[str, Any], n: int) -> dict[str, Any]:
+        return dict(hyperparameters)

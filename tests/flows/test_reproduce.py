@@ -81,17 +81,19 @@ def test_a_run_given_by_its_champion_comes_out_again_and_changes_nothing(
 
 
 @pytest.mark.slow
-def test_a_net_whose_final_fit_had_time_for_half_its_epochs_comes_out_again(
+def test_nets_whose_final_fit_had_time_for_some_of_their_epochs_come_out_again(
     place: Path, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch", reason='needs torch: pip install "finefold[neural]"')
     slow = [f"model.mlp.hyperparameters.{one}" for one in ("epochs=8", "learning_rate=0.0003", "schedule=none")]
     net = ["model=mlp", *slow, "search=none", "model_name=net"]
     with monkeypatch.context() as patch:
-        patch.setattr(Budget, "share", lambda *_: 0.5)
+        patch.setattr(Budget, "share", lambda *_: 0.2)
         short = run([text for text in ASKED if not text.startswith(("model", "search"))] + net, frame=TABLE)
     again = reproduce(short.run_id)
-    assert int(client.get_run(short.run_id).data.params["final.epochs"]) < 8
+    params = client.get_run(short.run_id).data.params
+    assert int(params["final.epochs"]) < 8
+    assert int(params["final.nets"]) <= 4
     assert (again.is_equal, again.differences) == (True, ())
 
 

@@ -19,7 +19,7 @@ from tasks import model as models
 from tasks.finetune import finetune
 from tasks.model import Fitted, Model, Validated
 from tasks.prepare import prepare
-from tasks.records import Prepared, Proposal, Winner
+from tasks.records import Affordable, Prepared, Proposal, Winner
 from tasks.split import split
 from tasks.trial import run_trial
 from tasks.workspace import Experiment, training_of
@@ -117,11 +117,14 @@ def test_a_net_with_time_for_half_its_epochs_goes_through_all_of_its_schedule_in
     epochs = ["model=mlp", "model.mlp.hyperparameters.epochs=24", "model.mlp.hyperparameters.patience=24"]
     for experiment, prepared, winner in searched(tmp_path, [*FAST[:2], *epochs]):
         asked = replace(winner, rounds=20)
-        trained = finetune.fn(experiment, prepared, asked, 1, None, 10)
-        assert (trained.rounds, trained.course, trained.cut_at, trained.changed) == (10, 10, None, {"epochs": 12})
-        assert trained.note == "search.seconds paid for a final fit of 10 rounds in the place of 20"
+        course = Affordable(10, 2)
+        trained = finetune.fn(experiment, prepared, asked, 1, None, course)
+        assert (trained.rounds, trained.course, trained.cut_at) == (10, course, None)
+        assert trained.changed == {"epochs": 12, "nets": 2}
+        paid = "2 models in the place of 4 and 10 rounds in the place of 20"
+        assert trained.note == f"search.seconds paid for a final fit of {paid}"
         cut = finetune.fn(experiment, prepared, asked, 1, None, None, 10)
-        assert (cut.rounds, cut.course, cut.cut_at, cut.changed) == (10, None, 10, {})
+        assert (cut.rounds, cut.course, cut.cut_at, cut.changed) == (10, None, 10, {"nets": 4})
         training = training_of(experiment)
         costs = [
             experiment.loss.cost(training.y, models.load(Path(one.folder)).predict(training.X), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def net(
 def test_a_graph_has_waves_for_those_numbers_alone_that_the_net_has_them_for(tmp_path: Path) -> None:
     case = Case(tmp_path, "regression")
     largest, where = farthest(case, case.saved(net(case, "quantile", "silu", 8, with_waves=(1,)), "net"), tmp_path)
+    assert largest < 1e-5, where
+
+
+@pytest.mark.parametrize("kind", ["regression", "multiclass"])
+def test_a_graph_of_several_nets_predicts_their_mean(tmp_path: Path, kind: ProblemKind) -> None:
+    case = Case(tmp_path, kind)
+    one = net(case, "standard", "relu", 4)
+    others = tuple({name: value.roll(shift) for name, value in one.net.items()} for shift in (1, 2))
+    largest, where = farthest(case, case.saved(replace(one, others=others), "net"), tmp_path)
     assert largest < 1e-5, where
 
 

@@ -207,6 +207,36 @@ def test_a_fold_that_is_out_of_time_ends_and_a_final_fit_stays_as_far_as_it_has_
     assert cut.predict(data.X).tobytes() == it.fit(workspace, point(it), 3, 0).predict(data.X).tobytes()
 
 
+@pytest.mark.parametrize("problem", [REGRESSION, BINARY])
+def test_a_final_model_is_the_mean_of_its_nets_in_any_number_of_threads(problem: Problem, tmp_path: Path) -> None:
+    it, data = mlp("model.mlp.nets=3"), training(problem)
+    workspace = it.workspace(data, None, 1)
+    several, rounds = it.final(point(it), 4)
+    fitted = it.fit(workspace, several, rounds, 0, n_threads=3)
+    every = [replace(fitted, net=net, others=()).predict(data.X) for net in fitted.nets]
+    assert every[0].tobytes() == it.fit(workspace, point(it), rounds, 0).predict(data.X).tobytes()
+    assert all(abs(one - other).max() > 1e-3 for one, other in zip(every, [*every[1:], every[0]], strict=True))
+    np.testing.assert_allclose(fitted.predict(data.X), np.mean(every, axis=0), rtol=1e-12)
+    assert fitted.predict(data.X).tobytes() == it.fit(workspace, several, rounds, 0).predict(data.X).tobytes()
+    model.save(fitted, tmp_path / "model")
+    again = model.load(tmp_path / "model")
+    assert again.predict(data.X).tobytes() == fitted.predict(data.X).tobytes()
+    assert again.importance() == fitted.importance()
+    assert again.n_parameters == 3 * replace(fitted, others=()).n_parameters
+
+
+def test_what_several_nets_come_to_is_known_from_a_fold_s_one() -> None:
+    it, data = mlp(), training()
+    workspace = it.workspace(data, None, 1)
+    several, _ = it.final(point(it), 4)
+    of_fold, whole = it.validate(workspace, 0, point(it), 0).fitted, it.fit(workspace, several, 4, 0)
+    assert isinstance(of_fold, Fitted)
+    promised, same = (it.footprint(workspace, one, several, 4, 1.0) for one in (of_fold, whole))
+    assert promised.megabytes == pytest.approx(same.megabytes, rel=0.05)
+    assert promised.milliseconds == pytest.approx(same.milliseconds, rel=0.05)
+    assert it.of_fewer(several, 1) == {**point(it), "nets": 1}
+
+
 def test_a_schedule_shows_its_curve_only_once_it_tells_where_it_ends() -> None:
     it, data = mlp(f"{KEY}.epochs=8"), training()
     workspace = it.workspace(data, None, 1)
