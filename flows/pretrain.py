@@ -14,15 +14,12 @@ if TYPE_CHECKING:
 KEEPING = "pretrain.keep=true"  # what tells this command from `run`
 # A language model that begins from nothing has nothing to be searched, and a fold as dear as it: two tell when to stop.
 FEW_FOLDS, WRITER = "folds.n_splits=2", "model=text_generator"
-ONE_NET = "model.mlp.nets=1"  # of several the first alone would be gone on with
 
 
 def pretraining(overrides: Sequence[str]) -> list[str]:
     """The overrides, before them what the command adds, which they may change."""
     of_folds = any(text.startswith("folds") for text in overrides)
-    of_nets = any(text.startswith("model=") and "mlp" in text for text in overrides)
-    few = [FEW_FOLDS] if WRITER in overrides and not of_folds else []
-    return [KEEPING, *few, *([ONE_NET] if of_nets else []), *overrides]
+    return [KEEPING, *([FEW_FOLDS] if WRITER in overrides and not of_folds else []), *overrides]
 
 
 def pretrain(

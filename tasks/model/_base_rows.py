@@ -65,6 +65,12 @@ class BaseRows:
         beside = None if source is None else _encoded(fitted, source)
         return cls(training, fitted, unit, places_of(base, problem), numbers, levels, beside, Sizes(training))
 
+    def of_net(self, k: int) -> BaseRows:
+        """With that net of the base's in the place of its first; after its last one begins anew."""
+        place = k % len(self.base.nets)
+        base = replace(self.base, net=self.base.nets[place], others=())
+        return replace(self, base=base, kept=type(self.kept)(lambda values: values.nbytes)) if place else self
+
     @property
     def shape(self) -> Shape:
         """The base's, with an output for every class."""

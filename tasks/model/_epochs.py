@@ -190,23 +190,23 @@ def _exploded(plan: Plan, epoch: int, cost: float) -> ValueError:
 
 
 def train_whole(
-    job: Job, plans: Sequence[Plan], n_epochs: int, watch: Callable[[], None], ending: type[Exception],
+    nets: Sequence[tuple[Job, Plan]], n_epochs: int, watch: Callable[[], None], ending: type[Exception],
     n_threads: int = 1,
 ) -> list[Progress]:
-    """A net of the same rows for each plan, which differ in their seeds, without validation rows after so many of their
-    epochs, or after the one in which `ending` was raised; none has a curve. Each learns in one thread, `n_threads` at
-    a time."""
-    courses = [_Course([Team([job], plan, lambda curves: None)]) for plan in plans]
-    with one_thread, ThreadPoolExecutor(min(n_threads, len(plans)), thread_name_prefix="finefold-nets") as pool:
+    """Nets without validation rows after so many of their plans' epochs, or after the one in which `ending` was raised;
+    none has a curve. Each learns in one thread, `n_threads` at a time."""
+    courses = [_Course([Team([job], plan, lambda curves: None)]) for job, plan in nets]
+    with one_thread, ThreadPoolExecutor(min(n_threads, len(nets)), thread_name_prefix="finefold-nets") as pool:
         for epoch in range(1, n_epochs + 1):
-            for (cost,) in pool.map(lambda course: course.run(epoch, lambda: None), courses):  # noqa: B023  # run at once
+            costs = pool.map(lambda course: course.run(epoch, lambda: None), courses)  # noqa: B023  # asked for at once
+            for course, (cost,) in zip(courses, costs, strict=True):
                 if not cost < EXPLODED:
-                    raise _exploded(plans[0], epoch, cost)
+                    raise _exploded(course.plan, epoch, cost)
             try:
                 watch()
             except ending:
                 break
-    every = [Progress(epoch=epoch) for _ in plans]
+    every = [Progress(epoch=epoch) for _ in nets]
     for done, course in zip(every, courses, strict=True):
         done.keep(course.learner, 0)
     return every

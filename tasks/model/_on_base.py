@@ -84,14 +84,13 @@ class OnBase:
         return replace(self, family=self.family.affordable(seconds, n_rows, n_columns, n_classes))
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
-        return dict(hyperparameters), rounds
+        return self.family.final(hyperparameters, rounds)
 
     def n_models(self, hyperparameters: Mapping[str, Any]) -> int:
-        """Of several nets of a base the first is gone on with."""
-        return 1
+        return self.family.n_models(hyperparameters)
 
     def of_fewer(self, hyperparameters: Mapping[str, Any], n: int) -> dict[str, Any]:
-        return dict(hyperparameters)
+        return self.family.of_fewer(hyperparameters, n)
 
     def footprint(
         self, workspace: Any, fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None, more_rows: float
@@ -151,14 +150,22 @@ class OnBase:
         self, workspace: BaseRows, hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
         watch: Watch = unwatched, n_threads: int | None = None,
     ) -> Fitted:
+        """Of several nets of the base each is gone on with; the search judges the first."""
         how, rows = self._way(workspace, hyperparameters), np.arange(len(workspace.training.y))
-        net = workspace.net(rows)
-        encoded = Encoded(workspace.base.inputs, workspace.train(rows, how.first), None)
-        plan = self._plan(workspace, how, hyperparameters, len(rows), seed)
+        seeds = self.family.seeds(hyperparameters, seed)
+        of_nets = [workspace.of_net(k) for k in range(len(seeds))]
+        begun = [one.net(rows) for one in of_nets]
+        nets = []
         with memory_of_a_batch(hyperparameters, len(rows), "model.mlp", "a smaller base"):
-            job = self._job(workspace, how, encoded, net)
-            (done,) = epochs.train_whole(job, [plan], rounds or plan.epochs, lambda: watch(()), OutOfTimeError)
-        return _fitted(workspace, how, rows, net, done)
+            for one, net, own in zip(of_nets, begun, seeds, strict=True):
+                encoded = Encoded(one.base.inputs, one.train(rows, how.first), None)
+                plan = self._plan(one, how, hyperparameters, len(rows), own)
+                nets.append((self._job(one, how, encoded, net), plan))
+            n_epochs = rounds or plan.epochs
+            done = epochs.train_whole(nets, n_epochs, lambda: watch(()), OutOfTimeError, n_threads or 1)
+        first, *others = (_fitted(workspace, how, rows, *one) for one in zip(begun, done, strict=True))
+        n_frozen = sum(one.n_frozen for one in (first, *others))
+        return replace(first, others=tuple(one.net for one in others), n_frozen=n_frozen)
 
     def _way(self, workspace: BaseRows, hyperparameters: Mapping[str, Any]) -> Way:
         n_epochs = min(int(hyperparameters["epochs"]), self.rounds)

@@ -348,13 +348,18 @@ class MLP:
         encoded = workspace.all_rows(hyperparameters["scaling"])
         unit = Unit.learn(workspace.training.problem, encoded.train.y, encoded.train.weight)
         n_rows = len(encoded.train.y)
-        seeds = [seed, *np.random.SeedSequence(seed).generate_state(self.n_models(hyperparameters) - 1).tolist()]
+        seeds = self.seeds(hyperparameters, seed)
         plans = [self.plan(workspace.training, hyperparameters, n_rows, own) for own in seeds]
         n_epochs = rounds or plans[0].epochs
         with memory_of_a_batch(hyperparameters, n_rows, "model.mlp", "a smaller model.mlp.hyperparameters.width"):
             job = self._job(encoded, unit, hyperparameters, workspace.training)
-            done = epochs.train_whole(job, plans, n_epochs, lambda: watch(()), OutOfTimeError, n_threads or 1)
+            nets = [(job, plan) for plan in plans]
+            done = epochs.train_whole(nets, n_epochs, lambda: watch(()), OutOfTimeError, n_threads or 1)
         return _fitted(encoded, job.shape, plans[0].activation, unit, *(one.net for one in done))
+
+    def seeds(self, hyperparameters: Mapping[str, Any], seed: int) -> list[int]:
+        """One for each net, the first of which is as if it were alone."""
+        return [seed, *np.random.SeedSequence(seed).generate_state(self.n_models(hyperparameters) - 1).tolist()]
 
     def _job(
         self, encoded: Encoded, unit: Unit, hyperparameters: Mapping[str, Any], training: Training

@@ -15,7 +15,7 @@ import pytest
 from sources import QUICK, table
 
 from flows.pipeline import run
-from flows.pretrain import pretrain, pretraining
+from flows.pretrain import pretrain
 from tasks.records import Result
 from tasks.registry import download
 
@@ -43,19 +43,6 @@ def folder_of(made: Result) -> Path:
 def told(made: Result) -> dict[str, Any]:
     known: dict[str, Any] = json.loads((folder_of(made) / "base.json").read_text())
     return known
-
-
-@pytest.mark.parametrize(
-    ("asked", "added"),
-    [
-        (["model=mlp"], ["model.mlp.nets=1"]), (["model=[lightgbm,mlp]"], ["model.mlp.nets=1"]), (["model=linear"], []),
-        (["model=text_generator"], ["folds.n_splits=2"]), (["model=text_generator", "folds.n_splits=3"], []),
-    ],
-)  # fmt: skip
-def test_a_base_is_one_net_and_a_language_model_has_few_folds_unless_the_user_asks(
-    asked: list[str], added: list[str]
-) -> None:
-    assert pretraining(asked) == ["pretrain.keep=true", *added, *asked]
 
 
 def test_what_is_known_of_a_model_stands_beside_it(broad: Result, client: mlflow.MlflowClient) -> None:

@@ -70,10 +70,10 @@ def point(it: Model, **changed: Any) -> dict[str, Any]:
     return {**space.fixed, **space.start, **changed}
 
 
-def base(it: Model, kind: ProblemKind, folder: Path, *, has_source: bool = True) -> Path:
+def base(it: Model, kind: ProblemKind, folder: Path, *, has_source: bool = True, **changed: Any) -> Path:
     """A model of the family on rows of the source, and these rows beside it."""
     source = training(kind, N_SOURCE, seed=0, shift=0.0)
-    model.save(it.fit(it.workspace(source, None, 1), point(it), 12, 0), folder)
+    model.save(it.fit(it.workspace(source, None, 1), point(it, **changed), 12, 0), folder)
     (folder / "problem.json").write_text(json.dumps(asdict(source.problem)))
     if has_source:
         (folder / "source").mkdir()

@@ -56,10 +56,24 @@ def fitted(it: OnBase, data: Training, base: Path, rounds: int = 8, **changed: A
     return it.fit(it.workspace(data, base, 1), based.point(it, **changed), rounds, 0)
 
 
-def moved(before: Fitted, after: Fitted) -> set[str]:
-    """Names of parameters that are not bit for bit as they were."""
-    assert before.net.keys() == after.net.keys()
-    return {name for name, value in before.net.items() if value.numpy().tobytes() != after.net[name].numpy().tobytes()}
+def moved(before: Fitted, after: Fitted, place: int = 0) -> set[str]:
+    """Names of parameters of one of its nets that are not bit for bit as they were."""
+    old, new = before.nets[place % len(before.nets)], after.nets[place]
+    assert old.keys() == new.keys()
+    return {name for name, value in old.items() if value.numpy().tobytes() != new[name].numpy().tobytes()}
+
+
+@ways
+def test_each_net_of_a_base_is_gone_on_with_and_the_first_again_after_the_last(way: str, tmp_path: Path) -> None:
+    folder = based.base(based.family("mlp"), "binary", tmp_path, nets=2)
+    base, data, it = Fitted.load(folder), based.training("binary"), going_on(way)
+    assert [len(base.nets), moved(base, replace(base, net=base.others[0], others=(base.net,))) != set()] == [2, True]
+    alone, after = fitted(it, data, folder), fitted(it, data, folder, nets=3)
+    assert len(after.nets) == 3
+    assert moved(alone, replace(after, others=())) == set()
+    assert [moved(base, after, place) <= TRAINED[way] for place in range(3)] == [True] * 3
+    assert all(moved(base, after, place) >= HEAD for place in range(3))
+    assert (after.n_parameters, after.n_frozen) == (3 * alone.n_parameters, 3 * alone.n_frozen)
 
 
 @ways
