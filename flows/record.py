@@ -160,7 +160,8 @@ def described(combined: Combined) -> dict[str, Any]:
         }
         for member in combined.members
     ]
-    cv = {"mean": combined.mean, "se": combined.standard_error, "chosen_at": combined.chosen_at}
+    cv = {"mean": combined.mean, "se": combined.standard_error, "chosen_at": combined.chosen_at,
+          "alone": combined.alone}  # fmt: skip
     return {"is_used": combined.trained is not None, "members": members, "cv": cv}
 
 

@@ -60,7 +60,7 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     score = f"{_number(combined.mean)} ± {_number(combined.standard_error, 2)}"
     say(
         f"  - {metric} {score} {over}, {each} (by its own, too good: {_number(combined.chosen_at)}); "
-        f"best trial {_number(winner.mean)}: {verdict}"
+        f"best trial {_number(winner.mean)}, chosen likewise {_number(combined.alone)}: {verdict}"
     )
 
 

@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, predictor
 from tasks import model as models
-from tasks.ensemble import Ensemble, Floats, Fold, Rows, score
+from tasks.ensemble import Ensemble, Floats, Fold, Rows, over_folds, score
 from tasks.metric import METRICS, better
 from tasks.model import OutOfTimeError
 from tasks.model._bag import Bag
@@ -47,15 +47,16 @@ def combine(
     n_workers: int,
     until: float | None = None,
 ) -> Combined:
-    """The ensemble, with its model where it scores better out of fold than the winner alone.
+    """The ensemble, with its model where it scores better out of fold than the best trial alone.
 
-    Its score is honest of the weights: those for a fold, or a part of one, are chosen on the others (of folds by group,
-    on rows of the same groups where they are parts of one). Models that are needed and were not kept are fitted,
-    `n_workers` at a time; where that can't be done `until` a time (Unix time in seconds, or None) there is no model.
+    Both scores are honest of the choice: weights for a fold, or a part of one, and the one trial, are chosen on the
+    others (of folds by group, on rows of the same groups where they are parts of one). Models that are needed and were
+    not kept are fitted, `n_workers` at a time; where that can't be done `until` a time (Unix time in seconds, or None)
+    there is no model.
     """
     begun = time.perf_counter()
     chosen, costs, is_cut = _chosen(experiment, ensemble, results, winner, _Fitting(n_workers, until))
-    found = replace(_described(chosen), is_cut=is_cut)
+    found = replace(_described(chosen), alone=winner.mean + chosen.optimism, is_cut=is_cut)
     if costs is None:
         return found
     return replace(
@@ -125,14 +126,16 @@ def _described(chosen: _Chosen) -> Combined:
 class _Chosen:
     """trials and weights: (n_candidates,), all 0 where none is within the limits or there is one fold alone. values:
     the metric on each part of the rows, see `_parts`, by weights of the others. at: by these weights on the rows that
-    they were chosen by. Of some folds alone both are estimates of the mean over all: the winner's, and by how much they
-    are better there than its own."""
+    they were chosen by. optimism: the mean of the one trial that is the best on the others, part by part, less that of
+    the one that is the best on all, where it is worse. Of some folds alone both are estimates of the mean over all: the
+    winner's, and by how much they are better there than its own."""
 
     trials: Sequence[TrialResult]
     folds: tuple[int, ...]
     weights: Floats
     values: list[float]
     at: float
+    optimism: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -197,15 +200,33 @@ def _choose(
     weights = ensemble.weigh(shown, costs, metric, seed)
     if not weights.any():
         return _Chosen(trials, folds, weights, [], np.nan)
-    values = []
+    values, alone, its_own = [], [], _alone(metric, shown)
     for part in parts:
         # The part itself is left without a row, and where folds are drawn several times over, others lose theirs of it.
         others = [other for other in (one.without(part.rows) for one in shown) if len(other.rows)]
         fair = ensemble.weigh(others, costs, metric, seed)
         used = [trial for trial, weight in zip(trials, fair, strict=True) if weight > 0]
         values.append(score(metric, [_read(experiment, used, part)], fair[fair > 0]))
+        single = trials[_place_of_best(metric, _alone(metric, others))]
+        alone.append(score(metric, [_read(experiment, [single], part)], np.ones(1)))
     elsewhere, at = _elsewhere(experiment, parts, winner), score(metric, shown, weights)
-    return _Chosen(trials, folds, weights, [value + elsewhere for value in values], at + elsewhere)
+    sign, best = METRICS[metric].sign, its_own[_place_of_best(metric, its_own)]
+    optimism = sign * min(0.0, sign * (fmean(alone) - best))
+    return _Chosen(trials, folds, weights, [value + elsewhere for value in values], at + elsewhere, optimism)
+
+
+def _alone(metric: str, folds: Sequence[Fold]) -> list[float]:
+    """The score of each candidate."""
+    n = len(folds[0].predictions)
+    return [over_folds(metric, folds, [fold.predictions[k].astype(np.float64) for fold in folds]) for k in range(n)]
+
+
+def _place_of_best(metric: str, values: Sequence[float]) -> int:
+    """Of equals, and where none is defined, the first."""
+    best = 0
+    for place, value in enumerate(values):
+        best = place if better(metric, value, values[best]) else best
+    return best
 
 
 @dataclass(frozen=True)
@@ -287,7 +308,7 @@ def _draw(codes: Floats | None, n: int, share: float, fold: int) -> Rows:
 
 def _is_better(experiment: Experiment, chosen: _Chosen, winner: Winner) -> bool:
     """One member alone is the winner, or a trial that only the draw of the rows made seem better."""
-    return len(chosen.members) > 1 and better(experiment.metric, chosen.mean, winner.mean)
+    return len(chosen.members) > 1 and better(experiment.metric, chosen.mean, winner.mean + chosen.optimism)
 
 
 def _exceeds(ensemble: Ensemble, costs: Floats) -> bool:

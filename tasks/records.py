@@ -249,7 +249,8 @@ class Member:
 class Combined:
     """An ensemble of trials, and whether it takes the place of the best one alone.
 
-    mean, standard_error: the metric over the folds, each scored with weights that were chosen on the other folds.
+    mean, standard_error: the metric over the folds, each scored with weights that were chosen on the other folds;
+    alone: the best trial's mean, less what choosing it made too good: the same of trials chosen on the other folds.
     chosen_at: the metric on the very rows that the weights were chosen by, which is too good. folds: those that all
     candidates were judged on; where they are not all, the numbers are estimated from them, and of one alone each fifth
     of its rows is scored by weights of the others.
@@ -266,6 +267,7 @@ class Combined:
     milliseconds: float | None
     trained: Trained | None
     is_cut: bool = False
+    alone: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def _predicted(graph: Graph, fitted: Fitted, weights: dict[str, Singles], scaled
 def meant(graph: Graph, outputs: str, unit: Unit) -> str:
     """Probabilities, or numbers in the target's unit, of outputs (n, n_outputs) in float64."""
     if unit.n_classes:
-        return graph("Softmax", outputs, axis=1)
+        sure = graph("Mul", graph("Softmax", outputs, axis=1), 1 - unit.doubt)
+        return graph("Add", sure, unit.doubt / unit.n_classes)
     values = graph("Squeeze", outputs, np.array([1]))
     return graph("Add", graph("Mul", values, unit.scale), unit.center)
 

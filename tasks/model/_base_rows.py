@@ -61,7 +61,7 @@ class BaseRows:
         fitted, problem = Fitted.load(own_files(base)), training.problem
         encoded = [fitted.inputs.encode(X) for X in training.batches()]
         numbers, levels = (np.concatenate(parts) for parts in zip(*encoded, strict=True))
-        unit = Unit(len(problem.classes)) if problem.is_classification else fitted.unit
+        unit = replace(fitted.unit, n_classes=len(problem.classes))
         beside = None if source is None else _encoded(fitted, source)
         return cls(training, fitted, unit, places_of(base, problem), numbers, levels, beside, Sizes(training))
 

@@ -24,19 +24,28 @@ LEAST_SHARE = 1e-6  # of a class that the training rows lack
 
 @dataclass(frozen=True)
 class Unit:
-    """What a net's outputs mean: probabilities of `n_classes`, or (0) a number, scaled by `scale` around `center`."""
+    """What a net's outputs mean: probabilities of `n_classes`, or (0) a number, scaled by `scale` around `center`.
+    doubt: the share of each row's probability that all classes have alike."""
 
     n_classes: int
     center: float = 0.0
     scale: float = 1.0
+    doubt: float = 0.0
 
     @classmethod
     def learn(cls, problem: Problem, y: Floats, weight: Floats | None) -> Unit:
         """Of a constant target the scale is 1."""
         if problem.is_classification:
-            return cls(len(problem.classes))
+            return cls.of_classes(len(problem.classes), len(y))
         center = float(np.average(y, weights=weight))
         return cls(0, center, float(np.sqrt(np.average((y - center) ** 2, weights=weight))) or 1.0)
+
+    @classmethod
+    def of_classes(cls, n_classes: int, n_rows: int) -> Unit:
+        """With as much doubt as Laplace's rule of succession leaves after so many rows of one class. A net would be as
+        sure as its numbers let it, and a search prefers the surest: on 142 rows of wine a fold's log-loss was 2e-16,
+        and the holdout's .85, of one row in 36 (docs/log.md)."""
+        return cls(n_classes, doubt=1 / (n_rows + n_classes))
 
     @property
     def n_outputs(self) -> int:
@@ -57,7 +66,7 @@ class Unit:
         values = raw.double().cpu().numpy()
         if self.n_classes:
             # torch.softmax wakes its threads up for a hundred rows: 5 ms on a busy machine.
-            return np.asarray(softmax(values, axis=1), dtype=np.float64)
+            return np.asarray((1 - self.doubt) * softmax(values, axis=1) + self.doubt / self.n_classes)
         return np.asarray(values[:, 0] * self.scale + self.center, dtype=np.float64)
 
 

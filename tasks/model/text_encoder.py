@@ -376,5 +376,5 @@ def _begin(base: Path, problem: Problem) -> Begin:
     fitted = load_model(own_files(base))
     if not isinstance(fitted, Fitted):
         raise Refusal(f"base={base}: this is no text_encoder with an encoder of its own; choose strategy=from_scratch.")
-    unit = Unit(len(problem.classes)) if problem.is_classification else fitted.unit
+    unit = replace(fitted.unit, n_classes=len(problem.classes))
     return Begin(fitted.inputs, unit, fitted.head, places_of(base, problem))

@@ -283,9 +283,11 @@ def test_of_the_complete_trials_and_those_judged_on_one_fold_the_better_choice_i
             choose_among(only, choice)
             found.append(it.combine())
     assert found[0].n_candidates < found[1].n_candidates == 6
-    means = [one.mean for one in found if one is found[0] or len(one.members) > 1]
-    best = min(means) if metric.METRICS[it.experiment.metric].sign < 0 else max(means)
-    assert taken.mean == pytest.approx(best, rel=1e-12)
+    sign = metric.METRICS[it.experiment.metric].sign
+    first, *others = sorted((one for one in found if one is found[0] or len(one.members) > 1),
+                            key=lambda one: -sign * one.mean)  # fmt: skip
+    expected = next((one for one in (first, *others) if one.trained), first)
+    assert taken.mean == pytest.approx(expected.mean, rel=1e-12)
 
 
 def test_repeated_folds_show_no_row_of_the_fold_that_is_scored() -> None:
@@ -330,6 +332,17 @@ def test_a_single_trial_is_no_ensemble_even_where_its_score_rounds_up() -> None:
 
 def test_what_is_not_better_out_of_fold_is_not_used() -> None:
     assert done().combine(worse=-10).trained is None
+
+
+def test_it_is_held_against_the_trial_that_would_have_been_chosen_on_the_other_folds() -> None:
+    it, n_folds = done(), 3
+    combined, values = it.combine(), [[result.values[fold] for fold in range(n_folds)] for result in it.results]
+    scores = np.array(values)
+    others = np.array([np.delete(scores, fold, axis=1).mean(axis=1) for fold in range(n_folds)])
+    chosen = scores[others.argmin(axis=1), np.arange(n_folds)]
+    assert combined.alone == pytest.approx(chosen.mean(), rel=1e-6)
+    behind = combined.mean - combined.alone
+    assert [it.combine(worse=behind + more).trained is not None for more in (-1e-6, 1e-6)] == [False, True]
 
 
 def test_weights_are_chosen_by_few_rows_and_scored_by_all() -> None:

@@ -91,6 +91,18 @@ def test_a_fit_that_went_wrong_gives_way_to_the_model_of_a_fold(here: tuple[Expe
     assert np.mean(models.load(Path(trained.folder)).predict(training.X).argmax(axis=1) == training.y) > 0.9
 
 
+def test_a_fit_on_few_rows_is_not_held_against_folds_without_any_cost(
+    here: tuple[Experiment, Prepared, Winner],
+) -> None:
+    experiment, prepared, winner = here
+    sure = replace(winner, folds=tuple(replace(fold, cost=1e-12) for fold in winner.folds))
+    trained = finetune.fn(replace(experiment, digest="sure"), prepared, sure, 1, None)
+    assert trained.note == ""
+    training = training_of(experiment)
+    cost = experiment.loss.cost(training.y, models.load(Path(trained.folder)).predict(training.X), None)
+    assert 2e-12 < cost < 6 / len(training.y)
+
+
 class Exploding(Failing):
     """A family whose final fit raises."""
 

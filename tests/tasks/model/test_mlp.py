@@ -237,6 +237,13 @@ def test_what_several_nets_come_to_is_known_from_a_fold_s_one() -> None:
     assert it.of_fewer(several, 1) == {**point(it), "nets": 1}
 
 
+def test_a_net_is_no_surer_of_a_class_than_so_many_rows_let_it() -> None:
+    data, it = training(BINARY), mlp(f"{KEY}.learning_rate=0.05")
+    fitted = it.fit(it.workspace(data, None, 1), point(it), 60, 0)
+    surest = float(fitted.predict(data.X).max())
+    assert 1 - 1 / (N + 2) < surest <= 1 - 1 / (N + 2) / 2
+
+
 def test_a_schedule_shows_its_curve_only_once_it_tells_where_it_ends() -> None:
     it, data = mlp(f"{KEY}.epochs=8"), training()
     workspace = it.workspace(data, None, 1)
