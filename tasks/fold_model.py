@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,7 @@ def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
     rows = experiment.growth  # as many more of them, and of rounds
     return sum(
         fmean(fold.seconds_alone for fold in result.folds) * rows * _growth_of_rounds(experiment, result)
+        * _in_full(experiment, result.proposal)[1]
         for result in missing
     )
 
@@ -116,10 +118,21 @@ def _of_all_rows(experiment: Experiment, result: TrialResult, until: float | Non
     watch(())
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
     rounds = result.rounds(_growth_of_rounds(experiment, result))
-    fitted = family.fit(workspace, proposal.hyperparameters, rounds, experiment.seed, watch, n_threads)
+    hyperparameters, _ = _in_full(experiment, proposal)
+    fitted = family.fit(workspace, hyperparameters, rounds, experiment.seed, watch, n_threads)
     if watch.is_over:  # a final fit stays as far as it has come; a member cut in its middle has no known score
         raise OutOfTimeError
     return _write(folder, fitted)
+
+
+def _in_full(experiment: Experiment, proposal: Proposal) -> tuple[Mapping[str, Any], int]:
+    """Hyperparameters of a fit on all rows, and how many models it is of: as many as a final fit, but without its
+    smaller steps, which take several times as long."""
+    family = experiment.families[proposal.family]
+    if not isinstance(family, models.FitsSeveral):
+        return proposal.hyperparameters, 1
+    hyperparameters, _ = family.final(proposal.hyperparameters, None)
+    return hyperparameters, family.n_models(hyperparameters)
 
 
 def _growth_of_rounds(experiment: Experiment, result: TrialResult) -> float:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
 from tasks import fold_model
+from tasks import model as models
 from tasks.fold_model import best_complete, candidates, prune
 from tasks.loss.mse import MSE
 from tasks.records import FoldScore, Problem, Proposal, TrialResult
@@ -121,3 +123,37 @@ def test_models_of_all_but_the_best_are_removed_and_their_predictions_stay(
     left = {key for key, file in files.items() if file.with_suffix("").exists()}
     assert left == {(1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (6, 0), (6, 1)}
     assert all(file.exists() for file in files.values())
+
+
+class Several:
+    """A family whose final model is of three, which notes what it is asked to fit."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def final(self, hyperparameters: dict[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
+        return {**hyperparameters, "models": 3}, rounds
+
+    def n_models(self, hyperparameters: dict[str, Any]) -> int:
+        return int(hyperparameters.get("models", 1))
+
+    def of_fewer(self, hyperparameters: dict[str, Any], n: int) -> dict[str, Any]:
+        return {**hyperparameters, "models": n}
+
+    def fit(self, workspace: Any, hyperparameters: dict[str, Any], *more: Any) -> Any:
+        self.asked.append(hyperparameters)
+        return SimpleNamespace(n_parameters=1)
+
+
+def test_with_folds_in_time_a_member_is_of_as_many_models_as_a_final_fit_and_so_is_its_time(
+    tmp_path: Path, bagged: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bagged["is"] = False
+    monkeypatch.setattr(fold_model, "workspace_of", lambda *_: None)
+    monkeypatch.setattr(models, "save", lambda fitted, folder: None)
+    families: dict[str, Any] = {"a": Several()}
+    it, one = replace(experiment(tmp_path), families=families), result(0, 0.5)
+    one = replace(one, folds=tuple(replace(fold, seconds=2.0) for fold in one.folds))
+    assert fold_model.seconds(it, [one]) == pytest.approx(2.0 * it.growth * it.growth * 3)
+    assert len(fold_model.models_of(it, one)) == 1
+    assert Several.asked == [{"x": 0, "models": 3}]
+    assert fold_model.seconds(it, [one]) == 0
