@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import fold_model, predictor
 from tasks import model as models
-from tasks.ensemble import Ensemble, Floats, Fold, Rows, over_folds, score
+from tasks.ensemble import Ensemble, Floats, Fold, Rows, best_of, over_folds, score
 from tasks.metric import METRICS, better
 from tasks.model import OutOfTimeError
 from tasks.model._bag import Bag
@@ -207,26 +207,18 @@ def _choose(
         fair = ensemble.weigh(others, costs, metric, seed)
         used = [trial for trial, weight in zip(trials, fair, strict=True) if weight > 0]
         values.append(score(metric, [_read(experiment, used, part)], fair[fair > 0]))
-        single = trials[_place_of_best(metric, _alone(metric, others))]
+        single = trials[best_of(metric, _alone(metric, others))]
         alone.append(score(metric, [_read(experiment, [single], part)], np.ones(1)))
     elsewhere, at = _elsewhere(experiment, parts, winner), score(metric, shown, weights)
-    sign, best = METRICS[metric].sign, its_own[_place_of_best(metric, its_own)]
+    sign, best = METRICS[metric].sign, its_own[best_of(metric, its_own)]
     optimism = sign * min(0.0, sign * (fmean(alone) - best))
     return _Chosen(trials, folds, weights, [value + elsewhere for value in values], at + elsewhere, optimism)
 
 
-def _alone(metric: str, folds: Sequence[Fold]) -> list[float]:
-    """The score of each candidate."""
+def _alone(metric: str, folds: Sequence[Fold]) -> dict[int, float]:
+    """The score of each candidate, by its place."""
     n = len(folds[0].predictions)
-    return [over_folds(metric, folds, [fold.predictions[k].astype(np.float64) for fold in folds]) for k in range(n)]
-
-
-def _place_of_best(metric: str, values: Sequence[float]) -> int:
-    """Of equals, and where none is defined, the first."""
-    best = 0
-    for place, value in enumerate(values):
-        best = place if better(metric, value, values[best]) else best
-    return best
+    return {k: over_folds(metric, folds, [fold.predictions[k].astype(np.float64) for fold in folds]) for k in range(n)}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,3 +78,12 @@ def mixture(fold: Fold, weights: Weights) -> Floats:
     """(n,) or (n, n_classes): the candidates' predictions by their weights, which sum to one."""
     used = np.flatnonzero(weights)
     return np.asarray(np.tensordot(weights[used], fold.predictions[used].astype(np.float64), axes=1))
+
+
+def best_of(metric: str, scores: Mapping[int, float]) -> int:
+    """The key of the best score; of equals, and where none is defined, the first."""
+    best, *others = scores
+    for key in others:
+        if metrics.better(metric, scores[key], scores[best]):
+            best = key
+    return best

@@ -3,7 +3,7 @@ of models)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from tasks.ensemble import Floats, Fold, Weights, mixture, over_folds, score
+from tasks.ensemble import Floats, Fold, Weights, best_of, mixture, over_folds, score
 from tasks.metric import better
 
 Counts = npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ class Greedy:
         weights = self._trim(np.mean([counts / counts.sum() for counts in stages], axis=0), costs)
         if self.bags == 1:
             return weights
-        single = _alone(n, _best(metric, {c: score(metric, folds, _alone(n, c)) for c in able}))
+        single = _alone(n, best_of(metric, {c: score(metric, folds, _alone(n, c)) for c in able}))
         is_worse = better(metric, score(metric, folds, single), score(metric, folds, weights))
         return single.astype(np.float64) if is_worse else weights
 
@@ -64,7 +64,7 @@ class Greedy:
         for _ in range(self.rounds):
             able = [candidate for candidate in bag if self._is_within(_with(counts, candidate), costs)]
             scores = _scores_with(folds, counts, able, metric)
-            added = _best(metric, scores)
+            added = best_of(metric, scores)
             counts = _with(counts, added)
             if better(metric, scores[added], best_score):
                 best, best_score = counts, scores[added]
@@ -76,12 +76,12 @@ class Greedy:
         counts, stages = np.zeros(len(costs), dtype=np.int64), []
         left = {candidate: score(metric, folds, _alone(len(costs), candidate)) for candidate in bag}
         while left and np.count_nonzero(counts) < (self.size + 1) // 2:
-            candidate = _best(metric, left)
+            candidate = best_of(metric, left)
             del left[candidate]
             if self._is_within(_with(counts, candidate), costs):
                 counts = _with(counts, candidate)
                 stages.append(counts)
-        return stages[_best(metric, {n: score(metric, folds, stage / stage.sum()) for n, stage in enumerate(stages)})]
+        return stages[best_of(metric, {n: score(metric, folds, stage / stage.sum()) for n, stage in enumerate(stages)})]
 
     def _is_within(self, weights: Weights, costs: Floats) -> bool:
         used = np.flatnonzero(weights)
@@ -119,12 +119,3 @@ def _with(counts: Counts, candidate: int) -> Counts:
 
 def _alone(n_candidates: int, candidate: int) -> Counts:
     return _with(np.zeros(n_candidates, dtype=np.int64), candidate)
-
-
-def _best(metric: str, scores: Mapping[int, float]) -> int:
-    """The key of the best score; of equals, and where none is defined, the first."""
-    best, *others = scores
-    for key in others:
-        if better(metric, scores[key], scores[best]):
-            best = key
-    return best

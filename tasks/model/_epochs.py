@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Protocol
 
 import numpy as np
@@ -198,7 +199,7 @@ def train_whole(
     courses = [_Course([Team([job], plan, lambda curves: None)]) for job, plan in nets]
     with one_thread, ThreadPoolExecutor(min(n_threads, len(nets)), thread_name_prefix="finefold-nets") as pool:
         for epoch in range(1, n_epochs + 1):
-            costs = pool.map(lambda course: course.run(epoch, lambda: None), courses)  # noqa: B023  # asked for at once
+            costs = pool.map(_Course.run, courses, repeat(epoch), repeat(lambda: None))
             for course, (cost,) in zip(courses, costs, strict=True):
                 if not cost < EXPLODED:
                     raise _exploded(course.plan, epoch, cost)
