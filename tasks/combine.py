@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -116,30 +115,37 @@ class _Fitting:
 
 
 def _described(chosen: _Chosen) -> Combined:
-    values = np.array(chosen.values or [np.nan, np.nan])
-    standard_error = float(values.std(ddof=1) / len(values) ** 0.5)
     n = len(chosen.trials)
-    return Combined(chosen.members, chosen.mean, standard_error, chosen.at, chosen.folds, n, None, None)
+    return Combined(chosen.members, chosen.mean, chosen.standard_error, chosen.at, chosen.folds, n, None, None)
 
 
 @dataclass(frozen=True)
 class _Chosen:
     """trials and weights: (n_candidates,), all 0 where none is within the limits or there is one fold alone. values:
-    the metric on each part of the rows, see `_parts`, by weights of the others. at: by these weights on the rows that
-    they were chosen by. optimism: the mean of the one trial that is the best on the others, part by part, less that of
-    the one that is the best on all, where it is worse. Of some folds alone both are estimates of the mean over all: the
-    winner's, and by how much they are better there than its own."""
+    the metric on each part of the rows, see `_parts`, by weights of the others. importance: of each part. at: by these
+    weights on the rows that they were chosen by. optimism: the mean of the one trial that is the best on the others,
+    part by part, less that of the one that is the best on all, where it is worse. Of some folds alone, or of folds that
+    don't count alike, all are estimates of the mean over all: the winner's, and by how much they are better there than
+    its own."""
 
     trials: Sequence[TrialResult]
     folds: tuple[int, ...]
     weights: Floats
     values: list[float]
+    importance: list[float]
     at: float
     optimism: float = 0.0
 
     @property
     def mean(self) -> float:
-        return fmean(self.values) if self.values else np.nan
+        return float(np.average(self.values, weights=self.importance)) if self.values else np.nan
+
+    @property
+    def standard_error(self) -> float:
+        if not self.values:
+            return np.nan
+        n, shares = len(self.values), np.array(self.importance) / sum(self.importance)
+        return float(np.linalg.norm(shares * (np.array(self.values) - self.mean)) * (n / (n - 1)) ** 0.5)
 
     @property
     def used(self) -> list[TrialResult]:
@@ -193,13 +199,13 @@ def _choose(
     parts = _parts(experiment, trials, winner)
     folds = tuple(dict.fromkeys(part.fold for part in parts))
     if not parts:
-        return _Chosen(trials, folds, np.zeros(len(trials)), [], np.nan)
+        return _Chosen(trials, folds, np.zeros(len(trials)), [], [], np.nan)
     metric, seed = experiment.metric, experiment.seed
     share = min(1.0, ensemble.rows / sum(len(part.rows) for part in parts))
     shown = [_read(experiment, trials, part, share) for part in parts]
     weights = ensemble.weigh(shown, costs, metric, seed)
     if not weights.any():
-        return _Chosen(trials, folds, weights, [], np.nan)
+        return _Chosen(trials, folds, weights, [], [], np.nan)
     values, alone, its_own = [], [], _alone(metric, shown)
     for part in parts:
         # The part itself is left without a row, and where folds are drawn several times over, others lose theirs of it.
@@ -210,9 +216,10 @@ def _choose(
         single = trials[best_of(metric, _alone(metric, others))]
         alone.append(score(metric, [_read(experiment, [single], part)], np.ones(1)))
     elsewhere, at = _elsewhere(experiment, parts, winner), score(metric, shown, weights)
-    sign, best = METRICS[metric].sign, its_own[best_of(metric, its_own)]
-    optimism = sign * min(0.0, sign * (fmean(alone) - best))
-    return _Chosen(trials, folds, weights, [value + elsewhere for value in values], at + elsewhere, optimism)
+    sign, best, importance = METRICS[metric].sign, its_own[best_of(metric, its_own)], [one.importance for one in shown]
+    optimism = sign * min(0.0, sign * (float(np.average(alone, weights=importance)) - best))
+    values = [value + elsewhere for value in values]
+    return _Chosen(trials, folds, weights, values, importance, at + elsewhere, optimism)
 
 
 def _alone(metric: str, folds: Sequence[Fold]) -> dict[int, float]:
@@ -263,8 +270,7 @@ def _dealt(experiment: Experiment, rows: Rows) -> list[Rows]:
 
 def _elsewhere(experiment: Experiment, parts: Sequence[_Part], winner: Winner) -> float:
     """By how much the mean of the winner over all its folds is above its score on these parts."""
-    are_whole = len({part.fold for part in parts}) == len(parts)
-    if winner.proposal.n_rows is not None or (are_whole and len(parts) == len(winner.folds)):
+    if winner.proposal.n_rows is not None:
         return 0.0
     its_own = TrialResult(winner.proposal, winner.folds)
     here = [_read(experiment, [its_own], part) for part in parts]
@@ -279,7 +285,14 @@ def _read(experiment: Experiment, trials: Sequence[TrialResult], part: _Part, sh
     rows, places = part.rows[drawn], part.places[drawn]
     weight = None if training.weight is None else training.weight[rows]
     files = [fold_file(Path(experiment.folder), trial.proposal, part.fold) for trial in trials]
-    return Fold(rows, training.y[rows], weight, np.stack([_prediction(file)[places] for file in files]))
+    predictions = np.stack([_prediction(file)[places] for file in files])
+    return Fold(rows, training.y[rows], weight, predictions, _importance(training, part.fold))
+
+
+def _importance(training: models.Training, fold: int) -> float:
+    """Folds in time count by the rows that their models learned from: the later, the more is a fold's model like that
+    of all rows."""
+    return 1.0 if fold_model.are_bagged(training) else float(len(training.folds[fold][0]))
 
 
 def _prediction(file: Path) -> npt.NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,19 +21,23 @@ class Fold:
     """Validation rows of one fold, or of a part of it, and what each candidate's model of that fold predicts for them.
 
     rows: (n,) positions among the training rows. y: (n,). weight: (n,) or None. predictions: (n_candidates, n) values
-    or (n_candidates, n, n_classes) probabilities, float32 as they are stored.
+    or (n_candidates, n, n_classes) probabilities, float32 as they are stored. importance: how much the fold counts
+    beside the others.
     """
 
     rows: Rows
     y: Floats
     weight: Floats | None
     predictions: npt.NDArray[np.float32]
+    importance: float = 1.0
 
     def without(self, rows: Rows) -> Fold:
         """The fold less the given rows."""
         kept = ~np.isin(self.rows, rows)
         weight = None if self.weight is None else self.weight[kept]
-        return Fold(self.rows[kept], self.y[kept], weight, self.predictions[:, kept])
+        return replace(
+            self, rows=self.rows[kept], y=self.y[kept], weight=weight, predictions=self.predictions[:, kept]
+        )
 
 
 class Ensemble(Protocol):
@@ -64,14 +68,15 @@ class Ensemble(Protocol):
 
 
 def score(metric: str, folds: Sequence[Fold], weights: Weights) -> float:
-    """The metric of the candidates' weighted mean, averaged over the folds as the score of a trial is."""
+    """The metric of the candidates' weighted mean, averaged over the folds by their importance."""
     return over_folds(metric, folds, [mixture(fold, weights) for fold in folds])
 
 
 def over_folds(metric: str, folds: Sequence[Fold], predictions: Sequence[Floats]) -> float:
-    """The mean over the folds of the metric of a prediction for each."""
+    """The mean over the folds, by their importance, of the metric of a prediction for each."""
     pairs = zip(folds, predictions, strict=True)
-    return float(np.mean([metrics.value(metric, fold.y, prediction, fold.weight) for fold, prediction in pairs]))
+    values = [metrics.value(metric, fold.y, prediction, fold.weight) for fold, prediction in pairs]
+    return float(np.average(values, weights=[fold.importance for fold in folds]))
 
 
 def mixture(fold: Fold, weights: Weights) -> Floats:

@@ -310,8 +310,18 @@ def test_with_folds_in_time_each_member_is_fitted_on_all_rows_and_no_model_of_a_
         expected += member.weight * fitted.predict(training.X)
     np.testing.assert_allclose(models.load(Path(combined.trained.folder)).predict(training.X), expected, rtol=1e-9)
     assert not list(Path("study/folds").glob("*/[0-9]"))
-    values = [metric.value("rmse", *out_of_fold(it, combined.members, fold)) for fold in range(3)]
-    assert combined.chosen_at == pytest.approx(fmean(values))
+
+
+def test_folds_in_time_count_by_the_rows_that_their_models_learned_from() -> None:
+    it = done("regression", "folds=time_ordered", "source.time=day")
+    combined, best = it.combine(), it.winner()
+    together = [metric.value("rmse", *out_of_fold(it, combined.members, fold)) for fold in range(3)]
+    alone = [fold.value for fold in best.folds]
+    n_learned = [len(learned) for learned, _ in training_of(it.experiment).folds]
+    assert n_learned == sorted(set(n_learned))
+    gained = np.average(np.subtract(together, alone), weights=n_learned)
+    assert combined.chosen_at == pytest.approx(best.mean + gained)
+    assert gained != pytest.approx(fmean(together) - fmean(alone), rel=1e-3)
 
 
 def test_trials_that_failed_or_lack_folds_are_never_in_it() -> None:
