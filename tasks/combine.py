@@ -23,7 +23,7 @@ from tasks.metric import METRICS, better
 from tasks.model import OutOfTimeError
 from tasks.model._bag import Bag
 from tasks.model._bag import Member as BagMember
-from tasks.out_of_fold import N_PARTS
+from tasks.out_of_fold import N_PARTS, parted
 from tasks.records import Combined, Member, Prepared, Trained, TrialResult, Winner
 from tasks.store import write_folder
 from tasks.study import digest_of, fold_file, read_fold
@@ -49,9 +49,8 @@ def combine(
     """The ensemble, with its model where it scores better out of fold than the best trial alone.
 
     Both scores are honest of the choice: weights for a fold, or a part of one, and the one trial, are chosen on the
-    others (of folds by group, on rows of the same groups where they are parts of one). Models that are needed and were
-    not kept are fitted, `n_workers` at a time; where that can't be done `until` a time (Unix time in seconds, or None)
-    there is no model.
+    others. Models that are needed and were not kept are fitted, `n_workers` at a time; where that can't be done `until`
+    a time (Unix time in seconds, or None) there is no model.
     """
     begun = time.perf_counter()
     chosen, costs, is_cut = _chosen(experiment, ensemble, results, winner, _Fitting(n_workers, until))
@@ -247,25 +246,14 @@ def _shared(experiment: Experiment, trials: Sequence[TrialResult]) -> dict[int, 
 
 def _parts(experiment: Experiment, trials: Sequence[TrialResult], winner: Winner) -> list[_Part]:
     """The folds that all trials and the winner were judged on, each to be scored by weights of the others; one fold
-    alone in parts by chance, in which each class has its share. None where nothing is left to choose by."""
+    alone in parts, see `parted`. None where nothing is left to choose by."""
     its_own = {fold.fold for fold in winner.folds}
     folds = {fold: valid for fold, valid in _shared(experiment, trials).items() if fold in its_own}
     if len(folds) > 1:
         return [_Part(fold, np.arange(len(valid)), valid) for fold, valid in folds.items()]
     if winner.proposal.n_rows is not None:  # which has no prediction to compare with
         return []
-    return [_Part(fold, places, valid[places]) for fold, valid in folds.items() for places in _dealt(experiment, valid)]
-
-
-def _dealt(experiment: Experiment, rows: Rows) -> list[Rows]:
-    """Places of the rows in `N_PARTS` parts, or as many as the rarest class has rows: shuffled, sorted by class and
-    dealt out. None of fewer than two."""
-    shuffled, n_parts = np.random.default_rng(experiment.seed).permutation(len(rows)), min(N_PARTS, len(rows))
-    if experiment.problem.is_classification:
-        codes = training_of(experiment).y[rows]
-        shuffled = shuffled[np.argsort(codes[shuffled], kind="stable")]
-        n_parts = min(n_parts, int(np.unique(codes, return_counts=True)[1].min()))
-    return [] if n_parts < 2 else [np.sort(shuffled[part::n_parts]) for part in range(n_parts)]
+    return [_Part(fold, places, valid[places]) for fold, valid in folds.items() for places in parted(experiment, valid)]
 
 
 def _elsewhere(experiment: Experiment, parts: Sequence[_Part], winner: Winner) -> float:

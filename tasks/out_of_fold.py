@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+import pyarrow.parquet as pq
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from tasks.records import Member
 from tasks.study import fold_file, read_fold
@@ -22,22 +25,36 @@ N_PARTS = 5
 @dataclass(frozen=True)
 class OutOfFold:
     """rows: (n,) the training rows that some fold validated, ascending. y, weight: (n,) of these. prediction: (n,) or
-    (n, n_classes), of one model each: where folds are drawn several times over, that of the last time. fold: (n,)."""
+    (n, n_classes), of one model each: where folds are drawn several times over, that of the last time. parts: places of
+    the rows of each fold, which are tuned on the others; of one fold alone see `parted`."""
 
     rows: Rows
     y: Floats
     weight: Floats | None
     prediction: Floats
-    fold: Rows
+    parts: Sequence[Rows]
 
-    @property
-    def parts(self) -> list[Rows]:
-        """Places of the rows of each fold, which are tuned on the others; of one fold alone in five parts by chance."""
-        folds = np.unique(self.fold)
-        if len(folds) > 1:
-            return [np.flatnonzero(self.fold == fold) for fold in folds]
-        shuffled = np.random.default_rng(0).permutation(len(self.y))
-        return [np.sort(part) for part in np.array_split(shuffled, N_PARTS) if 0 < len(part) < len(self.y)]
+
+def parted(experiment: Experiment, rows: Rows) -> list[Rows]:
+    """Places of the validation rows of one fold in at most `N_PARTS` parts by chance: groups stay whole, and each class
+    has its share, where there are two groups and two rows of each class. None of one row."""
+    groups, y = _groups(experiment, rows), training_of(experiment).y[rows]
+    rarest = int(np.unique(y, return_counts=True)[1].min()) if experiment.problem.is_classification else 1
+    n_parts = min(N_PARTS, len(rows) if groups is None else groups.nunique(), rarest if rarest > 1 else N_PARTS)
+    if n_parts < 2:
+        return []
+    ungrouped, grouped = (StratifiedKFold, StratifiedGroupKFold) if rarest > 1 else (KFold, GroupKFold)
+    splitter = (ungrouped if groups is None else grouped)(n_parts, shuffle=True, random_state=experiment.seed)
+    return [part for _, part in splitter.split(rows, y, groups)]
+
+
+def _groups(experiment: Experiment, rows: Rows) -> pd.Series | None:
+    """(n,) the group of each row; None where there are none, or one alone."""
+    file = Path(experiment.split) / "train_roles.parquet"
+    if "group" not in pq.read_schema(file).names:
+        return None
+    groups = pd.read_parquet(file, columns=["group"])["group"].iloc[rows]
+    return groups if groups.nunique() > 1 else None
 
 
 def by_fold(experiment: Experiment, members: Sequence[Member]) -> Iterator[tuple[int, Rows, Floats]]:
@@ -61,4 +78,6 @@ def pooled(experiment: Experiment, members: Sequence[Member]) -> OutOfFold:
         prediction[rows], last[rows] = predicted, fold
     rows = np.flatnonzero(last >= 0)
     weight = None if training.weight is None else training.weight[rows]
-    return OutOfFold(rows, training.y[rows], weight, prediction[rows], last[rows])
+    folds = [np.flatnonzero(last[rows] == fold) for fold in np.unique(last[rows])]
+    parts = folds if len(folds) > 1 else parted(experiment, rows)
+    return OutOfFold(rows, training.y[rows], weight, prediction[rows], parts)

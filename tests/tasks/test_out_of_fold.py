@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from judged import CLASSES, NUMBER, PROPOSAL, Sums, case
 
 from tasks.folds import write_folds
-from tasks.out_of_fold import by_fold, pooled
+from tasks.out_of_fold import N_PARTS, by_fold, parted, pooled
 from tasks.records import FoldScore, Member, Proposal
 from tasks.study import FoldRecord, fold_file, write_fold
 
@@ -39,6 +40,37 @@ def test_rows_that_no_fold_validated_are_left_out_and_one_fold_is_parted_by_chan
     assert found.rows.tolist() == list(range(N // 2, N))
     assert sorted(np.concatenate(found.parts)) == list(range(N // 2))
     assert len(found.parts) == 5
+
+
+def parts_of(folder: Path, problem: str, target: list[float], groups: list[str] | None) -> list[list[int]]:
+    table = TABLE.assign(y=target)
+    it = case(folder, CLASSES if problem == "classes" else NUMBER, "f1" if problem == "classes" else "rmse", table,
+              table, Sums(is_classes=problem == "classes"), out_of_fold=list(TABLE["x"]))  # fmt: skip
+    if groups is not None:
+        file = Path(it.experiment.split) / "train_roles.parquet"
+        pd.read_parquet(file).assign(group=groups).to_parquet(file)
+    return [part.tolist() for part in parted(it.experiment, np.arange(N))]
+
+
+@pytest.mark.parametrize("problem", ["classes", "number"])
+def test_groups_of_a_parted_fold_stay_whole(tmp_path: Path, problem: str) -> None:
+    groups = [f"g{k // 4}" for k in range(N)]
+    found = parts_of(tmp_path, problem, [float(k % 2) for k in range(N)], groups)
+    assert len(found) == N_PARTS
+    assert sorted(k for part in found for k in part) == list(range(N))
+    homes = [{groups[k] for k in part} for part in found]
+    assert sum(map(len, homes)) == len(set(groups))
+
+
+def test_each_part_has_its_share_of_a_rare_class_and_as_few_parts_are_made(tmp_path: Path) -> None:
+    rare = [1.0 if k in (3, 17, 31) else 0.0 for k in range(N)]
+    found = parts_of(tmp_path, "classes", rare, None)
+    assert [sum(rare[k] for k in part) for part in found] == [1, 1, 1]
+
+
+def test_a_class_of_one_row_or_one_group_alone_does_not_keep_a_fold_from_being_parted(tmp_path: Path) -> None:
+    single = [float(k == 3) for k in range(N)]
+    assert len(parts_of(tmp_path, "classes", single, ["all"] * N)) == N_PARTS
 
 
 def test_of_a_row_that_was_validated_twice_the_last_prediction_counts(tmp_path: Path) -> None:
