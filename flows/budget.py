@@ -18,7 +18,7 @@ class Budget:
     Of an earlier run that its time had ended, so that it is gone through again: course: of what its final fit
     was to be; final_rounds: after which it ended; confirming: of each family the folds on which its best trial was
     judged whole after the search, completing: of each member of its ensemble, by its trial's number, those on which it
-    was judged in addition; None: whatever there is time for."""
+    was judged in addition, whole: those that were fitted on all rows too; None: whatever there is time for."""
 
     begun: float
     seconds: float | None
@@ -27,6 +27,7 @@ class Budget:
     final_rounds: int | None = None
     confirming: Mapping[str, Collection[int]] | None = None
     completing: Mapping[int, Collection[int]] | None = None
+    whole: Collection[int] | None = None
 
     @property
     def end(self) -> float | None:

@@ -56,7 +56,9 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
     if ensemble is None:
         return None
     results = [*tuned.results, *tuned.judged, *tuned.completed]
-    combined = combine(experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end)
+    combined = combine(
+        experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end, budget.whole
+    )
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
 

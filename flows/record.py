@@ -156,6 +156,7 @@ def described(combined: Combined) -> dict[str, Any]:
         {
             "trial": member.proposal.number,
             "weight": member.weight,
+            "is_of_all_rows": member.proposal.number in combined.whole,
             "hyperparameters": {"model": member.proposal.family, **member.proposal.hyperparameters},
         }
         for member in combined.members

@@ -182,7 +182,7 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 fitted = known.outcome["final"]
                 budget = Budget(
                     time.time(), None, known.outcome["threads"], _course(fitted), fitted.get("cut_at"),
-                    _confirming(known), _completing(known),
+                    _confirming(known), _completing(known), _whole(known),
                 )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)
@@ -208,6 +208,12 @@ def _confirming(known: Recorded) -> dict[str, Collection[int]]:
     if outcome_.get("rows_of_folds") is not None:  # of an earlier version, which judged the winner alone
         return {}
     return {outcome_["hyperparameters"]["model"]: [int(name.removeprefix("fold ")) for name in outcome_["folds"]]}
+
+
+def _whole(known: Recorded) -> list[int]:
+    """The members of its ensemble that the run had time to fit on all rows, by their trials."""
+    members = (known.outcome["ensemble"] or {}).get("members", [])
+    return [member["trial"] for member in members if member.get("is_of_all_rows")]
 
 
 def _completing(known: Recorded) -> dict[int, Collection[int]]:

@@ -49,7 +49,9 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
         )
         return
     members = sorted(combined.members, key=lambda member: -member.weight)
-    who = ", ".join(f"trial {m.proposal.number} {m.proposal.family} {m.weight:.3g}" for m in members)
+    of_all = dict.fromkeys(combined.whole, " (of all rows)")
+    numbered = [(m.proposal.number, m) for m in members]
+    who = ", ".join(f"trial {n} {m.proposal.family} {m.weight:.3g}{of_all.get(n, '')}" for n, m in numbered)
     time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on one core here"
     say(f"ensemble of {len(members)} among {combined.n_candidates} trials: {who}{time_}", "bold")
     alone = "search.seconds did not pay for its models" if combined.is_cut else "not better"

@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import fold_model, predictor
 from tasks import model as models
 from tasks.ensemble import Ensemble, Floats, Fold, Rows, best_of, over_folds, score
+from tasks.finetune import fault_of
 from tasks.metric import METRICS, better
 from tasks.model import OutOfTimeError
 from tasks.model._bag import Bag
@@ -32,6 +33,7 @@ from tasks.workspace import Experiment, training_of
 # Of scoring a mixture on one fold, and on each row of one class: 540 mixtures of 20 candidates took .6 s of a core on
 # five folds of 4,000 rows, 162 mixtures of 6 took .2 s on five of 1,283 (roc_auc; rmse a fifteenth).
 SECONDS_OF_A_FOLD, SECONDS_OF_A_ROW = 1.5e-4, 3e-8
+MARGIN = 1.5  # of the time that a fit on all rows is foreseen to take: one that is cut was for nothing
 # Of writing an ensemble's models, reading and timing them: 200 MB of trees took 6 s.
 SECONDS_OF_A_MEGABYTE = 0.03
 
@@ -45,22 +47,27 @@ def combine(
     winner: Winner,
     n_workers: int,
     until: float | None = None,
+    whole: Collection[int] | None = None,
 ) -> Combined:
     """The ensemble, with its model where it scores better out of fold than the best trial alone.
 
     Both scores are honest of the choice: weights for a fold, or a part of one, and the one trial, are chosen on the
     others. Models that are needed and were not kept are fitted, `n_workers` at a time; where that can't be done `until`
-    a time (Unix time in seconds, or None) there is no model.
+    a time (Unix time in seconds, or None) there is no model. Nets are then fitted on all rows too, see `_whole`. whole:
+    the trials of which an earlier run had time for that, by their numbers; None: those that there is time for.
     """
     begun = time.perf_counter()
-    chosen, costs, is_cut = _chosen(experiment, ensemble, results, winner, _Fitting(n_workers, until))
+    fitting = _Fitting(n_workers, until)
+    chosen, costs, is_cut = _chosen(experiment, ensemble, results, winner, fitting)
     found = replace(_described(chosen), alone=winner.mean + chosen.optimism, is_cut=is_cut)
     if costs is None:
         return found
+    of_all_rows = _whole(experiment, chosen, costs, fitting, whole)
     return replace(
         found,
         milliseconds=None if ensemble.milliseconds is None else float(costs[:, 1].sum()),
-        trained=replace(_write(experiment, prepared, chosen), seconds=time.perf_counter() - begun),
+        trained=replace(_write(experiment, prepared, chosen, of_all_rows), seconds=time.perf_counter() - begun),
+        whole=tuple(sorted(of_all_rows)),
     )
 
 
@@ -328,10 +335,43 @@ def _costs(experiment: Experiment, ensemble: Ensemble, chosen: _Chosen, fitting:
     return np.column_stack([sizes, times])
 
 
-def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen) -> Trained:
+def _whole(
+    experiment: Experiment, chosen: _Chosen, costs: Floats, fitting: _Fitting, asked: Collection[int] | None
+) -> dict[int, Path]:
+    """By their trials' numbers, of members that are nets, from the heaviest on, as far as there is time: the model that
+    takes the place of those of the folds, of several nets on all rows, as a final fit is. Not one that is larger, which
+    the limits don't allow for, or that has gone wrong."""
+    found: dict[int, Path] = {}
+    if not fold_model.are_bagged(training_of(experiment)):  # they are of all rows
+        return found
+    until = None
+    if asked is None and fitting.until is not None:
+        until = fitting.until - SECONDS_OF_A_MEGABYTE * float(costs[:, 0].sum())
+    members = zip(chosen.members, chosen.used, costs[:, 0].tolist(), strict=True)
+    for _, trial, most in sorted(members, key=lambda one: -one[0].weight):
+        family, number = experiment.families[trial.proposal.family], trial.proposal.number
+        if not isinstance(family, models.FitsSeveral) or (asked is not None and number not in asked):
+            continue
+        seconds = fold_model.seconds_of_all_rows(experiment, trial) / fitting.n_workers
+        if until is not None and time.time() + MARGIN * seconds > until:
+            continue
+        try:
+            folder = fold_model.of_all_rows(experiment, trial, until, fitting.n_workers)
+        except OutOfTimeError:
+            break
+        if models.megabytes(folder) <= most and not fault_of(experiment, models.load(folder), trial.folds):
+            found[number] = folder
+    return found
+
+
+def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen, whole: Mapping[int, Path]) -> Trained:
     """The folder is named by what is in it: the same ensemble after an interruption has the same folder."""
     pairs = list(zip(chosen.used, chosen.members, strict=True))
-    members = [BagMember(m.weight, tuple(fold_model.models_of(experiment, trial))) for trial, m in pairs]
+    members = [
+        BagMember(m.weight, (whole[number],) if (number := m.proposal.number) in whole
+                  else tuple(fold_model.models_of(experiment, trial)))
+        for trial, m in pairs
+    ]  # fmt: skip
     described = [
         {"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight, "models": len(it.folders)}
         for (_, m), it in zip(pairs, members, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import decision, fold_model, predictor
 from tasks import model as models
 from tasks.model import Fitted, Model, Until
-from tasks.records import Affordable, Prepared, Trained, Winner
+from tasks.records import Affordable, FoldScore, Prepared, Trained, Winner
 from tasks.refusal import Refusal
 from tasks.store import write_folder
 from tasks.study import digest_of
@@ -65,7 +65,7 @@ def finetune(
     except Exception as error:  # as in a trial: of a net that explodes, say
         fitted, fault = None, f"the final fit failed ({error})"
     seconds = time.perf_counter() - begun
-    fault = fault if fitted is None else _fault(experiment, fitted, winner)
+    fault = fault if fitted is None else fault_of(experiment, fitted, winner.folds)
     rounds = planned if fitted is None else planned and min(watch.n_rounds, planned)
     note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
     cut_at = None if rounds == planned else rounds
@@ -109,14 +109,14 @@ def _shorter(family: Model, hyperparameters: Mapping[str, Any], planned: int, co
     return {**hyperparameters, "epochs": max(course.rounds, round(epochs * course.rounds / planned))}
 
 
-def _fault(experiment: Experiment, fitted: Fitted, winner: Winner) -> str:
-    """What is wrong with the final fit, or nothing."""
+def fault_of(experiment: Experiment, fitted: Fitted, folds: Sequence[FoldScore]) -> str:
+    """What is wrong with a fit on all training rows beside the folds of its trial, or nothing."""
     training = training_of(experiment)
     affordable = int(CHECKING_WORK / max(1, fitted.n_parameters))
     X, rows = training.some(min(N_CHECKED_ROWS, max(LEAST_CHECKED_ROWS, affordable)))
     weight = None if training.weight is None else training.weight[rows]
     cost = experiment.loss.cost(training.y[rows], fitted.predict(X), weight)
-    costs = [score.cost for score in winner.folds]
+    costs = [score.cost for score in folds]
     worst, n = max(costs), sum(len(valid) for _, valid in training.folds)
     if experiment.problem.is_classification:  # of which as few rows without a fault say no more (the rule of three)
         worst = max(worst, 3 / n)

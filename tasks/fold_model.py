@@ -44,7 +44,7 @@ def models_of(
     """
     if are_bagged(training_of(experiment)):
         return [of_fold(experiment, result.proposal, fold, until) for fold in sorted(result.values)]
-    return [_of_all_rows(experiment, result, until, n_threads)]
+    return [of_all_rows(experiment, result, until, n_threads)]
 
 
 def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
@@ -53,13 +53,16 @@ def seconds(experiment: Experiment, results: Iterable[TrialResult]) -> float:
     if are_bagged(training):
         folds = [(result.proposal, fold) for result in results for fold in result.folds]
         return sum(one.seconds_alone for proposal, one in folds if not _folder(experiment, proposal, one.fold).exists())
-    missing = [result for result in results if not _all_rows(experiment, result).exists()]
-    rows = experiment.growth  # as many more of them, and of rounds
-    return sum(
-        fmean(fold.seconds_alone for fold in result.folds) * rows * _growth_of_rounds(experiment, result)
-        * _in_full(experiment, result.proposal)[1]
-        for result in missing
-    )
+    return sum(seconds_of_all_rows(experiment, result) for result in results)
+
+
+def seconds_of_all_rows(experiment: Experiment, result: TrialResult) -> float:
+    """What fitting `of_all_rows` will take on one core, as the trial's folds had it; 0 where it is kept."""
+    if _all_rows(experiment, result).exists():
+        return 0.0
+    _, n_models = _in_full(experiment, result)
+    growth = experiment.growth * _growth_of_rounds(experiment, result)  # as many more rows, and rounds
+    return fmean(fold.seconds_alone for fold in result.folds) * growth * n_models
 
 
 def megabytes(experiment: Experiment, result: TrialResult) -> float:
@@ -111,28 +114,37 @@ def of_fold(experiment: Experiment, proposal: Proposal, fold: int, until: float 
     return folder
 
 
-def _of_all_rows(experiment: Experiment, result: TrialResult, until: float | None, n_threads: int | None) -> Path:
+def of_all_rows(experiment: Experiment, result: TrialResult, until: float | None, n_threads: int | None) -> Path:
+    """The folder of a model of all training rows, of several nets as a final fit is, fitted where it is not kept.
+
+    Raises:
+        OutOfTimeError: when the fit is not done by `until` (Unix time in seconds, or None); nothing of it is kept.
+    """
     proposal, folder, watch = result.proposal, _all_rows(experiment, result), Until(until)
     if folder.exists():
         return folder
     watch(())
     family, workspace = experiment.families[proposal.family], workspace_of(experiment, proposal.family)
     rounds = result.rounds(_growth_of_rounds(experiment, result))
-    hyperparameters, _ = _in_full(experiment, proposal)
+    hyperparameters, _ = _in_full(experiment, result)
     fitted = family.fit(workspace, hyperparameters, rounds, experiment.seed, watch, n_threads)
     if watch.is_over:  # a final fit stays as far as it has come; a member cut in its middle has no known score
         raise OutOfTimeError
     return _write(folder, fitted)
 
 
-def _in_full(experiment: Experiment, proposal: Proposal) -> tuple[Mapping[str, Any], int]:
-    """Hyperparameters of a fit on all rows, and how many models it is of: as many as a final fit, but without its
-    smaller steps, which take several times as long."""
-    family = experiment.families[proposal.family]
+def _in_full(experiment: Experiment, result: TrialResult) -> tuple[Mapping[str, Any], int]:
+    """Hyperparameters of a fit on all rows, and how many models it is of: as many as a final fit, and no more than the
+    models of folds in whose place it is; but without its smaller steps, which take several times as long."""
+    proposal, family = result.proposal, experiment.families[result.proposal.family]
     if not isinstance(family, models.FitsSeveral):
         return proposal.hyperparameters, 1
     hyperparameters, _ = family.final(proposal.hyperparameters, None)
-    return hyperparameters, family.n_models(hyperparameters)
+    n_models = family.n_models(hyperparameters)
+    if len(result.folds) < n_models and are_bagged(training_of(experiment)):
+        n_models = len(result.folds)
+        hyperparameters = family.of_fewer(hyperparameters, n_models)
+    return hyperparameters, n_models
 
 
 def _growth_of_rounds(experiment: Experiment, result: TrialResult) -> float:
@@ -140,7 +152,7 @@ def _growth_of_rounds(experiment: Experiment, result: TrialResult) -> float:
 
 
 def _all_rows(experiment: Experiment, result: TrialResult) -> Path:
-    return _of_trial(experiment, result) / "all"
+    return _of_trial(experiment, result) / f"all-{_in_full(experiment, result)[1]}"
 
 
 def _write(folder: Path, fitted: models.Fitted) -> Path:

@@ -256,6 +256,7 @@ class Combined:
     of its rows is scored by weights of the others.
     milliseconds: what a prediction of 1,000 rows took where that was limited. Without members (none is within the
     limits) the numbers are NaN. trained: the model, where it is used. is_cut: the time did not suffice for its models.
+    whole: the trials that are in it by a model of all rows, in the place of those of the folds, by their numbers.
     """
 
     members: tuple[Member, ...]
@@ -268,6 +269,7 @@ class Combined:
     trained: Trained | None
     is_cut: bool = False
     alone: float = math.nan
+    whole: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

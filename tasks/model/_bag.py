@@ -1,5 +1,5 @@
 """Several models as one: the weighted mean of the trials of an ensemble, each the mean of the models of its folds
-(Breiman 1996, Bagging predictors)."""
+(Breiman 1996, Bagging predictors) or a model of all rows."""
 
 from __future__ import annotations
 

@@ -97,6 +97,19 @@ def test_nets_whose_final_fit_had_time_for_some_of_their_epochs_come_out_again(
     assert (again.is_equal, again.differences) == (True, ())
 
 
+@pytest.mark.slow
+def test_an_ensemble_whose_nets_were_fitted_on_all_rows_comes_out_again(place: Path) -> None:
+    pytest.importorskip("torch", reason='needs torch: pip install "finefold[neural]"')
+    few = ["model.mlp.hyperparameters.epochs=3", "model=[lightgbm,mlp]", "ensemble=greedy", "model_name=nets"]
+    made = run([text for text in ASKED if not text.startswith("model")] + few, frame=TABLE)
+    assert made.ensemble is not None
+    of_all = [one["trial"] for one in made.ensemble["members"] if one["is_of_all_rows"]]
+    again = reproduce(made.run_id)
+    assert (again.is_equal, again.differences) == (True, ())
+    assert made.ensemble["is_used"]
+    assert of_all
+
+
 def test_what_differs_is_named_with_what_explains_it_and_ends_with_1(
     made: Result, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, ClassVar
@@ -38,6 +39,8 @@ FAMILIES = ("lightgbm", "linear", "forest")
 SMALL = ["model=[lightgbm,linear,forest]", "ensemble=greedy", "model.lightgbm.rounds=30", "folds.n_splits=3",
          "model.forest.hyperparameters.n_estimators=10"]  # fmt: skip
 TARGETS = {"regression": None, "binary": [0.5], "multiclass": [-0.5, 1.0]}
+
+combining = sys.modules[combine.fn.__module__]
 
 
 @dataclass(frozen=True)
@@ -377,6 +380,60 @@ def test_models_that_were_not_kept_are_fitted_again_to_the_same_model() -> None:
     assert models.load(Path(again.trained.folder)).predict(X).tobytes() == before.tobytes()
     fitted = {path.parent.parent.name for path in Path("study/folds").rglob("size.json")}
     assert len(fitted) == len(again.members)
+
+
+def with_several(it: Done) -> Done:
+    """Linear models as a family whose final fit is of several, as that of nets is."""
+    linear = it.experiment.families["linear"]
+    methods = {"n_models": lambda self, given: 1, "of_fewer": lambda self, given, n: given}
+    given = {one.name: getattr(linear, one.name) for one in fields(linear)}  # type: ignore[arg-type]
+    several = type("Several", (type(linear),), methods)(**given)
+    families = {**it.experiment.families, "linear": several}
+    return replace(it, experiment=replace(it.experiment, families=families))
+
+
+def combined_until(it: Done, until: float | None, whole: Collection[int] | None = None) -> Combined:
+    return combine.fn(it.experiment, it.prepared, it.ensemble, it.results, it.winner(1), 1, until, whole)
+
+
+def test_members_that_are_fitted_several_at_a_time_are_models_of_all_rows() -> None:
+    it = with_several(done())
+    combined = it.combine(worse=1)
+    assert combined.trained is not None
+    training, members = training_of(it.experiment), {m.proposal.number: m for m in combined.members}
+    linear = {number for number, member in members.items() if member.proposal.family == "linear"}
+    assert set(combined.whole) == linear
+    assert linear
+    expected = np.zeros(len(training.y))
+    for number, member in members.items():
+        result, family = it.results[number], it.experiment.families[member.proposal.family]
+        if number in linear:
+            hyperparameters, _ = family.final(member.proposal.hyperparameters, None)
+            workspace = workspace_of(it.experiment, "linear")
+            expected += member.weight * family.fit(workspace, hyperparameters, None, 0).predict(training.X)
+        else:
+            folders = fold_model.models_of(it.experiment, result)
+            expected += member.weight * np.mean([models.load(one).predict(training.X) for one in folders], axis=0)
+    np.testing.assert_allclose(models.load(Path(combined.trained.folder)).predict(training.X), expected, rtol=1e-9)
+
+
+def test_models_of_all_rows_are_those_there_is_time_for_or_those_of_an_earlier_run() -> None:
+    it = with_several(done())
+    late, every = combined_until(it, time.time()), combined_until(it, None)
+    assert late.trained is not None
+    assert (late.whole, len(every.whole)) == ((), 1)
+    assert combined_until(it, time.time() + 600).whole == every.whole
+    assert combined_until(it, time.time(), every.whole).whole == every.whole
+    assert combined_until(it, None, []).whole == ()
+
+
+def test_a_model_of_all_rows_that_has_gone_wrong_or_is_larger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = with_several(done())
+    with monkeypatch.context() as patch:
+        patch.setattr(combining, "fault_of", lambda *_: "the final fit has a cost of 9")
+        assert it.combine(worse=1).whole == ()
+    monkeypatch.setattr(combining.models, "megabytes", lambda folder: 1.0 + 9 * folder.name.startswith("all"))
+    assert it.combine(worse=1).whole == ()
 
 
 def test_the_number_of_members_is_held() -> None:
