@@ -19,7 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import fold_model, predictor
 from tasks import model as models
 from tasks.ensemble import Ensemble, Floats, Fold, Rows, best_of, over_folds, score
-from tasks.finetune import fault_of
+from tasks.gone_wrong import fault_of
 from tasks.metric import METRICS, better
 from tasks.model import OutOfTimeError
 from tasks.model._bag import Bag

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,13 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import decision, fold_model, predictor
 from tasks import model as models
+from tasks.gone_wrong import fault_of
 from tasks.model import Fitted, Model, Until
-from tasks.records import Affordable, FoldScore, Prepared, Trained, Winner
+from tasks.records import Affordable, Prepared, Trained, Winner
 from tasks.refusal import Refusal
 from tasks.store import write_folder
 from tasks.study import digest_of
-from tasks.workspace import Experiment, training_of, workspace_of
-
-N_CHECKED_ROWS, LEAST_CHECKED_ROWS = 20_000, 1_000
-CHECKING_WORK = 1e9  # rows x parameters: .2 to 3 s of a core for LightGBM, large models having the most of each
+from tasks.workspace import Experiment, workspace_of
 
 
 @task(name="finetune", task_run_name="finetune", cache_policy=NO_CACHE, persist_result=False)
@@ -107,22 +105,3 @@ def _shorter(family: Model, hyperparameters: Mapping[str, Any], planned: int, co
         hyperparameters = family.of_fewer(hyperparameters, course.models)
     epochs = min(int(hyperparameters["epochs"]), getattr(family, "rounds", planned))
     return {**hyperparameters, "epochs": max(course.rounds, round(epochs * course.rounds / planned))}
-
-
-def fault_of(experiment: Experiment, fitted: Fitted, folds: Sequence[FoldScore]) -> str:
-    """What is wrong with a fit on all training rows beside the folds of its trial, or nothing."""
-    training = training_of(experiment)
-    affordable = int(CHECKING_WORK / max(1, fitted.n_parameters))
-    X, rows = training.some(min(N_CHECKED_ROWS, max(LEAST_CHECKED_ROWS, affordable)))
-    weight = None if training.weight is None else training.weight[rows]
-    cost = experiment.loss.cost(training.y[rows], fitted.predict(X), weight)
-    costs = [score.cost for score in folds]
-    worst, n = max(costs), sum(len(valid) for _, valid in training.folds)
-    if experiment.problem.is_classification:  # of which as few rows without a fault say no more (the rule of three)
-        worst = max(worst, 3 / n)
-    if cost <= 2 * worst - min(costs):  # their worst, and their spread on top
-        return ""
-    return (
-        f"the final fit has a cost of {cost:.4g} on its own training rows, the folds had {min(costs):.4g} to "
-        f"{max(costs):.4g} on rows they had not seen"
-    )

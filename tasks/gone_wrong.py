@@ -1,0 +1,31 @@
+"""Gone wrong: a fit on all training rows that is worse on them than the folds of its trial on rows they had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tasks.model import Fitted
+from tasks.records import FoldScore
+from tasks.workspace import Experiment, training_of
+
+N_CHECKED_ROWS, LEAST_CHECKED_ROWS = 20_000, 1_000
+CHECKING_WORK = 1e9  # rows x parameters: .2 to 3 s of a core for LightGBM, large models having the most of each
+
+
+def fault_of(experiment: Experiment, fitted: Fitted, folds: Sequence[FoldScore]) -> str:
+    """What is wrong with a fit on all training rows beside the folds of its trial, or nothing."""
+    training = training_of(experiment)
+    affordable = int(CHECKING_WORK / max(1, fitted.n_parameters))
+    X, rows = training.some(min(N_CHECKED_ROWS, max(LEAST_CHECKED_ROWS, affordable)))
+    weight = None if training.weight is None else training.weight[rows]
+    cost = experiment.loss.cost(training.y[rows], fitted.predict(X), weight)
+    costs = [score.cost for score in folds]
+    worst, n = max(costs), sum(len(valid) for _, valid in training.folds)
+    if experiment.problem.is_classification:  # of which as few rows without a fault say no more (the rule of three)
+        worst = max(worst, 3 / n)
+    if cost <= 2 * worst - min(costs):  # their worst, and their spread on top
+        return ""
+    return (
+        f"the final fit has a cost of {cost:.4g} on its own training rows, the folds had {min(costs):.4g} to "
+        f"{max(costs):.4g} on rows they had not seen"
+    )
