@@ -1,4 +1,4 @@
-"""Gone wrong: a fit on all training rows that is worse on them than the folds of its trial on rows they had not seen."""
+"""Gone wrong: a fit on all training rows that is worse on them than its folds were on rows they had not seen."""
 
 from __future__ import annotations
 
