@@ -26,6 +26,7 @@ from tasks.model._bag import Bag
 from tasks.model._bag import Member as BagMember
 from tasks.out_of_fold import N_PARTS, parted
 from tasks.records import Combined, Member, Prepared, Trained, TrialResult, Winner
+from tasks.refusal import Refusal
 from tasks.store import write_folder
 from tasks.study import digest_of, fold_file, read_fold
 from tasks.workspace import Experiment, training_of
@@ -359,6 +360,10 @@ def _whole(
             folder = fold_model.of_all_rows(experiment, trial, until, fitting.n_workers)
         except OutOfTimeError:
             break
+        except (OSError, MemoryError, Refusal):  # the machine's fault, or one that the user can mend
+            raise
+        except Exception:  # of a net that explodes, say; the models of its folds did not
+            continue
         if models.megabytes(folder) <= most and not fault_of(experiment, models.load(folder), trial.folds):
             found[number] = folder
     return found

@@ -45,7 +45,7 @@ def parted(experiment: Experiment, rows: Rows) -> list[Rows]:
         return []
     ungrouped, grouped = (StratifiedKFold, StratifiedGroupKFold) if rarest > 1 else (KFold, GroupKFold)
     splitter = (ungrouped if groups is None else grouped)(n_parts, shuffle=True, random_state=experiment.seed)
-    return [part for _, part in splitter.split(rows, y, groups)]
+    return [part for _, part in splitter.split(rows, y, groups) if len(part)]
 
 
 def _groups(experiment: Experiment, rows: Rows) -> pd.Series | None:

@@ -427,6 +427,17 @@ def test_models_of_all_rows_are_those_there_is_time_for_or_those_of_an_earlier_r
     assert combined_until(it, None, []).whole == ()
 
 
+def test_members_whose_fit_on_all_rows_fails_stay_the_models_of_their_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: Any, **__: Any) -> None:
+        raise FloatingPointError
+
+    it = with_several(done())
+    monkeypatch.setattr(type(it.experiment.families["linear"]), "fit", explode)
+    combined = it.combine(worse=1)
+    assert combined.trained is not None
+    assert combined.whole == ()
+
+
 def test_a_model_of_all_rows_that_has_gone_wrong_or_is_larger_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     it = with_several(done())
     with monkeypatch.context() as patch:
