@@ -15,16 +15,18 @@ LEAST_SHARE = 1 / 4  # of a final fit
 @dataclass(frozen=True)
 class Budget:
     """`seconds` from `begun` (Unix time), within which the final fit, on `n_threads`, ends too; None: without end.
-    Of an earlier run that its time had ended, so that it is gone through again: course: of what its final fit
-    was to be; final_rounds: after which it ended; confirming: of each family the folds on which its best trial was
-    judged whole after the search, completing: of each member of its ensemble, by its trial's number, those on which it
-    was judged in addition, whole: those that were fitted on all rows too; None: whatever there is time for."""
+    Of an earlier run that its time had ended, so that it is gone through again: course: of what its final fit was to
+    be; final_rounds: after which it ended; hurried: as it was, see `Paced`; confirming: of each family the folds on
+    which its best trial was judged whole after the search, completing: of each member of its ensemble, by its trial's
+    number, those on which it was judged in addition, whole: those that were fitted on all rows too; None: whatever
+    there is time for."""
 
     begun: float
     seconds: float | None
     n_threads: int
     course: Affordable | None = None
     final_rounds: int | None = None
+    hurried: Mapping[int, int] | None = None
     confirming: Mapping[str, Collection[int]] | None = None
     completing: Mapping[int, Collection[int]] | None = None
     whole: Collection[int] | None = None

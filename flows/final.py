@@ -69,7 +69,8 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
     while True:
         course, share = _course(experiment, tuned, budget)
         until = budget.until(share * tuned.final_seconds)
-        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until, course, budget.final_rounds)
+        again = budget.final_rounds, budget.hurried
+        trained = finetune(experiment, job.prepared, tuned.winner, budget.n_threads, until, course, *again)
         trained = _measured(experiment, trained)
         assert trained.footprint is not None
         excess = experiment.limits.excess(trained.footprint)

@@ -79,6 +79,7 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
         "final": {
             "rounds": trained.rounds, **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,
             "course": None if trained.course is None else asdict(trained.course),
+            **({"hurried": plain(trained.hurried)} if trained.hurried else {}),
         },
         "corrected": None if evaluation.corrected is None else evaluation.corrected.value,
         "holdout": {name: score.value for name, score in evaluation.scores.items()},

@@ -182,7 +182,7 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 fitted = known.outcome["final"]
                 budget = Budget(
                     time.time(), None, known.outcome["threads"], _course(fitted), fitted.get("cut_at"),
-                    _confirming(known), _completing(known), _whole(known),
+                    dict(fitted.get("hurried", ())), _confirming(known), _completing(known), _whole(known),
                 )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)

@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import decision, fold_model, predictor
 from tasks import model as models
 from tasks.gone_wrong import fault_of
-from tasks.model import Fitted, Model, Until
+from tasks.model import Fitted, Model, Paced
 from tasks.records import Affordable, Prepared, Trained, Winner
 from tasks.refusal import Refusal
 from tasks.store import write_folder
@@ -32,18 +32,19 @@ def finetune(
     until: float | None,
     course: Affordable | None = None,
     most_rounds: int | None = None,
+    hurried: Mapping[int, int] | None = None,
 ) -> Trained:
     """The winner's hyperparameters on all training rows, `winner.rounds` long where the family has rounds, or as long
     as the time lasts; until: Unix time in seconds, or None. course: what takes the place of the winner's rounds and of
     all of the family's models, where there is no time for these, or None. most_rounds: after which it ends where an
-    earlier run's time had ended it there, or None.
+    earlier run's time had ended it there, or None. hurried: as it was there, see `Paced`.
 
     A fit that fails, or is worse on its own training rows than the folds were on rows they had not seen (one on 93,000
     rows and 7 classes went from a log-loss of .275 to 9.3), has gone wrong and is not taken; the model of the fold with
     the median cost takes its place, or the base, to which the models of folds hold only what they add. The folder is
     named by what was fitted: the same fit has the same folder.
     """
-    proposal, watch = winner.proposal, Until(until, most_rounds)
+    proposal, watch = winner.proposal, Paced(until, most_rounds, hurried=dict(hurried or {}))
     family = experiment.families[proposal.family]
     hyperparameters, planned = family.final(proposal.hyperparameters, winner.rounds)
     short = ""
@@ -64,11 +65,15 @@ def finetune(
         fitted, fault = None, f"the final fit failed ({error})"
     seconds = time.perf_counter() - begun
     fault = fault if fitted is None else fault_of(experiment, fitted, winner.folds)
-    rounds = planned if fitted is None else planned and min(watch.n_rounds, planned)
-    note = "" if rounds == planned else f"search.seconds ended the final fit after {rounds} of {planned} rounds"
-    cut_at = None if rounds == planned else rounds
+    ends = planned and watch.ends(planned)
+    rounds = ends if fitted is None else ends and min(watch.n_rounds, ends)
+    note = "" if rounds == ends else f"search.seconds ended the final fit after {rounds} of {ends} rounds"
+    if watch.hurried:
+        short = f"search.seconds hurried the final fit after {min(watch.hurried)} of {planned} rounds, to {ends} in all"
+    cut_at = None if rounds == ends else rounds
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters.get(key)}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
+    identity |= {"hurried": watch.hurried} if watch.hurried else {}
     is_base = bool(fault and experiment.base is not None and getattr(family, "adds_to_its_base", False))
     if is_base:
         fitted, rounds, changed, identity = models.load(Path(str(experiment.base))), None, {}, {"base": experiment.base}
@@ -92,7 +97,7 @@ def finetune(
     note = "; ".join(filter(None, (short, note, getattr(fitted, "note", ""))))
     return Trained(
         str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base,
-        cut_at=cut_at, course=course, seconds=seconds,
+        cut_at=cut_at, course=course, hurried=tuple(watch.hurried.items()), seconds=seconds,
     )  # fmt: skip
 
 

@@ -220,7 +220,8 @@ class Trained:
     final fit that are not the search's; `note`: what else is to be said of it; `footprint`: as it was measured;
     `n_frozen`: of the parameters; `is_base`: whether the base took its place, unchanged; `cut_at`: the round at
     which search.seconds ended the fit, whatever came of it; `course`: what was planned in the place of the winner's
-    rounds and of all of a family's models, for which there was no time; `seconds`: that the fit took, or an ensemble's
+    rounds and of all of a family's models, for which there was no time; `hurried`: after which rounds it was so, to how
+    many that were left; `seconds`: that the fit took, or an ensemble's
     choice of its members and fitting what was missing of these."""
 
     folder: str
@@ -234,6 +235,7 @@ class Trained:
     is_base: bool = False
     cut_at: int | None = None
     course: Affordable | None = None
+    hurried: tuple[tuple[int, int], ...] = ()
     seconds: float = field(default=0.0, compare=False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,55 +23,22 @@ from tasks.model._training import Places as Places
 from tasks.model._training import Rows as Rows
 from tasks.model._training import Training as Training
 from tasks.model._training import without_text as without_text
+from tasks.model._watch import Curve as Curve
+from tasks.model._watch import OutOfTimeError as OutOfTimeError
+from tasks.model._watch import Paced as Paced
+from tasks.model._watch import Until as Until
+from tasks.model._watch import Watch as Watch
+from tasks.model._watch import rounds_left as rounds_left
+from tasks.model._watch import unwatched as unwatched
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
 
-Curve = Sequence[tuple[int, float]]  # (round, watched metric on the validation rows)
 BESIDE_A_MODEL = (
     "schema.json", "problem.json", "example.json", "origin.json", "base.json", "decision.json", "interval.json",
     "seen.json", "seen.npy", "reference.json",
 )  # fmt: skip
 FAMILY = "family.json"
 INNER = "inner"  # the folder of a model within a calibrated one
-
-
-class OutOfTimeError(Exception):
-    """Raised by a watch when no time is left."""
-
-
-class Watch(Protocol):
-    """Sees a model grow, and ends that by raising."""
-
-    def __call__(self, curve: Curve) -> None:
-        """Called after every round with the curve so far, empty where the family watches another metric than the one
-        that trials are selected on, or where the curve doesn't tell yet how it goes on.
-
-        Raises:
-            OutOfTimeError: when no time is left. A fold ends so, a final fit stays as far as it has come.
-        """
-        ...
-
-
-def unwatched(curve: Curve) -> None:
-    """A watch that lets everything grow to its end."""
-
-
-@dataclass
-class Until:
-    """A watch that ends what grows at a time (Unix time in seconds; None: never) or after so many rounds, and counts
-    these."""
-
-    deadline: float | None
-    most_rounds: int | None = None
-    n_rounds: int = 0
-    is_over: bool = False
-
-    def __call__(self, curve: Curve) -> None:
-        self.n_rounds += 1
-        self.is_over = self.deadline is not None and time.time() > self.deadline
-        self.is_over |= self.most_rounds is not None and self.n_rounds >= self.most_rounds
-        if self.is_over:
-            raise OutOfTimeError
 
 
 class Fitted(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +28,7 @@ from tasks.model import (
     Validated,
     Watch,
     own_files,
+    rounds_left,
     unsupported,
     unwatched,
 )
@@ -45,6 +47,7 @@ SILENT.propagate = False
 DATASET_PARAMETERS = ("max_bin", "min_data_in_bin")
 USUAL_ROUNDS = 300  # until a fold stops by itself
 LEAST_ROUNDS = 50  # whatever a budget pays for
+N_LOOKS = 50  # at the time, of a final fit
 MOST_LARGER = 2.0  # times the start's learning rate, where the budget pays for few rounds: at three times it was worse
 VISIT_MILLISECONDS = 0.009  # of 1,000 rows to a node: 5 to 18 ns each on a busy machine, 20,000 rows at the most
 
@@ -373,12 +376,38 @@ class LightGBM:
         gradient = objective.gradient(rows)
         parameters |= {"num_threads": n_threads or workspace.n_threads, **({"objective": gradient} if gradient else {})}
         booster = lgb.train(
-            parameters, data, num_boost_round=rounds or self.rounds, init_model=base, callbacks=[_ending(watch)],
+            parameters, data, num_boost_round=rounds or self.rounds, init_model=base,
+            callbacks=[self._paced(watch, parameters["learning_rate"])],
         )
         made = objective.finished(booster, objective.initial(rows) if base is None else None)
         n_frozen = workspace.base.n_parameters if workspace.base else 0
         is_binary = workspace.training.problem.kind == "binary"
         return Fitted(made.free_dataset(), workspace.levels, is_binary, n_frozen, objective.link)
+
+    def _paced(self, watch: Watch, step: float) -> Callable[[lgb.callback.CallbackEnv], None]:
+        """Ends a fit with its time, and before that takes fewer and larger steps where there is no time for all, unless
+        the user fixed them: ended in its middle, one on rentals of bicycles had an RMSE of 76.6, as a whole 56.4."""
+        is_free = self.hyperparameters.get("learning_rate") is None
+        most, last = MOST_LARGER * max(step, self.start["learning_rate"]), math.inf
+
+        def look(env: lgb.callback.CallbackEnv) -> None:
+            nonlocal step, last
+            n_rounds, n_done = env.end_iteration - env.begin_iteration, env.iteration - env.begin_iteration + 1
+            try:
+                watch(())
+            except OutOfTimeError:
+                last = n_done
+            n_left = int(min(last, n_rounds)) - n_done
+            if is_free and n_left > 0 and n_done % max(1, n_rounds // N_LOOKS) == 0:
+                paid = rounds_left(watch, n_left)
+                if paid < n_left:
+                    step, last = min(most, step * n_left / paid), n_done + paid
+                    assert isinstance(env.model, lgb.Booster)  # which it is but in lgb.cv
+                    env.model.reset_parameter({"learning_rate": step})
+            if n_done == last:
+                raise lgb.callback.EarlyStopException(env.iteration, [])
+
+        return look
 
     def _boost_until_no_gain(
         self, booster: lgb.Booster, objective: Objective, rows: Fold, watch: Watch
@@ -418,12 +447,3 @@ class _Grown:
     curve: tuple[tuple[int, float], ...]
     costs: tuple[tuple[int, float], ...]
 
-
-def _ending(watch: Watch) -> Callable[[lgb.callback.CallbackEnv], None]:
-    def end(env: lgb.callback.CallbackEnv) -> None:
-        try:
-            watch(())
-        except OutOfTimeError:
-            raise lgb.callback.EarlyStopException(env.iteration, []) from None
-
-    return end

@@ -19,6 +19,7 @@ from flows import cli
 from flows.budget import Budget
 from flows.pipeline import run
 from flows.reproduce import reproduce
+from tasks.model import Paced
 from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.reproduction import Difference
@@ -95,6 +96,21 @@ def test_nets_whose_final_fit_had_time_for_some_of_their_epochs_come_out_again(
     assert int(params["final.epochs"]) < 8
     assert int(params["final.nets"]) <= 4
     assert (again.is_equal, again.differences) == (True, ())
+
+
+def test_trees_whose_final_fit_was_hurried_come_out_again(
+    place: Path, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left(watch: Paced, n: int) -> int:
+        """As if half of the time were gone at the first look."""
+        return watch.hurried.setdefault(watch.n_rounds, n // 2) if not watch.hurried else n
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Paced, "left", left)
+        hurried = run([*ASKED, "model=lightgbm", "model_name=hurried"], frame=TABLE)
+    again = reproduce(hurried.run_id)
+    assert (again.is_equal, again.differences) == (True, ())
+    assert json.loads(artifact(client, hurried.run_id, "outcome/outcome.json").read_text())["final"]["hurried"]
 
 
 @pytest.mark.slow

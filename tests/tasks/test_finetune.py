@@ -124,6 +124,21 @@ def test_a_fit_without_time_says_after_how_many_rounds_it_ended(here: tuple[Expe
     assert "the model of fold" in trained.note or "after 1 of" in trained.note
 
 
+def test_a_hurried_fit_says_so_and_comes_out_again_by_what_is_recorded_of_it(
+    here: tuple[Experiment, Prepared, Winner],
+) -> None:
+    experiment, prepared, winner = here
+    whole = finetune.fn(experiment, prepared, winner, 1, None)
+    assert whole.rounds is not None
+    after = max(1, whole.rounds // 50)
+    trained = finetune.fn(experiment, prepared, winner, 1, None, hurried={after: 7})
+    assert (trained.rounds, trained.cut_at, trained.hurried) == (after + 7, None, ((after, 7),))
+    said = f"search.seconds hurried the final fit after {after} of {whole.rounds} rounds, to {after + 7} in all"
+    assert trained.note == said
+    assert finetune.fn(experiment, prepared, winner, 1, None, hurried=dict(trained.hurried)).folder == trained.folder
+    assert trained.folder != whole.folder
+
+
 def test_a_net_with_time_for_half_its_epochs_goes_through_all_of_its_schedule_in_these(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason='needs torch: pip install "finefold[neural]"')
     epochs = ["model=mlp", "model.mlp.hyperparameters.epochs=24", "model.mlp.hyperparameters.patience=24"]

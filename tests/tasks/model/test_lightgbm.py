@@ -18,7 +18,7 @@ from tasks.loss.mae import MAE
 from tasks.loss.mse import MSE
 from tasks.loss.rmse import RMSE
 from tasks.metric import value
-from tasks.model import Curve, OutOfTimeError, Training
+from tasks.model import Curve, OutOfTimeError, Paced, Training, Until
 from tasks.model.lightgbm import Fitted, LightGBM
 from tasks.records import Problem, ProblemKind
 from tasks.refusal import Refusal
@@ -209,6 +209,24 @@ def test_a_final_fit_without_time_stays_as_far_as_it_came() -> None:
 
     it = lightgbm()
     assert it.fit(it.workspace(training("binary"), None, 1), PLAIN, 20, 0, watch).booster.num_trees() == 4
+
+
+def test_a_final_fit_in_short_time_takes_larger_steps_unless_the_user_fixed_them() -> None:
+    it, learned = lightgbm(), training("binary")
+    workspace, given = it.workspace(learned, None, 1), {**PLAIN, "learning_rate": 0.01}
+    fits = [it.fit(workspace, given, 100, 0), *(it.fit(workspace, given, 100, 0, watch) for watch in hurried())]
+    n_trees = [fitted.booster.num_trees() for fitted in fits]
+    costs = [learned.loss.cost(learned.y, fitted.predict(learned.X), None) for fitted in fits]
+    assert n_trees == [100, 40, 40]
+    assert costs[1] > 1.1 * costs[0]
+    assert costs[2] == pytest.approx(costs[0], rel=0.02)
+    fixed = lightgbm("model.lightgbm.hyperparameters.learning_rate=0.01")
+    assert fixed.fit(workspace, given, 100, 0, Paced(None, hurried={20: 20})).booster.num_trees() == 100
+
+
+def hurried() -> list[Until]:
+    """A fit that is ended after 40 rounds, and one that after 20 has 20 left."""
+    return [Until(None, 40), Paced(None, hurried={20: 20})]
 
 
 def test_a_fold_without_time_ends() -> None:
