@@ -19,7 +19,7 @@ class Budget:
     be; final_rounds: after which it ended; hurried: as it was, see `Paced`; confirming: of each family the folds on
     which its best trial was judged whole after the search, completing: of each member of its ensemble, by its trial's
     number, those on which it was judged in addition, whole: those that were fitted on all rows too; None: whatever
-    there is time for."""
+    there is time for; is_without_ensemble: whether there was no time for the models of one."""
 
     begun: float
     seconds: float | None
@@ -30,6 +30,7 @@ class Budget:
     confirming: Mapping[str, Collection[int]] | None = None
     completing: Mapping[int, Collection[int]] | None = None
     whole: Collection[int] | None = None
+    is_without_ensemble: bool = False
 
     @property
     def end(self) -> float | None:

@@ -118,6 +118,8 @@ def job_of(
     if seconds is not None:
         n_valid = fmean(len(valid) for _, valid in all_folds.read_folds(Path(divided.folder)))
     rungs = ladder(families, n_rows, n_columns, n_classes, divided.n_folds, seconds, n_valid=n_valid)
+    if getattr(planned.search, "visits_all", False):  # those that go on to better evidence come on top
+        planned = replace(planned, n_trials=planned.n_trials * len(rungs.rungs))
     return Job(planned, decided, prepared, divided, families, rungs, begun)
 
 

@@ -14,6 +14,8 @@ from tasks.strategy import trains_on_source
 from tasks.study import Study
 from tasks.workspace import Experiment
 
+_PAID = ("rounds", "max_rows")  # what decides a fold's result of what search.seconds may have made less
+
 
 def identity(job: Job, base: Path | None) -> dict[str, Any]:
     """All that decides a study's result; not its budget, workers, output or tracking."""
@@ -37,15 +39,21 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({"together": job.plan.together} if job.plan.together > 1 else {}),
         "racing": config.search.racing,
         "evidence": [asdict(rung) for rung in job.ladder.rungs],
-        "rounds": {name: getattr(family, "rounds", None) for name, family in job.families.items()},
+        **{key: known for key in _PAID if (known := _known(job, key))},
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
-        **({"limits": job.plan.limits.known} if job.plan.limits else {}),
+        **({"limits": job.plan.limits.known, "final_step": _known(job, "final_step")} if job.plan.limits else {}),
         "base": None if base is None else provenance.identity(base, with_source=_uses_source(job)),
         **({} if job.plan.strategy is None else {"strategy": config.strategy}),
         **({"encoders": encoders} if (encoders := _encoders(job, base)) else {}),
         "seed": config.seed,
         "versions": {name: version(name) for name in versioned(job)},
     }
+
+
+def _known(job: Job, key: str) -> dict[str, Any]:
+    """What each family that knows it has of that, which search.seconds may have made less."""
+    known = {name: getattr(family, key, None) for name, family in job.families.items()}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _uses_source(job: Job) -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 from flows import narrate, screen
 from flows.budget import Budget
 from flows.decide import Job
+from flows.foresee import Foresight
 from flows.tune import Tuned
 from flows.winner import refused, winner_of, with_judged
 from tasks.combine import combine
 from tasks.finetune import finetune
 from tasks.footprint import measured
 from tasks.model import FitsSeveral, Shortens, rounds_are_epochs
-from tasks.records import Affordable, Combined, Member, Trained
+from tasks.records import Affordable, Combined, Member, Trained, TrialResult
 from tasks.workspace import Experiment, training_of
 
 
@@ -56,8 +57,9 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
     if ensemble is None:
         return None
     results = [*tuned.results, *tuned.judged, *tuned.completed]
+    until = 0.0 if budget.is_without_ensemble else budget.end
     combined = combine(
-        experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end, budget.whole
+        experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, until, budget.whole
     )
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
@@ -66,6 +68,7 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
 def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> tuple[Trained, Tuned]:
     """The winner's final fit; of one that takes more megabytes than its folds promised the next best takes the place.
     Time never decides: the same seed has the same winner on a slow machine, and what is too slow is told."""
+    ahead = Foresight(experiment, job.ladder, budget, job.plan.ensemble, job.plan.n_workers)
     while True:
         course, share = _course(experiment, tuned, budget)
         until = budget.until(share * tuned.final_seconds)
@@ -82,7 +85,10 @@ def _fitted(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) -> t
             for some in (tuned.results, tuned.judged, tuned.completed)
         )
         winner = with_judged(experiment, winner_of(experiment, job.ladder, results), [*completed, *judged])
-        tuned = replace(tuned, results=results, winner=winner, judged=judged, completed=completed)
+        final_seconds = ahead.final_seconds(TrialResult(winner.proposal, winner.folds))
+        tuned = replace(
+            tuned, results=results, winner=winner, judged=judged, completed=completed, final_seconds=final_seconds
+        )
 
 
 def _course(experiment: Experiment, tuned: Tuned, budget: Budget) -> tuple[Affordable | None, float]:

@@ -83,7 +83,7 @@ def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
 
 def _search_notes(job: Job) -> tuple[str, ...]:
     if isinstance(job.plan.search, Grid):
-        return (f"a grid of {job.plan.n_trials:,} points, those that are cheap to train first",)
+        return (f"a grid of {job.plan.search.size(job.plan.space):,} points, those that are cheap to train first",)
     warm, asked = job.plan.space.warm, job.decided.composed.config.search.warm_start
     return (f"begins with {len(warm)} settings of search.warm_start={asked}",) if warm else ()
 

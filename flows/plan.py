@@ -143,6 +143,11 @@ def plan(composed: Composed) -> Plan:
             f"base={config.base} with ensemble={composed.choices['ensemble']}: the models of the folds hold only what "
             "they add to the base; leave one of the two out."
         )
+    if config.select == "simplest" and ensemble is not None:
+        faults.append(
+            f"select=simplest with ensemble={composed.choices['ensemble']}: one takes the cheapest trial of those that "
+            "are as good as the best, the other several; leave one of the two out."
+        )
     uri = config.tracking.uri
     tracking_uri = None if uri is None else attempt(lambda: resolve(uri, "tracking.uri"))
     if uri is None or tracking_uri is not None:

@@ -98,13 +98,13 @@ def _tracking_uri(overrides: Sequence[str]) -> str | None:
 
 
 def _composed(known: Recorded, given: Sequence[str]) -> Composed:
-    """The recorded configuration with what was given, as many trials as were told, and its base by content.
+    """The recorded configuration with what was given, and its base by content.
 
     Raises:
         Refusal: where a file is gone; all of them at once.
     """
     keys = {key_of(text) for text in given}
-    changes = [f"search.trials={known.outcome['trials']}", "resume=auto", "output=text"]
+    changes = ["resume=auto", "output=text"]
     changes += [] if keys & {"tracking.uri"} else ["tracking.uri=null"]
     changes += [] if "base" in keys else _base(known)
     moved = {key: _place_of(known, key) for key in FILES if key not in keys}
@@ -152,8 +152,9 @@ def _name_of_flow_run() -> str:
 
 @flow(name="finefold-reproduce", flow_run_name=_name_of_flow_run, persist_result=False, validate_parameters=False)
 def again(known: Recorded, composed: Composed) -> tuple[str, Reproduction]:
-    """The run again, and the id of the flow run."""
+    """The run again, with as many trials as were told, and the id of the flow run."""
     job, base = job_from(composed, is_told=False)
+    job = replace(job, plan=replace(job.plan, n_trials=known.outcome["trials"]))
     because = causes(known.outcome, plain(circumstances(job, base)))
     other = [one for one in because if one.what in ("identity.data", "identity.split")]
     if other:
@@ -183,6 +184,7 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                 budget = Budget(
                     time.time(), None, known.outcome["threads"], _course(fitted), fitted.get("cut_at"),
                     dict(fitted.get("hurried", ())), _confirming(known), _completing(known), _whole(known),
+                    (known.outcome["ensemble"] or {}).get("is_cut", False),
                 )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)

@@ -157,6 +157,7 @@ class _Loop:
         return Entry(proposal, race(rivals, n_folds, is_higher_better=self.is_higher_better, z=self.rules.racing))
 
     def tell(self, result: TrialResult) -> None:
+        self.is_exhausted = False  # it may go on to better evidence
         self._note(result, self.study.tell(result), is_reused=False)
 
     def _note(self, result: TrialResult, trial: FrozenTrial, *, is_reused: bool) -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tasks import tracking
 from tasks.refusal import Refusal
-from tasks.search import FAMILY, Setting
+from tasks.search import FAMILY, Setting, excess
 from tasks.study import JOURNAL, loaded
 
 N_BEST = 5  # as many as a small portfolio holds: more would spend a small budget on what is known
@@ -43,6 +43,7 @@ def warm_start(asked: str, families: Sequence[str], studies: Path, tracking_uri:
         raise Refusal(f"search.warm_start={asked}: none of that study's trials is complete; finish it first.")
     is_higher_better = study.direction == optuna.study.StudyDirection.MAXIMIZE
     complete.sort(key=lambda trial: trial.value or 0.0, reverse=is_higher_better)
+    complete.sort(key=excess)
     best: dict[str, Setting] = {}
     for family, values in (_setting(trial, theirs) for trial in complete):
         if family in families and len(best) < N_BEST:

@@ -50,7 +50,8 @@ def with_judged(experiment: Experiment, winner: Winner, judged: Sequence[TrialRe
         for one in judged:
             if one.is_feasible and len(one.folds) >= len(best.folds) and _is_better(experiment, one, best):
                 best = one
-    return winner if best.proposal == winner.proposal else winner_by(experiment, best)
+    is_known = (best.proposal, best.folds) == (winner.proposal, winner.folds)
+    return winner if is_known else winner_by(experiment, best)
 
 
 def _is_better(experiment: Experiment, one: TrialResult, best: TrialResult) -> bool:

@@ -31,9 +31,10 @@ from tasks.store import write_folder
 from tasks.study import digest_of, fold_file, read_fold
 from tasks.workspace import Experiment, training_of
 
-# Of scoring a mixture on one fold, and on each row of one class: 540 mixtures of 20 candidates took .6 s of a core on
-# five folds of 4,000 rows, 162 mixtures of 6 took .2 s on five of 1,283 (roc_auc; rmse a fifteenth).
-SECONDS_OF_A_FOLD, SECONDS_OF_A_ROW = 1.5e-4, 3e-8
+# Of scoring a mixture on one fold, on each of its rows, and on each of these for a class more: on five folds of 100,
+# 1,000 and 4,000 rows 32, 70 and 140 to 260 microseconds each (roc_auc; rmse 7 to 20), of 26 classes 15, 85 and 480.
+SECONDS_OF_A_FOLD, SECONDS_OF_A_ROW, SECONDS_OF_A_CLASS = 3e-5, 3e-8, 5e-9
+MOST_PARTS = 10  # of the folds that a choice is scored on, each by a choice from the others
 MARGIN = 1.5  # of the time that a fit on all rows is foreseen to take: one that is cut was for nothing
 # Of writing an ensemble's models, reading and timing them: 200 MB of trees took 6 s.
 SECONDS_OF_A_MEGABYTE = 0.03
@@ -106,11 +107,11 @@ def _choosing_seconds(experiment: Experiment, ensemble: Ensemble, trials: Sequen
     folds = _shared(experiment, trials)
     if not folds:
         return 0.0
-    n_parts, n_outputs = len(folds) if len(folds) > 1 else N_PARTS, max(1, len(experiment.problem.classes) - 1)
+    n_folds, n_classes = len(folds) if len(folds) > 1 else N_PARTS, len(experiment.problem.classes)
     n_rows = min(ensemble.rows, sum(map(len, folds.values())))
-    # All parts, and to score each by weights of the others, as many times all of these.
-    n_scored = ensemble.n_scored(len(trials)) * n_parts
-    return n_scored * (SECONDS_OF_A_FOLD * n_parts + SECONDS_OF_A_ROW * n_rows * n_outputs)
+    # All folds, and to score each by weights of the others, as many times all of these.
+    n_scored = ensemble.n_scored(len(trials)) * min(MOST_PARTS, n_folds)
+    return n_scored * (SECONDS_OF_A_FOLD * n_folds + (SECONDS_OF_A_ROW + SECONDS_OF_A_CLASS * n_classes) * n_rows)
 
 
 @dataclass(frozen=True)
@@ -129,11 +130,11 @@ def _described(chosen: _Chosen) -> Combined:
 @dataclass(frozen=True)
 class _Chosen:
     """trials and weights: (n_candidates,), all 0 where none is within the limits or there is one fold alone. values:
-    the metric on each part of the rows, see `_parts`, by weights of the others. importance: of each part. at: by these
-    weights on the rows that they were chosen by. optimism: the mean of the one trial that is the best on the others,
-    part by part, less that of the one that is the best on all, where it is worse. Of some folds alone, or of folds that
-    don't count alike, all are estimates of the mean over all: the winner's, and by how much they are better there than
-    its own."""
+    the metric on parts of the rows, see `_parts`, each by weights of the others. importance: of each of these. at: by
+    these weights on the rows that they were chosen by. optimism: the mean of the one trial that is the best on the
+    others, part by part, less that of the one that is the best on all, where it is worse. Of some folds alone, or of
+    folds that don't count alike, all are estimates of the mean over all: the winner's, and by how much they are better
+    there than its own."""
 
     trials: Sequence[TrialResult]
     folds: tuple[int, ...]
@@ -186,7 +187,7 @@ def _chosen(
         except OutOfTimeError:
             within, is_cut = one, True
         tried.append(within)
-    return tried[0], None, is_cut
+    return next((one for one in tried if one.members), tried[0]), None, is_cut
 
 
 def _within(
@@ -213,8 +214,9 @@ def _choose(
     weights = ensemble.weigh(shown, costs, metric, seed)
     if not weights.any():
         return _Chosen(trials, folds, weights, [], [], np.nan)
-    values, alone, its_own = [], [], _alone(metric, shown)
-    for part in parts:
+    values, alone, sign = [], [], METRICS[metric].sign
+    scored = np.unique(np.linspace(0, len(parts) - 1, min(MOST_PARTS, len(parts))).round().astype(int)).tolist()
+    for part in (parts[place] for place in scored):
         # The part itself is left without a row, and where folds are drawn several times over, others lose theirs of it.
         others = [other for other in (one.without(part.rows) for one in shown) if len(other.rows)]
         fair = ensemble.weigh(others, costs, metric, seed)
@@ -222,11 +224,12 @@ def _choose(
         values.append(score(metric, [_read(experiment, used, part)], fair[fair > 0]))
         single = trials[best_of(metric, _alone(metric, others))]
         alone.append(score(metric, [_read(experiment, [single], part)], np.ones(1)))
-    elsewhere, at = _elsewhere(experiment, parts, winner), score(metric, shown, weights)
-    sign, best, importance = METRICS[metric].sign, its_own[best_of(metric, its_own)], [one.importance for one in shown]
-    optimism = sign * min(0.0, sign * (float(np.average(alone, weights=importance)) - best))
-    values = [value + elsewhere for value in values]
-    return _Chosen(trials, folds, weights, values, importance, at + elsewhere, optimism)
+    best = best_of(metric, _alone(metric, shown))
+    its_own, importance = _alone(metric, [shown[place] for place in scored])[best], [shown[k].importance for k in scored]
+    optimism = sign * min(0.0, sign * (float(np.average(alone, weights=importance)) - its_own))
+    elsewhere = _elsewhere(experiment, [parts[place] for place in scored], winner)
+    at = score(metric, shown, weights) + _elsewhere(experiment, parts, winner)
+    return _Chosen(trials, folds, weights, [value + elsewhere for value in values], importance, at, optimism)
 
 
 def _alone(metric: str, folds: Sequence[Fold]) -> dict[int, float]:
@@ -378,7 +381,8 @@ def _write(experiment: Experiment, prepared: Prepared, chosen: _Chosen, whole: M
         for trial, m in pairs
     ]  # fmt: skip
     described = [
-        {"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight, "models": len(it.folders)}
+        {"family": m.proposal.family, **m.proposal.hyperparameters, "weight": m.weight,
+         "models": [folder.name for folder in it.folders]}
         for (_, m), it in zip(pairs, members, strict=True)
     ]
 

@@ -138,16 +138,19 @@ def _notes(
     experiment: Experiment, used: Sequence[TrialResult], winner: Winner, sample: _Sample, n_out: int
 ) -> tuple[str, ...]:
     """What the number doesn't know, and what was done about it."""
-    n_never = len(sample.is_in) - sample.n_rows
-    shown = int(sample.is_in.sum())
+    validated = np.unique(np.concatenate([valid for _, valid in training_of(experiment).folds]))
+    n_never, n_elsewhere = len(sample.is_in) - len(validated), len(validated) - sample.n_rows
+    is_of_all, shown = used[0].proposal.n_rows is None, int(sample.is_in.sum())
     return tuple(filter(None, (
         f"{n_out} trials that racing, a limit, a failure or cheaper evidence kept from winning are not in it, so that "
         "it may take too little off" * bool(n_out),
         "each fold stopped at the round that was best on its own validation rows, which flatters it and is not taken "
         "off; evaluation=nested is free of that" * (winner.rounds is not None),
         "the trial was chosen on a sample of the rows; what that luck is worth there is taken off"
-        * (used[0].proposal.n_rows is not None),
-        f"{n_never:,} rows that no fold validates are not in it" * (n_never > 0 and used[0].proposal.n_rows is None),
+        * (not is_of_all),
+        f"{n_never:,} rows that no fold validates are not in it" * (n_never > 0 and is_of_all),
+        f"{n_elsewhere:,} rows of folds that not all of its trials were judged on are not in it"
+        * (n_elsewhere > 0 and is_of_all),
         f"each row was validated {sample.n_times:g} times, of which the mean counts" * (sample.n_times > 1),
         f"found on {shown:,} of {sample.n_rows:,} rows and brought to all of them" * (shown < sample.n_rows),
     )))  # fmt: skip

@@ -55,7 +55,8 @@ def examine(
 
     identity = [[member.proposal.family, member.proposal.hyperparameters, member.weight] for member in members]
     concluded = {} if curve is None and decision is None else {"model": str(model and model.name)}
-    name = digest_of({"members": identity, "n_rows": members[0].proposal.n_rows, **concluded})
+    of = {"members": identity, "n_rows": members[0].proposal.n_rows, "folds": found.folds}
+    name = digest_of({**of, **concluded})
     folder = write_folder(Path(experiment.folder) / "losses" / name, fill)
     total = float(found.loss[order].sum())
     share = float(found.loss[worst].sum()) / total if total else 0.0
@@ -64,13 +65,14 @@ def examine(
 
 @dataclass(frozen=True)
 class _OutOfFold:
-    """y and loss: (n_train,); prediction: (n_train,) or (n_train, n_classes) float32; n_folds: (n_train,) how many
-    folds validated a row, over which its prediction and loss are averaged; fold: (n_train,) the last of them; decision:
-    by which a row gets its label."""
+    """folds: that were predicted. y and loss: (n_train,); prediction: (n_train,) or (n_train, n_classes) float32;
+    n_folds: (n_train,) how many folds validated a row, over which its prediction and loss are averaged; fold: (n_train,)
+    the last of them; decision: by which a row gets its label."""
 
     y: Floats
     prediction: npt.NDArray[np.float32]
     loss: Floats
+    folds: tuple[int, ...]
     n_folds: npt.NDArray[np.uint16]
     fold: npt.NDArray[np.uint16]
     decision: Decision | None
@@ -88,15 +90,17 @@ def _out_of_fold(
     n = len(training.y)
     total = np.zeros((n, k) if k > 1 else n, np.float32)
     loss, n_folds, last = np.zeros(n), np.zeros(n, np.uint16), np.zeros(n, np.uint16)
+    folds = []
     for fold, rows, predicted in by_fold(experiment, members):
         prediction = predicted if curve is None else curve(predicted)
         loss[rows] += experiment.loss.per_sample(training.y[rows], prediction)
         total[rows] += prediction
         n_folds[rows] += 1
         last[rows] = fold
+        folds.append(fold)
     often = np.maximum(n_folds, 1)
     total /= often[:, None] if k > 1 else often
-    return _OutOfFold(training.y, total, loss / often, n_folds, last, decision)
+    return _OutOfFold(training.y, total, loss / often, tuple(folds), n_folds, last, decision)
 
 
 def _places(split: Path, prepared: Path, n_train: int) -> tuple[Rows, Rows]:

@@ -74,15 +74,16 @@ def finetune(
     changed = {key: value for key, value in hyperparameters.items() if value != proposal.hyperparameters.get(key)}
     identity = {"family": proposal.family, "rounds": rounds, **hyperparameters}
     identity |= {"hurried": watch.hurried} if watch.hurried else {}
+    instead = ""
     is_base = bool(fault and experiment.base is not None and getattr(family, "adds_to_its_base", False))
     if is_base:
         fitted, rounds, changed, identity = models.load(Path(str(experiment.base))), None, {}, {"base": experiment.base}
-        note = f"{fault}; the base takes its place, unchanged"
+        instead = "the base takes its place, unchanged"
     elif fault:
         fold = sorted(winner.folds, key=lambda score: score.cost)[len(winner.folds) // 2]
         fitted = models.load(fold_model.of_fold(experiment, proposal, fold.fold))
         rounds, identity["fold"], changed = fold.rounds, fold.fold, {}
-        note = f"{fault}; the model of fold {fold.fold}, trained without that fold's rows, takes its place"
+        instead = f"the model of fold {fold.fold}, trained without that fold's rows, takes its place"
     assert fitted is not None  # whatever failed has a fault, in whose place there is another model
 
     def fill(folder: Path) -> None:
@@ -94,7 +95,7 @@ def finetune(
 
     folder = write_folder(Path(experiment.folder) / "models" / digest_of(identity), fill)
     n_frozen = getattr(fitted, "n_frozen", 0)
-    note = "; ".join(filter(None, (short, note, getattr(fitted, "note", ""))))
+    note = "; ".join(filter(None, (short, note, fault, instead, getattr(fitted, "note", ""))))
     return Trained(
         str(folder), proposal.family, fitted.n_parameters, rounds, changed, note, n_frozen=n_frozen, is_base=is_base,
         cut_at=cut_at, course=course, hurried=tuple(watch.hurried.items()), seconds=seconds,

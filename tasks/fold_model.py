@@ -152,7 +152,8 @@ def _growth_of_rounds(experiment: Experiment, result: TrialResult) -> float:
 
 
 def _all_rows(experiment: Experiment, result: TrialResult) -> Path:
-    return _of_trial(experiment, result) / f"all-{_in_full(experiment, result)[1]}"
+    rounds = result.rounds(_growth_of_rounds(experiment, result))
+    return _of_trial(experiment, result) / f"all-{_in_full(experiment, result)[1]}-{rounds or 'no'}-rounds"
 
 
 def _write(folder: Path, fitted: models.Fitted) -> Path:

@@ -149,6 +149,11 @@ def noted_when_asked(trial: FrozenTrial) -> dict[str, Any]:
     return {key: value for key, value in trial.system_attrs.items() if not key.startswith("constraints:")}
 
 
+def excess(trial: FrozenTrial) -> float:
+    """By what shares, all together, the trial exceeds its limits; 0 where it holds them."""
+    return sum(share for share in trial.constraints.values() if share > 0)
+
+
 class Search(Protocol):
     """A way to search. It keeps nothing between calls: what it proposes follows from its arguments alone."""
 

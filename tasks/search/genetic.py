@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import Field
 
-from tasks.search import Space, _draw
+from tasks.search import Space, _draw, excess
 from tasks.search._cross import CROSSOVERS
 from tasks.search._range import Numeric, from_unit, inside, to_unit
 from tasks.search.random import Random
@@ -154,7 +154,7 @@ def _ranked(space: Space, view: Sequence[FrozenTrial], is_higher_better: bool) -
     that hold them, and the worse the more it does so (Deb 2000)."""
     told = [trial for trial in view if trial.state == TrialState.COMPLETE and trial.value is not None]
     told.sort(key=lambda trial: -(trial.value or 0.0) if is_higher_better else (trial.value or 0.0))
-    told.sort(key=lambda trial: sum(share for share in trial.constraints.values() if share > 0))
+    told.sort(key=excess)
     return [_individual(space, trial) for trial in told]
 
 

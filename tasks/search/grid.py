@@ -31,6 +31,8 @@ class Grid:
 
     points: Annotated[int, Field(ge=1)] | None
 
+    visits_all = True
+
     def ask(
         self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
     ) -> FrozenTrial | None:

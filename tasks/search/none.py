@@ -14,6 +14,8 @@ from tasks.search import Space
 class Fixed:
     """One trial per family."""
 
+    visits_all = True
+
     def ask(
         self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
     ) -> FrozenTrial | None:
