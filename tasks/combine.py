@@ -224,9 +224,10 @@ def _choose(
         values.append(score(metric, [_read(experiment, used, part)], fair[fair > 0]))
         single = trials[best_of(metric, _alone(metric, others))]
         alone.append(score(metric, [_read(experiment, [single], part)], np.ones(1)))
-    best = best_of(metric, _alone(metric, shown))
-    its_own, importance = _alone(metric, [shown[place] for place in scored])[best], [shown[k].importance for k in scored]
-    optimism = sign * min(0.0, sign * (float(np.average(alone, weights=importance)) - its_own))
+    best, there = best_of(metric, _alone(metric, shown)), [shown[place] for place in scored]
+    importance = [part.importance for part in there]
+    luck = float(np.average(alone, weights=importance)) - _alone(metric, there)[best]
+    optimism = sign * min(0.0, sign * luck)
     elsewhere = _elsewhere(experiment, [parts[place] for place in scored], winner)
     at = score(metric, shown, weights) + _elsewhere(experiment, parts, winner)
     return _Chosen(trials, folds, weights, [value + elsewhere for value in values], importance, at, optimism)

@@ -66,8 +66,8 @@ def examine(
 @dataclass(frozen=True)
 class _OutOfFold:
     """folds: that were predicted. y and loss: (n_train,); prediction: (n_train,) or (n_train, n_classes) float32;
-    n_folds: (n_train,) how many folds validated a row, over which its prediction and loss are averaged; fold: (n_train,)
-    the last of them; decision: by which a row gets its label."""
+    n_folds: (n_train,) how many folds validated a row, over which its prediction and loss are averaged; fold:
+    (n_train,) the last of them; decision: by which a row gets its label."""
 
     y: Floats
     prediction: npt.NDArray[np.float32]
