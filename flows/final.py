@@ -57,10 +57,11 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
     if ensemble is None:
         return None
     results = [*tuned.results, *tuned.judged, *tuned.completed]
-    until = 0.0 if budget.is_without_ensemble else budget.end
     combined = combine(
-        experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, until, budget.whole
+        experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end, budget.whole
     )
+    if budget.is_without_ensemble:
+        combined = replace(combined, trained=None, milliseconds=None, is_cut=True, whole=())
     screen.say_ensemble(combined, tuned.winner, experiment.metric)
     return combined
 

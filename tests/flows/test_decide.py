@@ -36,6 +36,14 @@ def test_a_budget_for_few_rounds_makes_every_trial_take_larger_steps(place: Path
     assert fixed.plan.space.families["lightgbm"].complete({})["learning_rate"] == 0.05
 
 
+def test_a_search_that_visits_all_points_has_room_for_those_that_go_on_to_better_evidence(place: Path) -> None:
+    given = ["source=sklearn", "source.name=digits", "search=grid"]
+    whole, short = job_for(*given), job_for(*given, "search.seconds=2")
+    assert len(whole.ladder.rungs) == 1 < len(short.ladder.rungs)
+    assert short.plan.n_trials == len(short.ladder.rungs) * whole.plan.n_trials
+    assert short.plan.search.size(short.plan.space) == whole.plan.n_trials  # type: ignore[attr-defined]  # of a Grid
+
+
 def job_for(*overrides: str) -> Job:
     composed = compose(list(overrides))
     planned = plan(composed)

@@ -311,6 +311,11 @@ def test_a_base_with_an_ensemble_is_refused_before_anything_starts() -> None:
         run([*SMALL, "model=lightgbm", "base=models:/x@champion", "ensemble=greedy"])
 
 
+def test_the_cheapest_trial_and_an_ensemble_of_several_are_refused_together() -> None:
+    with pytest.raises(Refusal, match=r"select=simplest with ensemble=greedy: .* leave one of the two out"):
+        run([*SMALL, "model=lightgbm", "select=simplest", "ensemble=greedy"])
+
+
 def test_it_works_in_a_running_event_loop(place: Path, prefect_server: Server) -> None:
     async def cell() -> Result:
         return run(["source.name=diabetes", "search=none", *SMALL[1:]])

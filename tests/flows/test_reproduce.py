@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +20,12 @@ from flows import cli
 from flows.budget import Budget
 from flows.pipeline import run
 from flows.reproduce import reproduce
-from tasks.model import Paced
+from tasks.model import OutOfTimeError, Paced
 from tasks.records import Result
 from tasks.refusal import Refusal
 from tasks.reproduction import Difference
 
+combining, tuning = sys.modules["tasks.combine"], sys.modules["flows.tune"]
 RNG = np.random.default_rng(0)
 ASKED = ["source.target=y", "model=linear", "search=random", "search.trials=3", "folds.n_splits=3", "model_name=again",
          "check=[overfitting]"]  # fmt: skip
@@ -111,6 +113,33 @@ def test_trees_whose_final_fit_was_hurried_come_out_again(
     again = reproduce(hurried.run_id)
     assert (again.is_equal, again.differences) == (True, ())
     assert json.loads(artifact(client, hurried.run_id, "outcome/outcome.json").read_text())["final"]["hurried"]
+
+
+def test_a_grid_that_time_ended_comes_out_again_as_far_as_it_came(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "_is_over", lambda loop, deadline: len(loop.results) >= 2)
+        asked = [text for text in ASKED if not text.startswith("search")]
+        short = run([*asked, "search=grid", "search.window=1", "model_name=grid"], frame=TABLE)
+    again = reproduce(short.run_id)
+    assert short.trials.finished == 2
+    assert (again.is_equal, again.differences) == (True, ())
+
+
+def test_a_run_that_had_no_time_for_an_ensemble_comes_out_again_without_one(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_time(*_: Any) -> None:
+        raise OutOfTimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(combining, "_costs", no_time)
+        asked = [text for text in ASKED if not text.startswith(("model", "search"))]
+        more = ["model=[linear,lightgbm]", "search.trials=6", "ensemble=greedy", "model_name=alone"]
+        short = run([*asked, *more], frame=TABLE)
+    assert short.ensemble is not None
+    assert (short.ensemble["is_used"], short.ensemble.get("is_cut")) == (False, True)
+    again = reproduce(short.run_id)
+    assert (again.is_equal, again.differences) == (True, ())
 
 
 @pytest.mark.slow

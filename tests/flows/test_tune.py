@@ -204,6 +204,15 @@ def test_what_wins_was_judged_on_all_rows_and_folds_and_came_up_every_rung(on_ir
     assert [(one.n_rows, one.n_folds) for one in came_up] == [(20, 1), (40, 3), (None, None)]
 
 
+def test_a_grid_is_visited_whole_beside_what_goes_on_to_better_evidence(on_iris: Searching) -> None:
+    tuned = on_iris.run("grid", "grid-climbing", n_trials=3 * 24, ladder=LADDER)
+    rungs = [(r.proposal.n_rows, r.proposal.n_folds) for r in tuned.results]
+    points = {str(r.proposal.hyperparameters) for r in tuned.results}
+    assert (rungs.count((20, 1)), len(points)) == (24, 24)
+    assert rungs.count((40, 3)) >= 24 // 4
+    assert len(rungs) < 3 * 24
+
+
 def test_an_interrupted_ladder_goes_on_with_the_same_trials(on_iris: Searching) -> None:
     with pytest.raises(StopError):
         on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER, told=stop_at(13))

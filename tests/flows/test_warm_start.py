@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,18 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def earlier(
-    space: Space, trials: Sequence[tuple[Mapping[str, Any], float | None, int]], *, is_higher_better: bool = True
+    space: Space, trials: Sequence[tuple[Mapping[str, Any], float | None, int]], *, is_higher_better: bool = True,
+    exceeding: Mapping[int, dict[str, float]] | None = None,
 ) -> None:
-    """A study of these parameters, each with its mean (None failed) over so many folds of three."""
+    """A study of these parameters, each with its mean (None failed) over so many folds of three; exceeding: by how much
+    a trial does each limit."""
     with opened(Path("data/studies"), DIGEST, is_higher_better=is_higher_better) as study:
         study.remember(FAMILIES, list(space.families))
         for params, value, n_folds in trials:
             trial = study.add(space.trial(params))
             folds = tuple(FoldScore(k, value or 0.0, 0.0, None, 0.1) for k in range(n_folds))
             result = TrialResult(space.proposal(trial), folds, None if value is not None else "failed", False)
+            result = replace(result, excess=(exceeding or {}).get(result.proposal.number, {}))
             assert study.tell(result).state in (TrialState.COMPLETE, TrialState.FAIL)
 
 
@@ -58,6 +62,12 @@ def test_the_best_complete_trials_follow_the_start_best_first_and_none_twice(ask
 def test_at_most_five_are_taken_and_lower_is_better_where_the_earlier_study_said_so() -> None:
     earlier(linear().space, [({"penalty": 2.0 + k}, float(k), 3) for k in range(9)], is_higher_better=False)
     assert penalties(linear(f"search.warm_start={DIGEST}-1")) == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+
+
+def test_trials_within_their_limits_come_before_better_ones_that_exceed_them() -> None:
+    told = [({"penalty": 2.0 + k}, 0.5 + k / 10, 3) for k in range(3)]
+    earlier(linear().space, told, exceeding={2: {"megabytes": 0.5}, 1: {"megabytes": -0.5}})
+    assert penalties(linear(f"search.warm_start={DIGEST}-1")) == [1.0, 3.0, 2.0, 4.0]
 
 
 def test_settings_are_moved_inside_the_new_space() -> None:

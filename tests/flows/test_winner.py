@@ -11,6 +11,7 @@ from searching import LADDER, SHORT, Searching, StopError, outcome, stop_at
 from wrapped import Blind
 
 from flows.tune import Tuned
+from flows.winner import winner_by, with_judged
 from tasks.comparison import difference_to
 from tasks.evidence import Ladder, Rung
 from tasks.footprint import Limits, promised
@@ -30,6 +31,13 @@ def size_of(tuned: Tuned, share: float) -> Limits:
 def some(on_iris: Searching) -> Limits:
     """A limit that about half of a random search's trials hold."""
     return size_of(on_iris.run("random", "random-measured", n_trials=16, racing=None, limits=Limits(1e6, 1e6)), 0.5)
+
+
+def test_a_winner_that_was_judged_on_more_folds_has_the_score_of_all(on_iris: Searching) -> None:
+    result = on_iris.run("random", "random-judged", n_trials=2).results[0]
+    few = winner_by(on_iris.experiment, replace(result, folds=result.folds[:2]))
+    judged = with_judged(on_iris.experiment, few, [result])
+    assert (judged.proposal, judged.folds, judged.mean) == (result.proposal, result.folds, result.score)
 
 
 @pytest.mark.parametrize("choice", SEARCHES)

@@ -299,6 +299,24 @@ def test_repeated_folds_show_no_row_of_the_fold_that_is_scored() -> None:
     assert_scored_by_others(it)
 
 
+def test_of_many_folds_some_are_scored_by_choices_from_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    it, shown = done("binary", "folds=repeated", "folds.n_repeats=4"), list[int]()
+    weigh = Greedy.weigh
+
+    def counted(self: Greedy, folds: Sequence[Fold], *more: Any) -> Floats:
+        shown.append(len(folds))
+        return weigh(self, folds, *more)
+
+    monkeypatch.setattr(Greedy, "weigh", counted)
+    combined = it.combine(worse=1)
+    assert (it.experiment.n_folds, len(combined.folds)) == (12, 12)
+    assert (shown[0], len(shown)) == (12, 1 + 10)
+    score = combined.mean
+    monkeypatch.setattr(combining, "MOST_PARTS", 12)
+    assert it.combine(worse=1).mean == pytest.approx(score, abs=combined.standard_error)
+    assert combined.mean != it.combine(worse=1).mean
+
+
 def test_with_folds_in_time_each_member_is_fitted_on_all_rows_and_no_model_of_a_fold_is_kept() -> None:
     it = done("regression", "folds=time_ordered", "source.time=day")
     experiment, training = it.experiment, training_of(it.experiment)

@@ -135,6 +135,12 @@ def test_rows_that_are_never_or_often_validated_are_named(tmp_path: Path) -> Non
     assert made.n_rows == N
 
 
+def test_rows_of_folds_that_not_all_were_judged_on_are_not_told_as_validated_by_none(tmp_path: Path) -> None:
+    it = experiment(tmp_path, kfold(4))
+    begun = [replace(one, folds=one.folds[:1]) for one in (guessed(it, n) for n in range(5))]
+    assert corrected(it, begun).notes == ("180 rows of folds that not all of its trials were judged on are not in it",)
+
+
 def test_rows_of_a_group_are_drawn_together(tmp_path: Path) -> None:
     alone = experiment(tmp_path / "alone", kfold(4))
     # Eight rows of one group are right or wrong together, so that the groups' luck is larger than the rows'.

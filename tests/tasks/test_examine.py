@@ -131,6 +131,17 @@ def test_an_ensemble_is_judged_by_the_weighted_mean_of_its_members(tmp_path: Pat
     assert set(every["prediction"]) == {1.75}
 
 
+def test_after_further_folds_were_judged_the_rows_of_all_are_there(tmp_path: Path) -> None:
+    it, prepared = experiment(tmp_path)
+    store(it, FIRST)
+    file = fold_file(Path(it.folder), FIRST, 0)
+    later = file.rename(file.with_name("later"))
+    some, _ = tables(examine.fn(it, prepared, (Member(FIRST, 1.0),)))
+    later.rename(file)
+    every, _ = tables(examine.fn(it, prepared, (Member(FIRST, 1.0),)))
+    assert (set(some["fold"]), set(every["fold"])) == ({1, 2, 3}, {0, 1, 2, 3})
+
+
 def test_a_row_that_several_folds_validate_is_there_once(tmp_path: Path) -> None:
     it, prepared = experiment(tmp_path, splitter=RepeatedKFold(n_splits=3, n_repeats=2, random_state=0))
     store(it, FIRST)

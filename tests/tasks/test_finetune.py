@@ -124,6 +124,15 @@ def test_a_fit_without_time_says_after_how_many_rounds_it_ended(here: tuple[Expe
     assert "the model of fold" in trained.note or "after 1 of" in trained.note
 
 
+def test_a_fit_that_time_ended_and_that_went_wrong_says_both(here: tuple[Experiment, Prepared, Winner]) -> None:
+    experiment, prepared, winner = here
+    families: dict[str, Any] = {name: Failing(family) for name, family in experiment.families.items()}
+    wild = replace(experiment, digest="wild and late", families=families)
+    note = finetune.fn(wild, prepared, winner, 1, time.time() - 1).note
+    assert note.startswith("search.seconds ended the final fit after 1 of ")
+    assert "takes its place" in note
+
+
 def test_a_hurried_fit_says_so_and_comes_out_again_by_what_is_recorded_of_it(
     here: tuple[Experiment, Prepared, Winner],
 ) -> None:
