@@ -11,9 +11,10 @@ from pathlib import Path
 from flows import config as configs
 from flows.build import resolve
 from flows.config import Composed
+from flows.decide import Job
 from flows.overrides import key_of
 from flows.plan import Plan
-from tasks import base_folder, given_rows, hub, provenance, registry
+from tasks import base_folder, given_rows, hub, provenance, registry, seen
 from tasks.base_fit import Takes
 from tasks.model import own_files, writes
 from tasks.refusal import Refusal
@@ -183,6 +184,14 @@ def takes(*plans: Plan) -> Takes:
     return Takes(
         all(says(one, "takes_new_classes") for one in plans), all(says(one, "takes_new_levels") for one in plans)
     )
+
+
+def seen_by_base(job: Job, base: Path) -> int:
+    """How many rows of the holdout a base, or one that it came from, was trained on, as far as that can be told."""
+    seed = job.decided.composed.config.holdout.seed
+    today = seen.Today(Path(job.prepared.folder), Path(job.split.folder), seed)
+    mask = today.seen_by(seen.read(base))
+    return 0 if mask is None else int(mask.sum())
 
 
 def told_of(base: Path, composed: Composed) -> list[str]:

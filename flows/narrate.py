@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from flows import screen
-from flows.base import told_of
+from flows.base import seen_by_base, told_of
 from flows.decide import Job
 from flows.guard import fitting
 from flows.record import parameters_of
@@ -69,9 +69,15 @@ def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
             f"begins with the encoder {name}, {base_folder.found_out(folder, name).licence or unknown}"
             for folder, name in filter(None, begun)
         )
-    notes, origin = told_of(base, job.decided.composed), base / "origin.json"
+    notes, origin, n_seen = told_of(base, job.decided.composed), base / "origin.json", seen_by_base(job, base)
+    is_too_good = n_seen > FEW_EQUAL * job.split.n_holdout
     if origin.exists() and json.loads(origin.read_text())["data"] == job.prepared.digest:
-        notes += ["the base was trained on these very rows: the folds' scores are far too good; the holdout's is not"]
+        other = "" if is_too_good else "; the holdout's is not"
+        notes += [f"the base was trained on these very rows: the folds' scores are far too good{other}"]
+    if is_too_good:
+        notes += [f"the base was trained on {n_seen:,} of {job.split.n_holdout:,} rows that are sealed here: the "
+                  "holdout's score flatters; seal the rows that its own run sealed, by the same holdout.fraction and "
+                  "holdout.seed, or give others by holdout.path"]
     elif has_source_rows(base):
         sides = {"training": ("train", job.split.n_train), "sealed": ("holdout", job.split.n_holdout)}
         for which, (side, n_rows) in sides.items():

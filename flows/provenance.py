@@ -50,6 +50,7 @@ def _provenance(
 ) -> Provenance:
     config, prepared = job.decided.composed.config, job.prepared
     scores: dict[str, Any] = jsonable({name: asdict(score) for name, score in evaluation.scores.items()})
+    unweighted = None if evaluation.unweighted is None else jsonable(asdict(evaluation.unweighted))
     return Provenance(
         family=trained.family,
         source={"name": prepared.name, "digest": prepared.digest, "rows": prepared.n_rows, "kept": kept},
@@ -60,6 +61,7 @@ def _provenance(
         versions={name: version(name) for name in versioned(job)},
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         lineage=_lineage(job, base) if base is not None else _begun_with(job, trained.family),
+        unweighted=unweighted,
     )
 
 

@@ -19,7 +19,8 @@ def line(step: Step, metric: str) -> str:
     said = f"{step.period} {step.policy}: {metric} {short(step.score)} on {step.n_rows:,} rows"
     reason = f" ({step.reason})" if step.reason else ""
     if not step.outcome:
-        return said + (f"; {DOES[step.action]}{reason}" if reason else "")
+        due = "" if step.action == "nothing" else " would be due"
+        return said + (f"; {DOES[step.action]}{due}{reason}" if reason else "")
     return f"{said}; {DOES[step.action]}{reason}: {step.outcome}, {step.why}; {step.seconds:.1f} s"
 
 

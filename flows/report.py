@@ -18,6 +18,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import flow_run
 
 from flows import screen
+from flows.base import seen_by_base
 from flows.decide import Job
 from flows.final import Final
 from flows.overrides import key_of
@@ -79,7 +80,7 @@ def reported(
             registered=registered,
             plots=study.folder / "plots",
             searched={name: frozenset(space.free) for name, space in job.plan.space.families.items()},
-            base=_base(base),
+            base=_base(job, base),
             more=MORE.get(),
             **found,
         )
@@ -135,10 +136,12 @@ def _setting(tracker: Tracker, job: Job, study: Study) -> Setting:
     )
 
 
-def _base(base: Path | None) -> dict[str, Any] | None:
-    known = None if base is None else provenance.read(base)
+def _base(job: Job, base: Path | None) -> dict[str, Any] | None:
+    if base is None:
+        return None
+    known = provenance.read(base)
     lineage = [] if known is None else [asdict(one)["base"] for one in known.lineage]
-    return {**(origin_of(base) or {}), "lineage": lineage} if base is not None else None
+    return {**(origin_of(base) or {}), "lineage": lineage, "n_seen": seen_by_base(job, base)}
 
 
 def ladder(made: Climb) -> Section:

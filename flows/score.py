@@ -113,7 +113,10 @@ def scoring(overrides: list[str]) -> Scored:
         asked.output.check(job)
         for note in filter(None, [said]):
             screen.say(note, "yellow")
-        champion = load(asked.name, version, asked.tracking_uri, asked.keys, asked.config.predictions.interval)
+        config = asked.config
+        champion = load(
+            asked.name, version, asked.tracking_uri, asked.keys, config.predictions.interval, config.allow_packages
+        )
         screen.say_notes(f"{asked.name} version {version} scores {asked.source.name}", champion.notes)
         begun = time.monotonic()
         with RowsSeen(getattr(asked.source, "n_rows", None)) as seen:

@@ -69,6 +69,12 @@ def fit_to(base: Path, raw: Columns, roles: Roles, asked: str, takes: Takes) -> 
         f"{', ...' * (len(absent) > MOST_NAMED)}; give each, "
         "empty where unknown, or choose another base."
     ]  # fmt: skip
+    others = {"source.target": (roles.target,), "source.weight": (roles.weight,), "source.drop": roles.drop}
+    known = {column.name for column in schema.columns}
+    faults += [
+        f"base: it was trained on the column {name}, which is {key} here; choose another base, or another {key}."
+        for key, names in others.items() for name in names if name in known
+    ]
     try:
         target = _target(problem_of(base), raw[str(roles.target)], roles, asked, takes)
     except Refusal as refusal:

@@ -51,11 +51,13 @@ def champion(
 
 
 def judged(folder: Path) -> tuple[str, HoldoutScore] | None:
-    """The metric that the model was selected on, and its score on the holdout; None for a model that doesn't tell."""
+    """The metric that the model was selected on, and its score on the holdout, where rows have no weights as those that
+    are scored have none; None for a model that doesn't tell."""
     known = provenance.read(folder)
     if known is None or known.metric is None or known.metric not in known.scores:
         return None
-    score = {key: nan if value is None else value for key, value in known.scores[known.metric].items()}
+    told = known.unweighted or known.scores[known.metric]
+    score = {key: nan if value is None else value for key, value in told.items()}
     return known.metric, HoldoutScore(**score)
 
 

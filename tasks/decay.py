@@ -43,6 +43,8 @@ class Decay:
         return self.lost_low > 0
 
     def in_words(self) -> str:
+        if not isfinite(self.value):
+            return f"{self.metric} isn't defined on these {self.n_rows:,} labelled rows"
         return (
             f"{self.metric} {self.value:.4g} ({self.low:.4g} to {self.high:.4g}) on {self.n_rows:,} labelled rows, "
             f"{self.before:.4g} on the holdout: {self.lost:.0%} of the gain over a constant lost "

@@ -68,10 +68,14 @@ def evaluate(
 
     names = tuple(dict.fromkeys((metric, *metrics.for_problem(problem.kind))))
     scores = _scores(names, roles, prediction, baseline, of_linear, labelled, seed)
+    plain = roles.drop(columns="weight", errors="ignore")
+    unweighted = None
+    if "weight" in roles:
+        unweighted = _scores([metric], plain, prediction, baseline, of_linear, labelled, seed)[metric]
     table = _table(roles, prediction, labelled(prediction), problem)
     path = Path(f"{trained.folder}-predictions.parquet")
     write_file(path, lambda beside: table.to_parquet(beside, index=False))
-    return Evaluation(str(path), scores, len(looked), looked)
+    return Evaluation(str(path), scores, len(looked), looked, unweighted=unweighted)
 
 
 def _predicted(model: Fitted, split: Path) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.cells import as_numbers, as_text
+from tasks.cells import as_numbers, as_text, as_truth
 from tasks.metric import Floats
 from tasks.records import Problem
 from tasks.refusal import Refusal, did_you_mean
@@ -82,6 +82,8 @@ def coded(labels: pd.Series[Any], problem: Problem) -> tuple[Floats, int]:
     if problem.is_classification:
         classes = as_text(pd.Series(list(problem.classes), dtype=object))
         y = as_text(labels).map({text: code for code, text in enumerate(classes)}).to_numpy(dtype=np.float64)
+        if tuple(problem.classes) == (False, True):  # which each reader writes in its own way
+            y = as_truth(labels).where(lambda truth: truth.isin([0, 1])).to_numpy(dtype=np.float64)
     else:
         y = as_numbers(labels).to_numpy(dtype=np.float64)
     return y, int((np.isnan(y) & as_text(labels).notna().to_numpy()).sum())

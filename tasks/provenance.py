@@ -31,7 +31,8 @@ class Provenance:
     """What is known of a model beside its files.
 
     family: the choice of `model=` that it belongs to. source: name, digest and rows of its table, and how many of them
-    are kept. scores: of the holdout by metric, each with value, low, high and what a constant and a linear model get.
+    are kept. scores: of the holdout by metric, each with value, low, high and what a constant and a linear model get;
+    unweighted: that of `metric` where its rows have weights, as if they had none.
     date: in ISO 8601. lineage: its base, that one's base, and so on. files: the sha256 of each, by its path in the
     folder.
     """
@@ -46,6 +47,7 @@ class Provenance:
     date: str
     lineage: tuple[Ancestor, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
+    unweighted: dict[str, Any] | None = None
 
     @property
     def sha256(self) -> str:

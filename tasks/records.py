@@ -298,7 +298,8 @@ class Evaluation:
 
     looks: how many models were scored against this very holdout so far, this one among them; looked: the MLflow runs
     that did, the earliest first. corrected: the search's score less the luck of having been selected. nested: that of
-    nested cross-validation, where it was asked for.
+    nested cross-validation, where it was asked for. unweighted: the selected metric's score where rows have weights, as
+    if they had none; what later rows, which come without, are held against.
     """
 
     predictions: str
@@ -307,6 +308,7 @@ class Evaluation:
     looked: tuple[str, ...] = ()
     corrected: Corrected | None = None
     nested: Nested | None = None
+    unweighted: HoldoutScore | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tasks.cells import array_of, as_text
 from tasks.columns import Table
 
 Hashes = npt.NDArray[np.uint64]
+FIRST_LOST = 2**53  # of the integers, that a float doesn't tell from the next one
 
 
 def row_hashes(table: Table, seed: int) -> Hashes:
@@ -45,9 +46,17 @@ def _placed(cells: Hashes, name: str) -> Hashes:
 
 
 def _of_column(values: pd.Series[Any]) -> Hashes:
+    if pd.api.types.is_integer_dtype(values) and _are_large(values):
+        return _of_text(values.astype("str").where(values.notna()))
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return _of_numbers(array_of(values).astype(np.float64))
     return _of_text(values)
+
+
+def _are_large(values: pd.Series[Any]) -> bool:
+    """Whether some of the integers are beyond what a float tells apart."""
+    known = values.dropna()
+    return bool(len(known)) and max(int(known.max()), -int(known.min())) >= FIRST_LOST
 
 
 def _of_numbers(numbers: npt.NDArray[np.floating[Any]]) -> Hashes:
@@ -65,13 +74,23 @@ def _of_text(values: pd.Series[Any]) -> Hashes:
     text = pd.Series(levels, dtype="str")
     hashes = pd.util.hash_array(text.to_numpy(dtype=object), categorize=False)
     lower = text.str.lower()
-    numbers = pd.to_numeric(text, errors="coerce").fillna(lower.map({"true": 1.0, "false": 0.0})).astype("float64")
+    numbers = pd.to_numeric(text.where(_is_number(lower)), errors="coerce").astype("float64")
+    numbers = numbers.fillna(lower.map({"true": 1.0, "false": 0.0})).astype("float64")
     hashes = np.where(numbers.isna(), hashes, _of_numbers(numbers.to_numpy(copy=True)))
     is_iso = text.str.match(r"\d{4}-\d\d-\d\d").to_numpy(dtype=bool)
     if is_iso.any():
         times = pd.to_datetime(text.where(is_iso), format="ISO8601", errors="coerce", utc=True).dt.tz_convert(None)
         hashes = np.where(times.isna(), hashes, _of_times(times))
     return np.append(hashes, np.uint64(0))[codes].astype(np.uint64)  # code -1, missing, takes the zero
+
+
+def _is_number(lower: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+    """Which texts may be hashed as the numbers that they can be read as: not an identifier that as a float is another
+    one's too, of seventeen digits, say, or with an e among its digits as hexadecimal ones have it."""
+    value = pd.to_numeric(lower, errors="coerce").to_numpy(dtype=np.float64)
+    is_whole, has_e = (lower.str.fullmatch(form).to_numpy(dtype=bool) for form in (r"[+-]?\d+", r"[+-]?\d+e[+-]?\d+"))
+    is_lost = has_e & ~(np.isfinite(value) & (value != 0))
+    return np.asarray(~is_lost & ~(is_whole & (np.abs(value) >= FIRST_LOST)))
 
 
 def _of_times(times: pd.Series[Any]) -> Hashes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import parquet, registry
+from tasks import base_folder, parquet, registry
 from tasks.base_folder import model_in
 from tasks.chunks import Chunk, chunks
 from tasks.deliver import Delivered, Output, delivered
@@ -31,15 +31,19 @@ class ChangedError(Exception):
 
 
 @task(name="load", task_run_name="load", cache_policy=NO_CACHE, persist_result=False)
-def load(name: str, version: int, tracking_uri: str | None, keys: tuple[str, ...], interval: float | None) -> Champion:
+def load(
+    name: str, version: int, tracking_uri: str | None, keys: tuple[str, ...], interval: float | None,
+    allow_packages: Sequence[str] = (),
+) -> Champion:
     """A registered version, with what it was trained on, as far as it tells.
 
     Raises:
-        Refusal: when its files aren't there, or can't be read.
+        Refusal: when its files aren't there, were changed since, may hold code, or can't be read.
     """
     named = f"models:/{name}/{version}"
-    folder = registry.download(named, tracking_uri, key="model_name")
-    return champion_in(model_in(Path(folder), named), name, version, keys, interval)
+    folder = model_in(Path(registry.download(named, tracking_uri, key="model_name")), named)
+    base_folder.check(folder, named, allow_packages)
+    return champion_in(folder, name, version, keys, interval)
 
 
 @task(name="predict", task_run_name="predict", cache_policy=NO_CACHE, persist_result=False)

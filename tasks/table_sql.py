@@ -7,9 +7,9 @@ SQLite and PostgreSQL, where a transaction holds such changes too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -67,11 +67,17 @@ class SqlTable:
             if is_new:
                 table.drop(engine, checkfirst=True)  # of a process that was killed
                 table.create(engine)
-            with engine.begin() as connection:
-                for batch in batches:
-                    _insert(connection, table, batch)
+            try:
+                with engine.begin() as connection:
+                    for batch in batches:
+                        _insert(connection, table, batch)
+                    if is_new:
+                        self._take_place(connection, beside)
+            except BaseException:
                 if is_new:
-                    self._take_place(connection, beside)
+                    with suppress(Exception):  # what went wrong is told
+                        table.drop(engine, checkfirst=True)
+                raise
 
     def _take_place(self, connection: Connection, beside: str) -> None:
         """After the first INSERT: Python's driver of SQLite begins its transaction there."""
@@ -90,6 +96,11 @@ class SqlTable:
         try:
             engine = create_engine(self.url)
             yield engine
+        except OverflowError:
+            raise Refusal(
+                f"{self.shown}: a key is too large a number for a column of it; give it as text, and the same command "
+                "goes on."
+            ) from None
         except (SQLAlchemyError, ArgumentError, ImportError) as error:
             said = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
             fault = masked(said[0], self.url)
@@ -102,14 +113,15 @@ class SqlTable:
 def _insert(connection: Connection, table: Table, batch: pa.RecordBatch) -> None:
     for begin in range(0, batch.num_rows, ROWS_AT_ONCE):
         rows = batch.slice(begin, ROWS_AT_ONCE).to_pylist()
+        zoned = [one.name for one in batch.schema if pa.types.is_timestamp(one.type) and one.type.tz]
         for row in rows:
-            row[WHEN] = _plain(row[WHEN])
+            row.update({name: _plain(row[name]) for name in zoned if row[name] is not None})
         connection.execute(table.insert(), rows)
 
 
 def _plain(when: datetime) -> datetime:
     """In UTC, without its zone: SQLite knows none."""
-    return when.replace(tzinfo=None)
+    return when.astimezone(UTC).replace(tzinfo=None)
 
 
 def _table(name: str, schema: pa.Schema) -> Table:

@@ -388,7 +388,7 @@ class LightGBM:
         """Ends a fit with its time, and before that takes fewer and larger steps where there is no time for all, unless
         the user fixed them: ended in its middle, one on rentals of bicycles had an RMSE of 76.6, as a whole 56.4."""
         is_free = self.hyperparameters.get("learning_rate") is None
-        most, last = MOST_LARGER * max(step, self.start["learning_rate"]), math.inf
+        most, last = MOST_LARGER * max(step, self.start.get("learning_rate", step)), math.inf
 
         def look(env: lgb.callback.CallbackEnv) -> None:
             nonlocal step, last

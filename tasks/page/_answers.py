@@ -25,9 +25,12 @@ def _how_good(values: Values) -> Answer:
         return Answer("How good is it?", "Can't be told", "warn", why, "scores")
     decimals = decimals_of(score.low, score.high)
     ends = interval(score.low, score.high, decimals)
-    on = f"on {plural(values.split.n_holdout, 'row')} that it never saw"
+    n_seen = (values.base or {}).get("n_seen", 0)
+    which = f", {n_seen:,} of which its base was trained on" if n_seen else " that it never saw"
+    on = f"on {plural(values.split.n_holdout, 'row')}{which}"
     reason = f"95 % interval {ends}, {on}" if ends else f"{on}; too few for an interval"
-    return Answer("How good is it?", f"{values.metric} {fixed(score.value, decimals)}", "", reason, "scores")
+    tone: Tone = "warn" if n_seen else ""
+    return Answer("How good is it?", f"{values.metric} {fixed(score.value, decimals)}", tone, reason, "scores")
 
 
 def _is_better(values: Values) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flows.replay_table import line, quiet, table
 from tasks.replayed import Replayed, Step, standings
 
@@ -13,6 +15,8 @@ STILL = Step("monitor", "2024-05", 720, 12.5, "nothing", "the score holds", "", 
 def test_the_line_of_a_step_says_what_was_done_why_and_what_came_of_it() -> None:
     assert line(NEVER, "rmse") == "2024-05 never: rmse 12.5 on 720 rows"
     assert line(STILL, "rmse") == "2024-05 monitor: rmse 12.5 on 720 rows; nothing (the score holds)"
+    last = replace(MONITOR, outcome="")
+    assert line(last, "rmse") == "2024-05 monitor: rmse 10 on 720 rows; a fine-tuning would be due (the score fell)"
     assert line(MONITOR, "rmse") == (
         "2024-05 monitor: rmse 10 on 720 rows; a fine-tuning (the score fell): promoted, rmse better; 6.5 s"
     )

@@ -65,6 +65,12 @@ def test_new_classes_are_refused_by_name_where_they_are_not_taken(base: Path, tm
     assert "strategy=pooled" in fault
 
 
+def test_what_the_base_was_trained_on_is_no_target_weight_or_dropped_column_here(base: Path, tmp_path: Path) -> None:
+    faults = refusal(TARGET, tmp_path, base, target="town", drop=("size",))
+    assert "base: it was trained on the column town, which is source.target here; choose another base" in faults[0]
+    assert "base: it was trained on the column size, which is source.drop here" in faults[1]
+
+
 def test_a_binary_base_with_a_new_class_poses_a_multiclass_problem(binary: Path, tmp_path: Path) -> None:
     made = prepared(TARGET, tmp_path, binary, takes=ALL)
     assert (made.problem.kind, made.problem.classes) == ("multiclass", ("a", "b", "c"))

@@ -30,5 +30,12 @@ def test_an_equal_score_lost_nothing_and_a_better_one_less() -> None:
     assert of(0.5)[2] < 0
 
 
+def test_a_score_that_is_not_defined_is_told_without_numbers() -> None:
+    prediction = np.full((30, 2), 0.5)
+    found = decay_of("roc_auc", np.ones(30), prediction, HoldoutScore(0.8, 0.7, 0.9, 0.5), None)
+    assert found.in_words() == "roc_auc isn't defined on these 30 labelled rows"
+    assert not found.is_sure
+
+
 def test_a_model_without_a_gain_has_nothing_to_lose() -> None:
     assert np.isnan(of(1.5, before=HoldoutScore(3.0, 2.9, 3.1, 3.0))).all()

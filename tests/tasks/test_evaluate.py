@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm as lgb
@@ -35,13 +36,14 @@ def fitted() -> Fitted:
 
 def evaluated(
     fitted: Fitted, folder: Path, rows: slice = slice(None), y: np.ndarray = Y, *, is_grouped: bool = True,
-    look: Callable[[Path], None] = lambda _: None,
+    look: Callable[[Path], None] = lambda _: None, weight: np.ndarray | None = None,
 ) -> Evaluation:
     """rows: of those that were trained on, the held ones."""
     (folder / "split").mkdir(parents=True)
     model.save(fitted, folder / "model")
     roles = pd.DataFrame({"target": y, "hash": np.arange(N, dtype=np.uint64)})
     roles = roles.assign(group=GROUPS) if is_grouped else roles
+    roles = roles if weight is None else roles.assign(weight=weight)
     labels = folder / "split" / "holdout_labels.parquet"
     parquet.write_frame(folder / "split" / "holdout_features.parquet", X[rows])
     parquet.write_frame(labels, roles[rows])
@@ -55,6 +57,16 @@ def evaluated(
         return ("earlier", "this")
 
     return evaluate.fn(split, trained, PROBLEM, CrossEntropy(), "roc_auc", 0, noted, linear())
+
+
+def test_with_weights_the_selected_metric_is_told_without_them_too(fitted: Fitted, tmp_path: Path) -> None:
+    plain = evaluated(fitted, tmp_path / "plain")
+    weight = np.where(Y == 1, X["a"].abs() + 0.1, 1.0)
+    weighted = evaluated(fitted, tmp_path / "weighted", weight=weight)
+    assert plain.unweighted is None
+    assert weighted.unweighted is not None
+    assert replace(weighted.unweighted, linear=0) == replace(plain.scores["roc_auc"], linear=0)  # it learns from them
+    assert weighted.scores["roc_auc"].value != plain.scores["roc_auc"].value
 
 
 def test_a_holdout_that_is_read_in_parts_is_judged_as_a_whole(

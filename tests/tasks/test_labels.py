@@ -39,6 +39,16 @@ def test_labels_find_their_rows_whatever_type_the_key_has_and_late_ones_are_miss
     assert found.isna().tolist() == [False, False, True]
 
 
+def test_labels_of_a_truth_are_known_in_every_writing() -> None:
+    truth = Problem("binary", "sold", (False, True))
+    for written in ([True, False], ["true", "FALSE"], [1, 0], ["1", "0"]):
+        y, n_unknown = coded(pd.Series(written), truth)
+        assert (y.tolist(), n_unknown) == ([1.0, 0.0], 0)
+    y, n_unknown = coded(pd.Series([2, None, 1]), truth)
+    np.testing.assert_equal(y, [np.nan, np.nan, 1.0])
+    assert n_unknown == 1
+
+
 @pytest.mark.parametrize(("content", "said"), [
     (None, "no labels have come yet: labels.path="), ("id,sold\n", "there is a header line but no rows"),
     ("", "the file is empty"),

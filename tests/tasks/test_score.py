@@ -208,6 +208,17 @@ def test_a_table_that_changed_meanwhile_is_scored_anew(scoring: Scoring) -> None
     assert "the table has changed since the interrupted scoring, which is given up" in scoring.said
 
 
+def test_a_table_of_which_any_one_cell_changed_meanwhile_is_scored_anew(scoring: Scoring) -> None:
+    many = 9_000
+    score_chunk.ROWS = many // 2
+    with pytest.raises(KeyboardInterrupt):
+        scoring.score(rows(many), Rule(ends_at=0.9))
+    changed = rows(many)
+    changed.loc[1, "a"] = 0.5
+    scoring.score(changed)
+    assert scoring.rules[1].n_predicted == many
+
+
 def test_another_command_into_the_same_place_takes_nothing_over(scoring: Scoring) -> None:
     with pytest.raises(KeyboardInterrupt):
         scoring.score(rows(), Rule(ends_at=18 / N))
@@ -394,6 +405,28 @@ def test_a_database_takes_and_gives_tables_all_rows_or_none(scoring: Scoring) ->
     scoring.table, scoring.if_exists = SqlTable(url, "sold"), "replace"
     with pytest.raises(Refusal, match=r"predictions\.table=sold of .* holds no predictions, and is not replaced"):
         scoring.score(source)
+
+
+def test_a_key_too_large_for_a_database_is_refused_and_leaves_no_table_behind(scoring: Scoring) -> None:
+    url = f"sqlite:///{scoring.folder}/x.db"
+    scoring.table = SqlTable(url, "predicted")
+    large = rows().assign(id=np.arange(N, dtype=np.uint64) + np.uint64(2**63))
+    with pytest.raises(Refusal, match="a key is too large a number for a column of it; give it as text"):
+        scoring.score(large)
+    with sqlite3.connect(scoring.folder / "x.db") as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    connection.close()
+    scoring.score(large.assign(id=large["id"].astype(str)))
+
+
+def test_a_time_with_a_zone_is_in_utc_in_a_database(scoring: Scoring) -> None:
+    scoring.table = SqlTable(f"sqlite:///{scoring.folder}/x.db", "predicted")
+    there = pd.date_range("2020-01-01", periods=N, tz="Europe/Berlin")
+    scoring.score(rows().assign(id=there))
+    with sqlite3.connect(scoring.folder / "x.db") as connection:
+        (first,) = connection.execute("SELECT id FROM predicted ORDER BY rowid").fetchone()
+    connection.close()
+    assert pd.Timestamp(first) == there[0].tz_convert("UTC").tz_localize(None)
 
 
 def test_faults_of_a_database_are_refused_without_its_password(scoring: Scoring) -> None:
