@@ -73,7 +73,7 @@ def _found(composed: Composed, tracking_uri: str | None) -> Path:
     named = resolve(str(composed.config.base), "base")
     given, origin = _given(named, tracking_uri)
     folder = base_folder.model_in(given, named)
-    base_folder.check(folder, named, composed.config.allow_packages)
+    base_folder.check(folder, f"base={named}", composed.config.allow_packages)
     return base_folder.stored(folder, origin, BASES)
 
 

@@ -7,9 +7,13 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tasks import provenance
 from tasks.provenance import Provenance
@@ -67,11 +71,27 @@ def writes(folder: Path) -> bool:
 def check(folder: Path, named: str, allow_packages: Sequence[str]) -> None:
     """
     Raises:
-        Refusal: for every file that may run code, or isn't what `base.json` says; all at once.
+        Refusal: for every file that may run code, isn't what `base.json` says, or can't be read; all at once. named:
+            the model as it is told of, such as base=DIR.
     """
-    faults = [f"base={named}: {fault}" for fault in (*_unsafe(folder, allow_packages), *_changed(folder))]
-    if faults:
-        raise Refusal(*faults)
+    found = [*_unsafe(folder, allow_packages), *_changed(folder)] or [*_unreadable(folder)]
+    if found:
+        raise Refusal(*(f"{named}: {fault}" for fault in found))
+
+
+def _unreadable(folder: Path) -> Iterator[str]:
+    """Files that end in their middle, or were edited by hand."""
+    readers: dict[str, Callable[[Path], object]] = {
+        ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
+        ".npy": lambda path: np.load(path, mmap_mode="r", allow_pickle=False),
+        ".parquet": pq.read_schema,
+    }
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in readers):
+        try:
+            readers[path.suffix](path)
+        except (ValueError, OSError, pa.ArrowException) as error:
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            yield f"{path.relative_to(folder).as_posix()} can't be read ({said[0]}); fetch the model again."
 
 
 def _unsafe(folder: Path, allow_packages: Sequence[str]) -> Iterator[str]:
@@ -129,12 +149,18 @@ def _read(path: Path) -> dict[str, object]:
 def _changed(folder: Path) -> Iterator[str]:
     try:
         known = provenance.read(folder)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         yield f"{provenance.FILE} can't be read ({error})."
         return
     if known is None:
         return
+    if not isinstance(known.files, dict) or not isinstance(known.source, dict):
+        yield f"{provenance.FILE} doesn't say which files and which source are the model's; fetch the model again."
+        return
     found = provenance.digests(folder)
+    for path in (FAMILY, "schema.json"):
+        if path in found and path not in known.files and FAMILY in found:
+            yield f"{path} is none of the files that {provenance.FILE} names; fetch the model again."
     for path, digest in known.files.items():
         if found.get(path) != digest:
             what = "is missing" if path not in found else "was changed since the model was registered"

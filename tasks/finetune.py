@@ -89,7 +89,8 @@ def finetune(
     def fill(folder: Path) -> None:
         predictor.save(fitted, Path(prepared.folder), folder)
         rule = Path(str(experiment.base)) / decision.FILE
-        if is_base and rule.exists():  # it labels as it did, unless this run asks for another rule
+        is_unchanged = is_base or getattr(family, "is_its_base", False)
+        if is_unchanged and rule.exists():  # it labels as it did, unless this run asks for another rule
             shutil.copyfile(rule, folder / decision.FILE)
         (folder / "origin.json").write_text(json.dumps({"data": prepared.digest, "split": Path(experiment.split).name}))
 

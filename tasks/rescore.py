@@ -72,7 +72,7 @@ def _loaded(logged: Path, allow_packages: Sequence[str]) -> tuple[Path, Predicto
         base_folder.check(folder, "champion", allow_packages)
         return folder, Predictor.load(folder)
     except Refusal as refusal:
-        why = "; ".join(fault.removeprefix("base=champion").lstrip(": ") for fault in refusal.faults)
+        why = "; ".join(fault.removeprefix("base=").removeprefix("champion").lstrip(": ") for fault in refusal.faults)
     except MemoryError:
         raise
     except Exception as error:  # a library may raise anything of a file that it can't read, and that is the finding

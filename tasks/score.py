@@ -42,7 +42,7 @@ def load(
     """
     named = f"models:/{name}/{version}"
     folder = model_in(Path(registry.download(named, tracking_uri, key="model_name")), named)
-    base_folder.check(folder, named, allow_packages)
+    base_folder.check(folder, f"model_name={name}: version {version}", allow_packages)
     return champion_in(folder, name, version, keys, interval)
 
 

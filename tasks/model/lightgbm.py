@@ -198,8 +198,11 @@ class Fitted:
     @classmethod
     def load(cls, folder: Path) -> Fitted:
         kept = json.loads((folder / "levels.json").read_text())
+        text = (folder / "booster.txt").read_text(encoding="utf-8")
+        if "\nend of trees" not in text:  # LightGBM ends the process then
+            raise ValueError("booster.txt ends in its middle")
         try:
-            booster = lgb.Booster(model_file=str(folder / "booster.txt"))
+            booster = lgb.Booster(model_str=text)
         except lgb.basic.LightGBMError as error:
             raise ValueError(str(error)) from error
         objective = Link.of(booster).objective

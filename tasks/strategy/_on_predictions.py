@@ -33,12 +33,13 @@ class Workspace:
 @dataclass(frozen=True)
 class OnPredictions:
     """A family of models that `learn` makes of a base; nothing in it is searched. The base, which may be dear to ask,
-    sees every row once. generates: whether it writes text."""
+    sees every row once. generates: whether it writes text. is_its_base: whether the model is the base, unchanged."""
 
     learn: Learn
     apply: Apply
     packages: tuple[str, ...] = ()
     generates: bool = False
+    is_its_base: bool = False
     hyperparameters: dict[str, Any] = field(default_factory=dict)
     start: dict[str, Any] = field(default_factory=dict)
     space: dict[str, Any] = field(default_factory=dict)

@@ -22,7 +22,9 @@ class AsIs:
     grid: dict[str, Any]
 
     def family(self, name: str, family: Model) -> Model:
-        return OnPredictions(_unchanged, lambda base, prediction: prediction, generates=writes(family))
+        return OnPredictions(
+            _unchanged, lambda base, prediction: prediction, generates=writes(family), is_its_base=True
+        )
 
 
 def _unchanged(base: Fitted, prediction: Floats, y: Floats, weight: Floats | None, training: Training) -> Fitted:

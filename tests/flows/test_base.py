@@ -205,6 +205,26 @@ def test_rows_that_the_base_was_trained_on_are_told(place: Path, capsys: pytest.
     assert sum(map(int, equal)) == 60
 
 
+def test_rows_that_are_sealed_now_and_were_not_for_the_base_are_told_on_screen_and_page(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = table(300, 4)
+    run([*QUICK, "model_name=knows", "check=[]"], frame=known)
+    asked = [*QUICK, "base=models:/knows/1", "strategy=as_is", "check=[]"]
+    capsys.readouterr()
+    same = run([*asked, "model_name=same"], frame=known)
+    said = capsys.readouterr().out
+    assert "the folds' scores are far too good; the holdout's is not" in said
+    assert "rows that are sealed here" not in said
+    other = run([*asked, "model_name=other", "holdout.seed=1"], frame=known)
+    n_seen, n_rows = map(int, re.findall(r"the base was trained on (\d+) of (\d+) rows that are sealed here",
+                                         capsys.readouterr().out)[0])  # fmt: skip
+    assert n_rows / 2 < n_seen <= n_rows
+    pages = [Path(made.report).read_text() for made in (same, other)]
+    assert [f"{n_seen} of which its base was trained on" in page for page in pages] == [False, True]
+    assert ["that it never saw" in page for page in pages] == [True, False]
+
+
 def test_five_labelled_rows_are_refused_with_a_remedy_and_no_traceback(
     broad: Result, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,13 @@ def test_contributions_are_served_on_request_by_the_user_s_columns(served: mlflo
 
 
 @pytest.mark.slow
+def test_the_base_as_it_is_labels_as_the_base_does(made: Result, served: mlflow.pyfunc.PyFuncModel) -> None:
+    unchanged = run([*FEW, f"base={made.model_uri}", "strategy=as_is", "model_name=unchanged"], frame=table(5, 200))
+    again = mlflow.pyfunc.load_model(unchanged.model_uri).predict(table(0))
+    pd.testing.assert_frame_equal(again, served.predict(table(0)))
+
+
+@pytest.mark.slow
 def test_a_calibrated_base_is_gone_on_from_by_its_inner_model_and_predicts_whole(made: Result) -> None:
     new = table(5, 200)
     on = [*FEW, f"base={made.model_uri}", "model_name=on"]

@@ -113,6 +113,23 @@ def trained(place: Path) -> pd.DataFrame:
 
 
 @pytest.mark.slow
+def test_a_model_whose_files_were_changed_is_refused_before_any_row_is_scored(
+    place: Path, trained: pd.DataFrame, client: mlflow.MlflowClient
+) -> None:
+    trained.to_csv(place / "same.csv", index=False)
+    source = client.get_model_version_by_alias("sold", "champion")
+    (booster,) = Path(mlflow.artifacts.download_artifacts(f"models:/sold/{source.version}")).rglob("booster.txt")
+    whole = booster.read_text()
+    booster.write_text(whole[: len(whole) // 2])
+    try:
+        with pytest.raises(Refusal, match=r"model_name=sold: version \d+: booster\.txt was changed since"):
+            score(["model_name=sold", "source=file", "source.path=same.csv", "predictions.path=never.parquet"])
+    finally:
+        booster.write_text(whole)
+    assert not (place / "never.parquet").exists()
+
+
+@pytest.mark.slow
 def test_predictions_are_those_of_the_registered_model_and_the_monitor_knows_both_sides(
     place: Path, trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,7 +34,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 def refusal(folder: Path, *packages: str) -> tuple[str, ...]:
     with pytest.raises(Refusal) as refused:
-        check(folder, "b", packages)
+        check(folder, "base=b", packages)
     return refused.value.faults
 
 
@@ -106,7 +106,7 @@ def test_a_folder_that_names_a_module_of_others_is_refused_unless_its_package_is
     (folder / "family.json").write_text(json.dumps({"module": "os.path", "name": "join"}))
     sealed(folder)
     assert "family.json names the module os.path" in refusal(folder)[0]
-    check(folder, "b", ("os",))
+    check(folder, "base=b", ("os",))
 
 
 def test_what_was_changed_or_is_missing_is_refused_all_at_once(folder: Path) -> None:
@@ -115,6 +115,37 @@ def test_what_was_changed_or_is_missing_is_refused_all_at_once(folder: Path) -> 
     faults = refusal(folder)
     assert faults[0].startswith("base=b: booster.txt was changed since the model was registered: its sha256")
     assert faults[1].startswith("base=b: levels.json is missing")
+
+
+@pytest.mark.parametrize("name", ["schema.json", "levels.json", "problem.json"])
+def test_a_file_that_ends_in_its_middle_is_refused_where_no_record_tells_it(folder: Path, name: str) -> None:
+    (folder / "base.json").unlink()
+    path = folder / name
+    path.write_text(path.read_text()[: path.stat().st_size // 2])
+    (fault,) = refusal(folder)
+    assert fault.startswith(f"base=b: {name} can't be read (")
+
+
+def test_trees_that_end_in_their_middle_are_refused_before_they_end_the_process(folder: Path) -> None:
+    path = folder / "booster.txt"
+    path.write_text(path.read_text()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"booster\.txt ends in its middle"):
+        models.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("null", "base.json can't be read"),
+        ({"files": None}, "base.json doesn't say which files"),
+        ({"source": None}, "base.json doesn't say which files"),
+        ({"files": {}}, "family.json is none of the files that base.json names"),
+    ],
+)
+def test_a_record_that_was_edited_by_hand_is_refused(folder: Path, record: Any, said: str) -> None:
+    path = folder / "base.json"
+    path.write_text(record if isinstance(record, str) else json.dumps({**json.loads(path.read_text()), **record}))
+    assert refusal(folder)[0].startswith(f"base=b: {said}")
 
 
 def test_an_encoder_without_safetensors_is_refused(tmp_path: Path) -> None:
