@@ -19,11 +19,10 @@ from tasks.base_fit import Takes
 from tasks.model import own_files, writes
 from tasks.refusal import Refusal
 from tasks.source_rows import has_source_rows
-from tasks.strategy import WITHOUT_A_FAMILY, trains_on_source
+from tasks.strategy import NEED_A_BASE, WITHOUT_A_FAMILY, trains_on_source
 
 BASES = Path("data") / "bases"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-NEED_PREDICTIONS = ("as_is", "pooled", "recalibrate")  # of the base, or rows that it was trained on
 
 
 def with_own_family(overrides: Sequence[str]) -> list[str]:
@@ -115,7 +114,7 @@ def _unfit(composed: Composed, planned: Plan, folder: Path) -> list[str]:
             f"strategy={strategy} can't go on; choose a strategy of {', '.join(WITHOUT_A_FAMILY)}, or what it was made "
             "of as the base."
         )
-    if base_folder.is_encoder(folder) and strategy in NEED_PREDICTIONS:
+    if base_folder.is_encoder(folder) and strategy in NEED_A_BASE:
         faults.append(
             f"strategy={strategy}: base={named} is an encoder without a head, which predicts nothing by itself; choose "
             "another strategy, such as feature_extraction."

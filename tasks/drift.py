@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tasks.histogram import Histogram, kind_of
+from tasks.holm import holm
 
 Integers = NDArray[np.int64]
 
@@ -83,16 +84,6 @@ def drifts(
         is_drifted = adjusted <= false_alarms and effect >= psi
         found.append(Drift(name, effect, alone, adjusted, now.n_rows, _unseen(was, now), shares, is_drifted))
     return tuple(sorted(found, key=lambda one: (not one.is_drifted, -one.psi, one.name)))
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """The p-values corrected for their number: without any effect, one of at most `a` is found in a share of at most
-    `a` of all cases, however they hang together (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    raised = np.maximum.accumulate(np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(raised, 1.0)
-    return [float(value) for value in adjusted]
 
 
 def excess_psi(was: Integers, now: Integers) -> float:

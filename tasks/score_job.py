@@ -68,10 +68,6 @@ class Job:
     def parts(self) -> Path:
         return self.folder / "parts"
 
-    @property
-    def is_begun(self) -> bool:
-        return self.parts.exists()
-
     def record(self, number: int) -> Record | None:
         known = _read(self.parts / f"{number:06d}.json")
         return None if known is None else Record(**known)

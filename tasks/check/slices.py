@@ -15,6 +15,7 @@ from pydantic import Field
 from scipy.special import stdtr
 
 from tasks.check import Case, Rows, number
+from tasks.holm import holm
 from tasks.metric import Floats, Statistic, prepared
 from tasks.records import Problem
 from tasks.verdict import Finding, Number, State
@@ -194,15 +195,6 @@ def one_sided(value: float, resamples: Floats, n_units: int) -> float:
     if not error > 0:
         return 0.0 if value > 0 and len(defined) > 1 else 1.0
     return float(stdtr(n_units - 1, -value / error)) if value == value else 1.0
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values (Holm 1979): the smallest times m, the next times m - 1, and never less than one before."""
-    order = np.argsort(p, kind="stable")
-    scaled = np.minimum(1.0, np.asarray(p, dtype=np.float64)[order] * (len(p) - np.arange(len(p))))
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.maximum.accumulate(scaled)
-    return [float(one) for one in adjusted]
 
 
 def _columns(judged: Sequence[Slice]) -> dict[str, list[Slice]]:

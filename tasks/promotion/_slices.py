@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tasks.bootstrap import middle
-from tasks.check.slices import Slice, holm, is_judged, listed, n_units, one_sided, slices_of
+from tasks.check.slices import Slice, is_judged, listed, n_units, one_sided, slices_of
+from tasks.holm import holm
 from tasks.metric import Statistic
 from tasks.promotion import Duel
 from tasks.verdict import Finding, Number

@@ -11,7 +11,8 @@ from tasks.model._going_on import rehearsal_in as rehearsal_in
 from tasks.refusal import Refusal
 
 WITHOUT_A_FAMILY = ("as_is", "from_scratch", "pooled", "recalibrate")  # what any family can do
-NEED_A_BASE = ("as_is", "pooled", "recalibrate")  # also of a family that brings a pre-trained body along
+# What it predicts, or rows that it was trained on: also of a family that brings a pre-trained body along.
+NEED_A_BASE = ("as_is", "pooled", "recalibrate")
 
 
 class Strategy(Protocol):

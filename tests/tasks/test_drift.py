@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tasks.drift import Drift, counted, drifts, holm, reference_of
+from tasks.drift import Drift, counted, drifts, reference_of
 
 LEVELS = [f"level {n}" for n in range(60)]
 SHARES = 1 / np.arange(1, 61) ** 1.5
@@ -99,8 +99,3 @@ def test_on_bins_the_test_of_kolmogorov_is_never_louder_than_on_the_values() -> 
         reference = reference_of(pd.DataFrame({"x": was}))
         found = drifts(reference, counted(reference, pd.DataFrame({"x": now})), false_alarms=0.01, psi=0.1)
         assert found[0].p >= exact
-
-
-def test_holm_s_correction_is_that_of_the_paper() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # Holm 1979, by hand
-    assert holm([]) == []

@@ -14,7 +14,7 @@ from scipy.stats import ttest_1samp
 
 from tasks import model as models
 from tasks.check import Case
-from tasks.check.slices import Slices, holm, one_sided
+from tasks.check.slices import Slices, one_sided
 from tasks.records import Problem
 from tasks.verdict import Finding
 
@@ -144,12 +144,6 @@ def test_where_no_column_is_named_a_fine_tuned_model_is_told_how_and_another_not
     assert measured(tuned).state == "not_measurable"
     assert "slices=[COLUMN,COLUMN]" in measured(tuned).reason
     assert models.load(tuned.trained) == Sums()
-
-
-def test_holms_correction_is_that_of_his_example() -> None:
-    # Four tests by hand: .01 x 4, .02 x 3, max(.06, .03 x 2), max(.06, .04).
-    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
 
 
 def test_the_test_of_a_mean_is_students() -> None:
