@@ -64,11 +64,11 @@ def delete_deployments(client: SyncPrefectClient) -> None:
     "command", [one for one in COMMANDS if one.startswith("finefold") and one.split()[1] not in STANDING]
 )
 def test_a_command_of_the_readme_runs(command: str, tmp_path: Path, prefect_server: Server) -> None:
-    """With a smaller budget, on a table of the same form in the place of the user's."""
-    (tmp_path / "customers.csv").write_text(
-        "age,plan,churned\n"
-        + "".join(f"{20 + i % 40},{'ABC'[i % 3]},{'yes' if i % 40 > 15 + i % 3 else 'no'}\n" for i in range(300))
-    )
+    """With a smaller budget, on tables of the same form in the place of the user's."""
+    for name, first in (("customers", 0), ("all_shops", 0), ("our_shop", 300)):
+        numbers = range(first, first + 300)
+        rows = [f"{20 + i % 40},{'ABC'[i % 3]},{'yes' if i % 40 > 15 + i % 3 else 'no'}" for i in numbers]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["age,plan,churned", *rows, ""]))
     for one in (*made_before(command), command):
         budget = SMALL if one.split()[1] in ("run", "compare", "pretrain", "finetune") and "--" not in one else ""
         ended = shell(one + budget, tmp_path)
