@@ -71,15 +71,16 @@ def _base_notes(job: Job, base: Path | None) -> tuple[str, ...]:
         )
     notes, origin, n_seen = told_of(base, job.decided.composed), base / "origin.json", seen_by_base(job, base)
     is_too_good = n_seen > FEW_EQUAL * job.split.n_holdout
-    if origin.exists() and json.loads(origin.read_text())["data"] == job.prepared.digest:
-        other = "" if is_too_good else "; the holdout's is not"
-        notes += [f"the base was trained on these very rows: the folds' scores are far too good{other}"]
     if is_too_good:
         notes += [f"the base was trained on {n_seen:,} of {job.split.n_holdout:,} rows that are sealed here: the "
                   "holdout's score flatters; seal the rows that its own run sealed, by the same holdout.fraction and "
                   "holdout.seed, or give others by holdout.path"]
+    if origin.exists() and json.loads(origin.read_text())["data"] == job.prepared.digest:
+        other = "" if is_too_good else "; the holdout's is not"
+        notes += [f"the base was trained on these very rows: the folds' scores are far too good{other}"]
     elif has_source_rows(base):
-        sides = {"training": ("train", job.split.n_train), "sealed": ("holdout", job.split.n_holdout)}
+        sides = {"training": ("train", job.split.n_train)}
+        sides |= {} if is_too_good else {"sealed": ("holdout", job.split.n_holdout)}
         for which, (side, n_rows) in sides.items():
             n = n_equal(base, Path(job.split.folder) / f"{side}_features.parquet")
             if n > FEW_EQUAL * n_rows:
