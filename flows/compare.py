@@ -190,7 +190,7 @@ def _sorted(
 
 def _finished(name: str, result: Result, plan: Plan) -> Finished:
     told = [trial for trial in loaded(Path(result.study)).get_trials(deepcopy=False) if trial.state.is_finished()]
-    trials = [Study.told(trial, proposal_of(plan.space, trial)) for trial in told[: plan.n_trials]]
+    trials = [Study.told(trial, proposal_of(plan.space, trial)) for trial in told[: result.trials.requested]]
     (winner,) = (one for one in trials if one.proposal.number == result.best["number"])
     return Finished(name, result, trials, winner)
 

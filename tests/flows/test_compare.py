@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ from matplotlib.image import imread
 
 from flows.cli import main
 from flows.comparable import choices
-from flows.compare import compare, known_to_all
+from flows.compare import _finished, compare, known_to_all
+from flows.config import compose
 from flows.multirun import planned
+from flows.pipeline import run
+from flows.plan import plan
 from tasks.comparison import Comparison, Standing
 from tasks.folds import read_folds
 from tasks.plot import Compared, draw_comparison
@@ -169,6 +172,13 @@ def test_costs_of_unlike_losses_are_in_no_one_picture(place: Path, drawn: list[C
 
 
 @pytest.mark.slow
+def test_trials_of_a_grid_that_went_on_to_better_evidence_are_looked_at_beside_its_points(place: Path) -> None:
+    asked = ["source.name=iris", "search=random", "search.trials=4", "model_name=points", *FAST]
+    made = run(asked)
+    found = _finished("points", made, replace(plan(compose(asked)), n_trials=1))
+    assert (len(found.trials), found.winner.proposal.number) == (4, made.best["number"])
+
+
 def test_a_choice_that_fails_is_told_and_loses_none_of_the_others(
     place: Path, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
