@@ -90,8 +90,12 @@ def _unreadable(folder: Path) -> Iterator[str]:
         try:
             readers[path.suffix](path)
         except (ValueError, OSError, pa.ArrowException) as error:
-            said = str(error).strip().splitlines() or [type(error).__name__]
-            yield f"{path.relative_to(folder).as_posix()} can't be read ({said[0]}); fetch the model again."
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            yield f"{path.relative_to(folder).as_posix()} can't be read ({why[0]}); fetch the model again."
+    problem = folder / "problem.json"
+    said = _read(problem) if problem.is_file() else {}
+    if said and (lacking := {"kind", "target", "classes"} - said.keys()):
+        yield f"problem.json doesn't say {', '.join(sorted(lacking))}; fetch the model again."
 
 
 def _unsafe(folder: Path, allow_packages: Sequence[str]) -> Iterator[str]:

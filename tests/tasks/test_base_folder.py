@@ -126,6 +126,12 @@ def test_a_file_that_ends_in_its_middle_is_refused_where_no_record_tells_it(fold
     assert fault.startswith(f"base=b: {name} can't be read (")
 
 
+def test_a_problem_without_its_target_is_refused(folder: Path) -> None:
+    (folder / "base.json").unlink()
+    (folder / "problem.json").write_text(json.dumps({"kind": "binary", "classes": ["a", "b"]}))
+    assert refusal(folder) == ("base=b: problem.json doesn't say target; fetch the model again.",)
+
+
 def test_trees_that_end_in_their_middle_are_refused_before_they_end_the_process(folder: Path) -> None:
     path = folder / "booster.txt"
     path.write_text(path.read_text().partition("end of trees")[0])
