@@ -19,8 +19,8 @@ import pandas as pd
 from benchmarks import arguments
 from benchmarks.report import table
 from flows.config import compose
-from tasks.drift import Drift, counted, drifts, reference_of
-from tasks.histogram import Histogram
+from tasks.drift import Drift, drifts
+from tasks.histogram import Histogram, kind_of
 from tasks.metric import Floats
 from tasks.remedy import Rules
 
@@ -61,12 +61,16 @@ def main() -> None:
     sys.exit(int(worst > MOST_FALSE))
 
 
+def counted(rows: pd.DataFrame) -> dict[str, Histogram]:
+    return {str(name): Histogram.of(values, kind_of(values)) for name, values in rows.items()}
+
+
 def look(
     n_rows: int, trained_on: int, n_columns: int, seed: int, shift: Shift | None, rules: Rules
 ) -> tuple[Drift, ...]:
     generator = np.random.default_rng(seed)
     mixing = generator.standard_normal((N_FACTORS, n_columns)) * 0.5
-    reference = reference_of(rows_of(scores(trained_on, mixing, generator), generator))
+    reference = counted(rows_of(scores(trained_on, mixing, generator), generator))
     return looked(reference, n_rows, mixing, generator, shift, rules)
 
 
@@ -79,7 +83,8 @@ def looked(
     if shift is not None and shift.missing:
         first = now.columns[0]
         now[first] = now[first].mask(generator.random(n_rows) < shift.missing)
-    return drifts(reference, counted(reference, now), false_alarms=rules.false_alarms, psi=rules.psi.drifted)
+    counts = {name: column.counted(now[name]) for name, column in reference.items()}
+    return drifts(reference, counts, false_alarms=rules.false_alarms, psi=rules.psi.drifted)
 
 
 def scores(n_rows: int, mixing: Floats, generator: np.random.Generator) -> Floats:
@@ -117,7 +122,7 @@ def first_seen(shift: Shift, trained_on: int, n_columns: int, rules: Rules) -> t
     the test alone."""
     generator = np.random.default_rng(1)
     mixing = generator.standard_normal((N_FACTORS, n_columns)) * 0.5
-    reference = reference_of(rows_of(scores(trained_on, mixing, generator), generator))
+    reference = counted(rows_of(scores(trained_on, mixing, generator), generator))
     seen: list[int | None] = [None, None]
     psi = 0.0
     for n_rows in SIZES:

@@ -4,6 +4,7 @@ it. Nothing heavy is imported, so that a command can start the server first."""
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import sys
@@ -25,19 +26,34 @@ def is_healthy(api_url: str, seconds: float = 5) -> bool:
     """Whether a Prefect API answers there; one that wants to know who asks is healthy too."""
     import http.client
     import urllib.error
-    import urllib.request
 
-    address, authority = without_password(api_url)
-    is_local = authority.rpartition(":")[0] in ("127.0.0.1", "localhost")  # a proxy can't know these
-    proxies = [urllib.request.ProxyHandler({})] if is_local else []
     try:
-        with urllib.request.build_opener(*proxies).open(f"{address}/health", timeout=seconds) as answer:
-            return bool(answer.read(10).strip() == b"true")
+        return _read(api_url, "health", seconds).strip() == b"true"
     except urllib.error.HTTPError as error:
         with error:
             return error.code in (401, 403)
     except (OSError, ValueError, http.client.HTTPException):
         return False
+
+
+def home_of(api_url: str) -> Path | None:
+    """The PREFECT_HOME of the server there, where it tells it."""
+    import http.client
+
+    try:
+        return Path(json.loads(_read(api_url, "admin/settings", 5))["home"])
+    except (OSError, ValueError, KeyError, TypeError, http.client.HTTPException):
+        return None
+
+
+def _read(api_url: str, what: str, seconds: float) -> bytes:
+    import urllib.request
+
+    address, authority = without_password(api_url)
+    is_local = authority.rpartition(":")[0] in ("127.0.0.1", "localhost")  # a proxy can't know these
+    proxies = [urllib.request.ProxyHandler({})] if is_local else []
+    with urllib.request.build_opener(*proxies).open(f"{address}/{what}", timeout=seconds) as answer:
+        return bytes(answer.read())
 
 
 def preferred_port() -> int:

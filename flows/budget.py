@@ -19,7 +19,8 @@ class Budget:
     be; final_rounds: after which it ended; hurried: as it was, see `Paced`; confirming: of each family the folds on
     which its best trial was judged whole after the search, completing: of each member of its ensemble, by its trial's
     number, those on which it was judged in addition, whole: those that were fitted on all rows too; None: whatever
-    there is time for; is_without_ensemble: whether there was no time for the models of one."""
+    there is time for; is_without_ensemble: whether there was no time for the models of one;
+    left_out: the trials whose models there was no time for."""
 
     begun: float
     seconds: float | None
@@ -31,6 +32,7 @@ class Budget:
     completing: Mapping[int, Collection[int]] | None = None
     whole: Collection[int] | None = None
     is_without_ensemble: bool = False
+    left_out: Collection[int] = ()
 
     @property
     def end(self) -> float | None:

@@ -109,12 +109,13 @@ def job_of(
     if isinstance(decided.loss, Huber):
         decided = replace(decided, loss=decided.loss.settled(_target(divided)))
     planned = narrowed(planned, decided.loss, prepared, divided, base)
-    space = planned.space.of_table(divided.n_train, n_classes)
+    n_rows, n_valid = round(divided.n_train / divided.growth), 0.0
+    costs = {name: family.seconds(n_rows, n_columns, n_classes) for name, family in families.items()}
+    space = planned.space.of_table(divided.n_train, n_classes, {} if seconds is None else costs)
     planned = replace(planned, space=space.starting({
         name: {key: value for key, value in family.start.items() if planned.families[name].start.get(key) != value}
         for name, family in families.items()
     }))  # fmt: skip
-    n_rows, n_valid = round(divided.n_train / divided.growth), 0.0
     if seconds is not None:
         n_valid = fmean(len(valid) for _, valid in all_folds.read_folds(Path(divided.folder)))
     rungs = ladder(families, n_rows, n_columns, n_classes, divided.n_folds, seconds, n_valid=n_valid)

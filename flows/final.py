@@ -57,8 +57,9 @@ def _combined(job: Job, experiment: Experiment, tuned: Tuned, budget: Budget) ->
     if ensemble is None:
         return None
     results = [*tuned.results, *tuned.judged, *tuned.completed]
+    again = budget.whole, budget.left_out
     combined = combine(
-        experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end, budget.whole
+        experiment, job.prepared, ensemble, results, tuned.winner, job.plan.n_workers, budget.end, *again
     )
     if budget.is_without_ensemble:
         combined = replace(combined, trained=None, milliseconds=None, is_cut=True, whole=())

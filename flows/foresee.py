@@ -13,13 +13,14 @@ from tasks import fold_model
 from tasks.combine import seconds as combining_seconds
 from tasks.ensemble import Ensemble
 from tasks.evidence import SHARE_OF_COMPLETING, SHARE_OF_CONFIRMING, SHARE_OF_THE_FIT, Ladder, Rung, rung_of
-from tasks.metric import METRICS
+from tasks.metric import METRICS, better
 from tasks.model import FitsSeveral, Model, Shortens, growth_of_rounds, rounds_are_epochs
 from tasks.racing import best_of
 from tasks.records import TrialResult
 from tasks.study import fold_file
 from tasks.workspace import Experiment, training_of
 
+Members = Sequence[Sequence[TrialResult]]
 LOOK = 1 / 3  # of the time that a net takes to train on a row: what it takes to score one, after each epoch
 
 
@@ -34,27 +35,35 @@ class Foresight:
     ensemble: Ensemble | None
     n_workers: int
 
-    def deadline(self, results: Sequence[TrialResult]) -> float | None:
-        """When asking ends, so that there is time for what comes after."""
+    def deadline(self, results: Sequence[TrialResult], members: Members | None = None) -> float | None:
+        """When asking ends, so that there is time for what comes after. members: see `combining_seconds`."""
         budget, best = self.budget, self._best_of(results)
         if budget.seconds is None or best is None:
             return budget.end
         ahead = self.finalists(results, best)
         confirming = min(self._confirming_seconds(ahead), SHARE_OF_CONFIRMING * budget.seconds)
         final_seconds = max(map(self.least_seconds, [best, *ahead]))
-        return budget.deadline(final_seconds, confirming + self.combining_seconds(results, ahead, final_seconds))
+        combining = self.combining_seconds(results, ahead, final_seconds, members)
+        return budget.deadline(final_seconds, confirming + combining)
 
     def finalists(self, results: Sequence[TrialResult], best: TrialResult) -> list[TrialResult]:
         """What is to be judged on all rows and folds after the search, as it is foreseen, of what was judged on less:
         that trial and, where families were compared on samples of the rows, of which some learn faster than others, or
-        for an ensemble of complete trials alone, each other family's best."""
+        for an ensemble of complete trials alone, each other family's best; and where some families began on all folds,
+        another's best that is better than that trial on the one that it was judged on."""
         is_of_complete = self.ensemble is not None and not fold_model.are_bagged(training_of(self.experiment))
         is_of_many = best.proposal.n_rows is not None or is_of_complete
         known = self.budget.confirming or ()  # of an earlier run, that is gone through again
         others = [name for name in self.experiment.families if name != best.proposal.family]
-        others = [name for name in others if is_of_many or name in known]
-        found = [best, *(one for name in others if (one := self._best_of(results, name)))]
+        leading = (one for name in others if (one := self._best_of(results, name)))
+        found = [best, *(one for one in leading
+                         if is_of_many or one.proposal.family in known or self._may_be_better(one, best))]  # fmt: skip
         return [self._as_whole(one) for one in found if rung_of(one.proposal) != Rung()]
+
+    def _may_be_better(self, begun: TrialResult, best: TrialResult) -> bool:
+        first = self.experiment.order[0]
+        is_known = bool(self.ladder.whole) and first in begun.values and first in best.values
+        return is_known and better(self.experiment.metric, begun.values[first], best.values[first])
 
     @property
     def judges_all(self) -> bool:
@@ -74,12 +83,15 @@ class Foresight:
         return share * fmean(fold.seconds_alone for fold in result.folds)
 
     def combining_seconds(
-        self, results: Sequence[TrialResult], finalists: Sequence[TrialResult], final_seconds: float
-    ) -> float:
+        self, results: Sequence[TrialResult], finalists: Sequence[TrialResult], final_seconds: float,
+        members: Members | None = None,
+    ) -> float:  # fmt: skip
         """What an ensemble of the trials so far, and of these, will take beside a final fit of so many seconds on one
-        thread: its members are judged on more folds, and its models fitted, in the place of that one."""
-        choosing, fitting = self._combining(results, finalists)
-        return choosing + max(0.0, self._completing_seconds(results) + fitting - final_seconds / self.budget.speed)
+        thread: its members are judged on more folds, and its models fitted, in the place of that one. members: of each
+        choice that it may be, as the results so far have it; None: as many of the best as there may be."""
+        choosing, fitting = self._combining(results, finalists, members)
+        completing = self._completing_seconds(results, members)
+        return choosing + max(0.0, completing + fitting - final_seconds / self.budget.speed)
 
     def completing_deadline(self, results: Sequence[TrialResult], best: TrialResult | None) -> float | None:
         """When judging an ensemble's members on more folds ends, so that there is time to combine them; and where they
@@ -88,19 +100,21 @@ class Foresight:
         final_seconds = 0.0 if best is None else self.least_seconds(best)
         return self.budget.deadline(final_seconds, choosing + max(0.0, fitting - final_seconds / self.budget.speed))
 
-    def _combining(self, results: Sequence[TrialResult], finalists: Sequence[TrialResult]) -> tuple[float, float]:
+    def _combining(
+        self, results: Sequence[TrialResult], finalists: Sequence[TrialResult], members: Members | None = None
+    ) -> tuple[float, float]:
         if self.ensemble is None:
             return 0.0, 0.0
         if fold_model.are_bagged(training_of(self.experiment)):  # what is judged keeps the models of its folds
             finalists = [self._free_but(one) for one in finalists]
-        return combining_seconds(self.experiment, self.ensemble, [*results, *finalists], self.n_workers)
+        return combining_seconds(self.experiment, self.ensemble, [*results, *finalists], self.n_workers, members)
 
-    def _completing_seconds(self, results: Sequence[TrialResult]) -> float:
+    def _completing_seconds(self, results: Sequence[TrialResult], members: Members | None) -> float:
         """What is kept to judge an ensemble's members on the other folds, where they were judged on one: what that
-        takes of the best there, or a share of the budget at most."""
+        takes of them, or of the best there, or a share of the budget at most."""
         if self.ensemble is None or self.budget.seconds is None:
             return 0.0
-        _, *begun = fold_model.candidates(self.experiment, results, self.ensemble.candidates)
+        _, *begun = members or fold_model.candidates(self.experiment, results, self.ensemble.candidates)
         sign, first = METRICS[self.experiment.metric].sign, self.experiment.order[0]
         best = sorted(begun[0], key=lambda one: -sign * one.values[first])[: self.ensemble.size] if begun else []
         needed = sum(self.fold_seconds(one) * len(self.missing(one)) for one in best)

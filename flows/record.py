@@ -164,7 +164,8 @@ def described(combined: Combined) -> dict[str, Any]:
     cv = {"mean": combined.mean, "se": combined.standard_error, "chosen_at": combined.chosen_at,
           "alone": combined.alone}  # fmt: skip
     cut = {"is_cut": True} if combined.is_cut else {}
-    return {"is_used": combined.trained is not None, **cut, "members": members, "cv": cv}
+    left_out = {"left_out": list(combined.left_out)} if combined.left_out else {}
+    return {"is_used": combined.trained is not None, **cut, **left_out, "members": members, "cv": cv}
 
 
 def log_what_came_out(

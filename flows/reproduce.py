@@ -185,6 +185,7 @@ def _apart(job: Job, base: Path | None, known: Recorded) -> Iterator[tuple[str, 
                     time.time(), None, known.outcome["threads"], _course(fitted), fitted.get("cut_at"),
                     dict(fitted.get("hurried", ())), _confirming(known), _completing(known), _whole(known),
                     (known.outcome["ensemble"] or {}).get("is_cut", False),
+                    (known.outcome["ensemble"] or {}).get("left_out", ()),
                 )  # fmt: skip
                 tuned, _ = search(job, experiment, study, tracking_, budget)
                 narrate.say_what_won(job, tuned)

@@ -53,7 +53,8 @@ def say_ensemble(combined: Combined, winner: Winner, metric: str) -> None:
     numbered = [(m.proposal.number, m) for m in members]
     who = ", ".join(f"trial {n} {m.proposal.family} {m.weight:.3g}{of_all.get(n, '')}" for n, m in numbered)
     time_ = "" if combined.milliseconds is None else f"; {combined.milliseconds:.0f} ms per 1,000 rows on one core here"
-    say(f"ensemble of {len(members)} among {combined.n_candidates} trials: {who}{time_}", "bold")
+    left_out = f"; without {', '.join(map(str, combined.left_out))}, for want of time" if combined.left_out else ""
+    say(f"ensemble of {len(members)} among {combined.n_candidates} trials{left_out}: {who}{time_}", "bold")
     alone = "search.seconds did not pay for its models" if combined.is_cut else "not better"
     verdict = "it is the final model" if combined.trained else f"{alone}, so the best trial is the final model"
     n = len(combined.folds)

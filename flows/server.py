@@ -24,6 +24,7 @@ from flows.address import (
     bypass_proxy,
     given_url,
     home_folder,
+    home_of,
     is_healthy,
     point_prefect_at,
     preferred_port,
@@ -149,7 +150,8 @@ def start(database: str = "") -> Server:
     """The server to use, at once, before it answers: given, found, left over, or newly started, in this order.
 
     1. PREFECT_API_URL, from the environment or wherever Prefect would read it: used, never started or stopped;
-    2. a healthy server on 127.0.0.1 at PREFECT_SERVER_API_PORT (4200);
+    2. a healthy server on 127.0.0.1 at PREFECT_SERVER_API_PORT (4200); where a finefold process of another PREFECT_HOME
+       started it, it runs until the last process has left it, whichever home that is of;
     3. one that an earlier finefold process started and that still runs;
     4. a new one at that port, or at a free one.
 
@@ -162,8 +164,7 @@ def start(database: str = "") -> Server:
     if url := given_url():
         server = _use_given(url.rstrip("/"))
     else:
-        with _alone(home_folder()):
-            server = _find_or_start(home_folder(), database)
+        server = _find_or_start(home_folder(), database)
         bypass_proxy()
         point_prefect_at(server.api_url)
     logging.getLogger("prefect.task_runs").addFilter(server.seen)
@@ -206,12 +207,25 @@ def stop_unused() -> bool:
 
 
 def _find_or_start(home: Path, database: str) -> Server:
-    process, port = recorded(home), preferred_port()
-    url = f"http://127.0.0.1:{port}"
-    if (process is None or process.url != url) and is_healthy(f"{url}/api", seconds=2):
-        return Server(url, f"{url}/api")
-    process = process or spawn(home, port, database)
-    return Server(process.url, f"{process.url}/api", process=process, home=home, hold=_hold(home))
+    with _alone(home):
+        process, port = recorded(home), preferred_port()
+        url = f"http://127.0.0.1:{port}"
+        if (process and process.url == url) or not is_healthy(f"{url}/api", seconds=2):
+            process = process or spawn(home, port, database)
+            return Server(process.url, f"{process.url}/api", process=process, home=home, hold=_hold(home))
+    return _shared(url) or Server(url, f"{url}/api")
+
+
+def _shared(url: str) -> Server | None:
+    """The server there, held, if a finefold process of another PREFECT_HOME started it."""
+    theirs = home_of(f"{url}/api")
+    if theirs is None or not (theirs / "finefold-server.json").is_file():
+        return None
+    with contextlib.suppress(Refusal, OSError), _alone(theirs):  # another user's can't be held
+        process = recorded(theirs)
+        if process is not None and process.url == url:
+            return Server(url, f"{url}/api", process=process, home=theirs, hold=_hold(theirs))
+    return None
 
 
 @contextlib.contextmanager

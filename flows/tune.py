@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from optuna.trial import FrozenTrial
 
 from flows.budget import Budget
 from flows.confirm import complete, confirm
-from flows.foresee import Foresight
+from flows.foresee import Foresight, Members
 from flows.runner import Runner, Submitted
 from flows.winner import winner_of, with_judged
+from tasks.combine import likely
 from tasks.ensemble import Ensemble
 from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
-from tasks.racing import race
+from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
 from tasks.search.sampled import as_running
@@ -96,6 +98,14 @@ def tune(
     return Tuned(winner, counts, tuple(loop.results), final_seconds, judged, completed)
 
 
+def _moved(trial: FrozenTrial, by: float) -> FrozenTrial:
+    if not by or trial.value is None:
+        return trial
+    moved = copy.copy(trial)
+    moved.value = trial.value + by
+    return moved
+
+
 @dataclass
 class _Loop:
     experiment: Experiment
@@ -112,6 +122,24 @@ class _Loop:
         self.is_higher_better = METRICS[self.experiment.metric].is_higher_better
         rules = self.rules
         self.ahead = Foresight(self.experiment, rules.ladder, rules.budget, rules.ensemble, self.n_workers)
+        self.members: Members | None = None
+        self.quarter = 0
+
+    def deadline(self) -> float | None:
+        """When asking ends. After each quarter of the time until then an ensemble is chosen from the results so far, so
+        that no more time is kept for its members than they need."""
+        ahead, results, begun = self.ahead, self.results, self.rules.budget.begun
+        deadline = ahead.deadline(results, self.members)
+        is_known = self.rules.ladder.top(results, self.experiment.n_folds)
+        if deadline is None or not is_known or self.rules.ensemble is None:
+            return deadline
+        quarter = min(4, int(4 * (time.time() - begun) / max(deadline - begun, 1e-3)))
+        if quarter <= self.quarter:
+            return deadline
+        self.quarter = quarter
+        winner = winner_of(self.experiment, self.rules.ladder, results)
+        self.members = likely(self.experiment, self.rules.ensemble, results, winner)
+        return ahead.deadline(results, self.members)
 
     def reuse(self) -> None:
         """Takes over the trials that an earlier run told; a fold whose file is lost is computed again."""
@@ -143,12 +171,24 @@ class _Loop:
         return None if trial is None else self._entry(proposal_of(self.space, self.study.add(trial)), n_seen)
 
     def _ask(self, trials: Sequence[FrozenTrial], n_seen: int) -> FrozenTrial | None:
-        """What the search proposes from the trials of the first rung; scores of other rungs are on another scale."""
-        first = self.rules.ladder.rungs[0]
-        own = [trial for trial in trials if rung_of(proposal_of(self.space, trial)) == first]
-        view = [trial if trial.number < n_seen else as_running(trial) for trial in own]
+        """What the search proposes from the trials that began on its first evidence, all on the scale of the folds that
+        the best one was judged on; scores of samples are on another."""
+        own = [(trial, one) for trial in trials if self._has_begun(one := proposal_of(self.space, trial))]
+        more = self._elsewhere(self.results[:n_seen])
+        view = [_moved(trial, more if one.n_folds else 0.0) if trial.number < n_seen else as_running(trial)
+                for trial, one in own]  # fmt: skip
         asked = self.search.ask(self.space, view, self.experiment.seed, is_higher_better=self.is_higher_better)
-        return None if asked is None else on_rung(asked, first)
+        return None if asked is None else on_rung(asked, self.rules.ladder.first(self.space.proposal(asked).family))
+
+    def _has_begun(self, one: Proposal) -> bool:
+        return rung_of(one) == self.rules.ladder.first(one.family)
+
+    def _elsewhere(self, seen: Sequence[TrialResult]) -> float:
+        """By how much the mean of all folds is above the first one, as the best trial has it; 0 where all families
+        begin alike."""
+        whole = [one for one in seen if one.is_complete(self.experiment.n_folds)] if self.rules.ladder.whole else []
+        best = best_of(whole, self.experiment.metric)
+        return 0.0 if best is None else best.score - best.values[self.experiment.order[0]]
 
     def _entry(self, proposal: Proposal, n_seen: int) -> Entry:
         rung = rung_of(proposal)
@@ -170,7 +210,7 @@ def _run(loop: _Loop, runner: Runner, n_shared: int) -> None:
     asked, n_trials = len(loop.results), loop.rules.n_trials
     is_short = False
     while True:
-        deadline = loop.ahead.deadline(loop.results)
+        deadline = loop.deadline()
         while asked < min(n_trials, len(loop.results) + loop.rules.window) and not _is_over(loop, deadline):
             room = len(loop.results) + loop.rules.window - asked
             team = loop.team(asked)

@@ -50,18 +50,29 @@ def combine(
     n_workers: int,
     until: float | None = None,
     whole: Collection[int] | None = None,
+    left_out: Collection[int] = (),
 ) -> Combined:
     """The ensemble, with its model where it scores better out of fold than the best trial alone.
 
     Both scores are honest of the choice: weights for a fold, or a part of one, and the one trial, are chosen on the
-    others. Models that are needed and were not kept are fitted, `n_workers` at a time; where that can't be done `until`
-    a time (Unix time in seconds, or None) there is no model. Nets are then fitted on all rows too, see `_whole`. whole:
-    the trials of which an earlier run had time for that, by their numbers; None: those that there is time for.
+    others. Models that are needed and were not kept are fitted, `n_workers` at a time. Where that can't be done `until`
+    a time (Unix time in seconds, or None) the dearest member is left out and the choice made again; where that ends
+    without a better one there is no model. Nets are then fitted on all rows too, see `_whole`.
+
+    whole, left_out: the trials, by their numbers, of which an earlier run had time for that, and for no model at all;
+    whole=None: those that there is time for.
     """
     begun = time.perf_counter()
-    fitting = _Fitting(n_workers, until)
-    chosen, costs, is_cut = _chosen(experiment, ensemble, results, winner, fitting)
-    found = replace(_described(chosen), alone=winner.mean + chosen.optimism, is_cut=is_cut)
+    fitting, without = _Fitting(n_workers, until), set(left_out)
+    chosen, costs, is_cut = first = _chosen(experiment, ensemble, _without(results, without), winner, fitting)
+    while is_cut and len(chosen.used) > 1:
+        dearest = max(chosen.used, key=lambda trial: fold_model.seconds(experiment, [trial]))
+        without.add(dearest.proposal.number)
+        chosen, costs, is_cut = _chosen(experiment, ensemble, _without(results, without), winner, fitting)
+    if costs is None:
+        (chosen, _, is_cut), without = first, set(left_out)
+    alone = winner.mean + chosen.optimism
+    found = replace(_described(chosen), alone=alone, is_cut=is_cut, left_out=tuple(sorted(without)))
     if costs is None:
         return found
     of_all_rows = _whole(experiment, chosen, costs, fitting, whole)
@@ -88,14 +99,30 @@ def of_first_fold(
     return members, _is_better(experiment, chosen, winner)
 
 
+def _without(results: Sequence[TrialResult], numbers: Collection[int]) -> list[TrialResult]:
+    return [result for result in results if result.proposal.number not in numbers]
+
+
+def likely(
+    experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], winner: Winner
+) -> list[list[TrialResult]]:
+    """The members of each ensemble that may be chosen, see `candidates`: of trials that were judged on all folds, and
+    of those on the first; none of one that is no better than the winner. Limits are not looked at."""
+    every = fold_model.candidates(experiment, results, ensemble.candidates)
+    free = [_choose(experiment, ensemble, one, winner, np.zeros((len(one), 2))) for one in every]
+    return [one.used if _is_better(experiment, one, winner) else [] for one in free]
+
+
 def seconds(
-    experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], n_workers: int
-) -> tuple[float, float]:
+    experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], n_workers: int,
+    members: Sequence[Sequence[TrialResult]] | None = None,
+) -> tuple[float, float]:  # fmt: skip
     """What combining these trials will take: choosing by a rule of thumb; and fitting the models that are not kept, as
-    their folds had it, with writing all by a rule of thumb."""
+    their folds had it, with writing all by a rule of thumb. members: of each choice, see `likely`; None: as many of the
+    best as there may be."""
     every = fold_model.candidates(experiment, results, ensemble.candidates)
     sign = METRICS[experiment.metric].sign
-    best = [sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size] for trials in every]
+    best = members or [sorted(trials, key=lambda trial: -sign * trial.score)[: ensemble.size] for trials in every]
     fitting = max(fold_model.seconds(experiment, trials) for trials in best)
     choosing = sum(_choosing_seconds(experiment, ensemble, trials) for trials in every)
     megabytes = max(sum(fold_model.megabytes(experiment, trial) for trial in trials) for trials in best)

@@ -104,8 +104,6 @@ def delivered(job: Job, champion: Champion, output: Output, n_rows: int, source_
     parquet.write(predictions, _for_monitor(job))
     n_repeated = _repeated(predictions, n_scored) if champion.keys else 0
     monitored = scored.write(summary, predictions, job.name)
-    if champion.reference is not None:
-        scored.keep_reference(champion.reference)
     predictions.unlink()
     return Delivered(n_scored, n_rejected, n_repeated, rejects, str(monitored))
 

@@ -22,15 +22,14 @@ Rows are taken for independent: of series that go on slowly (weather, prices) an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from tasks.histogram import Histogram, kind_of
+from tasks.histogram import Histogram
 from tasks.holm import holm
 
 Integers = NDArray[np.int64]
@@ -54,17 +53,6 @@ class Drift:
     unseen: float
     missing: tuple[float, float]
     is_drifted: bool
-
-
-def reference_of(features: pd.DataFrame, text: Sequence[str] = ()) -> dict[str, Histogram]:
-    """The columns of typed features (n_rows, n_columns) in bins that are made for them; those that are prose by their
-    length."""
-    return {str(name): Histogram.of(values, kind_of(values, text)) for name, values in features.items()}
-
-
-def counted(reference: Mapping[str, Histogram], features: pd.DataFrame) -> dict[str, Histogram]:
-    """The rows of typed features in the bins of the reference; columns that are not there are left out."""
-    return {name: column.counted(features[name]) for name, column in reference.items() if name in features}
 
 
 def drifts(

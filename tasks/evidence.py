@@ -41,12 +41,18 @@ class Ladder:
     """The rungs, the cheapest first. One rung on all rows and folds is a search as it always was.
 
     n_rows: training rows of a fold, unsampled. times: of a family and so many rows: how many times as long as on such a
-    sample it takes on a whole fold.
+    sample it takes on a whole fold. whole: the families, of several, whose trials are cheap enough to begin on all rows
+    and folds, where others begin on one fold.
     """
 
     rungs: tuple[Rung, ...] = (Rung(),)
     n_rows: int = 0
     times: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
+
+    def first(self, family: str) -> Rung:
+        """On which the family's trials begin."""
+        return self.rungs[-1] if family in self.whole else self.rungs[0]
 
     def scale(self, one: Proposal) -> float:
         """How many times as long a whole fold takes as one on the sample that the trial was judged on."""
@@ -76,7 +82,8 @@ class Ladder:
         if self.rungs == (Rung(),):
             return ""
         steps = ", then ".join(self.in_words(rung, n_folds) for rung in self.rungs)
-        return f"evidence, cheapest first, for this table and search.seconds: {steps}"
+        at_once = f"; of {' and '.join(sorted(self.whole))} the latter at once" if self.whole else ""
+        return f"evidence, cheapest first, for this table and search.seconds: {steps}{at_once}"
 
     def in_words(self, rung: Rung, n_folds: int) -> str:
         n = rung.n_folds or n_folds
@@ -118,7 +125,9 @@ def ladder(
     *, n_valid: float,
 ) -> Ladder:  # fmt: skip
     """The ladder for a table and a budget, by a rule of thumb on what fits cost: all folds of all rows where the budget
-    pays for them, else one fold of all rows where that has enough to be judged on, else all folds of a sample.
+    pays for them, else one fold of all rows where that has enough to be judged on, else all folds of a sample. It is
+    for the dearest of several families; those that the budget pays all folds for begin on these, where the others begin
+    on one of them: scores of samples would not compare.
 
     n_rows, n_valid: training and validation rows of a fold. seconds: the budget, or None for one that doesn't count
     them.
@@ -146,4 +155,9 @@ def ladder(
         for rung in rungs
         if (n := rung.n_rows) is not None
     }
-    return Ladder(tuple(reversed(rungs)), n_rows, times)
+    whole = [name for name, it in families.items()
+             if n_folds * it.seconds(n_rows, n_columns, n_classes) <= seconds / N_TRIALS]  # fmt: skip
+    if rungs == [Rung(n_folds=1)] and whole:
+        rungs.insert(0, Rung())
+    is_by_folds = rungs == [Rung(), Rung(n_folds=1)]
+    return Ladder(tuple(reversed(rungs)), n_rows, times, frozenset(whole if is_by_folds else ()))

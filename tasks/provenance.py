@@ -84,9 +84,10 @@ def identity(folder: Path, *, with_source: bool) -> str:
 def digests(folder: Path) -> dict[str, str]:
     """The sha256 of every file, by its path in the folder, but of `base.json` itself."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE)
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

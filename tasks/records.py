@@ -259,6 +259,7 @@ class Combined:
     milliseconds: what a prediction of 1,000 rows took where that was limited. Without members (none is within the
     limits) the numbers are NaN. trained: the model, where it is used. is_cut: the time did not suffice for its models.
     whole: the trials that are in it by a model of all rows, in the place of those of the folds, by their numbers.
+    left_out: those that it could not be of, since there was no time for their models.
     """
 
     members: tuple[Member, ...]
@@ -272,6 +273,7 @@ class Combined:
     is_cut: bool = False
     alone: float = math.nan
     whole: tuple[int, ...] = ()
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from tasks import parquet
 from tasks.histogram import Histogram, Kind, kind_of
 from tasks.records import Problem
 from tasks.row_hash import Hashes, row_hashes
-from tasks.store import write_file, write_folder
+from tasks.store import write_folder
 
 MONITOR = Path("data") / "monitor"
 REFERENCE, SUMMARY, PREDICTIONS = "reference.json", "summary.json", "predictions.parquet"
@@ -155,20 +155,6 @@ def read(model_name: str, version: int, root: Path = MONITOR) -> list[Batch]:
 def versions(model_name: str, root: Path = MONITOR) -> list[int]:
     """Those that scored something, ascending."""
     return sorted(int(path.name) for path in (root / model_name).glob("*") if path.name.isdigit())
-
-
-def keep_reference(reference: Summary, root: Path = MONITOR) -> None:
-    """Beside the batches of its version, where the monitor reads it without a registry."""
-    write_file(
-        _place(reference.model_name, reference.version, root) / REFERENCE,
-        lambda beside: _write_text(beside, reference.as_json()),
-    )
-
-
-def kept_reference(model_name: str, version: int, root: Path = MONITOR) -> Summary | None:
-    """What `keep_reference` wrote; None where there is none."""
-    path = _place(model_name, version, root) / REFERENCE
-    return Summary.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def reference_in(folder: Path, model_name: str, version: int) -> Summary | None:

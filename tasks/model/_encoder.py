@@ -20,6 +20,7 @@ from tasks import hub
 from tasks.base_folder import writes
 from tasks.model import Weights
 from tasks.model._tokens import Tokens
+from tasks.provenance import sha256
 from tasks.refusal import Refusal
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -155,7 +156,7 @@ def digest(folder: Path) -> str:
 
 def of_weights(folder: Path) -> dict[str, str]:
     """The sha256 of each file of weights, by its name."""
-    return {path.name: _sha256(path) for path in sorted(folder.glob("*.safetensors"))}
+    return {path.name: sha256(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
 def check(folder: Path) -> None:
@@ -198,12 +199,7 @@ def _embedded() -> Path:
         raise Refusal(f"{KEY}: the encoder that comes as a package is not installed: {EMBEDDED_COMMAND}; or name the "
                       f"folder of another: {KEY}=FOLDER.")  # fmt: skip
     folder = Path(spec.origin).parent / "model"
-    if _sha256(folder / WEIGHTS) != EMBEDDED_SHA256:
+    if sha256(folder / WEIGHTS) != EMBEDDED_SHA256:
         raise Refusal(f"{folder / WEIGHTS} is not what was published as all-MiniLM-L6-v2; install it anew: "
                       f"{EMBEDDED_COMMAND}.")  # fmt: skip
     return folder
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, zip_longest
 from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -18,6 +17,7 @@ from tasks.search._range import inside
 from tasks.search._when import Condition, read_conditions
 
 FAMILY = "model"
+MOST_TURNS = 16  # of a cheap family to one of the dearest
 Setting = tuple[str, Mapping[str, Any]]  # a family, and values of some of its hyperparameters
 
 
@@ -71,10 +71,12 @@ class FamilySpace:
 @dataclass(frozen=True)
 class Space:
     """The families side by side. In a study their hyperparameters are named `family.name`; of one family, `name`.
-    `warm` are settings that an earlier search found good, best first."""
+    `warm` are settings that an earlier search found good, best first. seconds: what a trial of each family costs, where
+    the portfolios are to take turns by time; else they do by number."""
 
     families: Mapping[str, FamilySpace]
     warm: Sequence[Setting] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def fixing(self, values: Mapping[str, Mapping[str, Any]]) -> Space:
         """With these hyperparameters, by family, no longer searched."""
@@ -86,10 +88,11 @@ class Space:
         families = {name: space.starting(values.get(name, {})) for name, space in self.families.items()}
         return replace(self, families=families)
 
-    def of_table(self, n_rows: int, n_classes: int) -> Space:
-        """With what was made for a table of so many training rows and classes before the rest of its portfolio."""
+    def of_table(self, n_rows: int, n_classes: int, seconds: Mapping[str, float]) -> Space:
+        """With what was made for a table of so many training rows and classes before the rest of its portfolio; and
+        what trials cost there, see `seconds`."""
         families = {name: space.of_table(n_rows, n_classes) for name, space in self.families.items()}
-        return replace(self, families=families)
+        return replace(self, families=families, seconds=seconds)
 
     def name(self, family: str, hyperparameter: str) -> str:
         return hyperparameter if len(self.families) == 1 else f"{family}.{hyperparameter}"
@@ -97,17 +100,44 @@ class Space:
     def distributions(self, family: str) -> dict[str, BaseDistribution]:
         return {self.name(family, key): value for key, value in self.families[family].free.items()}
 
-    def firsts(self) -> list[dict[str, Any]]:
-        """The parameters of a study's first trials: the start of each family, what an earlier search found, then the
-        portfolios, families in turn; each moved inside the space, and none twice."""
+    def firsts(self) -> dict[int, dict[str, Any]]:
+        """The parameters of a study's first trials, by their numbers: the start of each family, what an earlier search
+        found, then the portfolios, families in turn; each moved inside the space, and none twice.
+
+        Where costs are known a family takes its turns as often as it is cheap, and trials between those of dear ones
+        are left to the search once the cheapest portfolio has been tried.
+        """
         starts = [(family, space.start) for family, space in self.families.items()]
-        rows = zip_longest(*([(family, one) for one in space.portfolio] for family, space in self.families.items()))
-        settings = chain(starts, self.warm, (one for row in rows for one in row if one is not None))
-        found: dict[str, dict[str, Any]] = {}
-        for family, values in settings:
-            params = self.params(family, self.families[family].nearest(values))
-            found.setdefault(self.point(params), params)
-        return list(found.values())
+        number, found = 0, dict[int, dict[str, Any]]()
+        seen = set[str]()
+        for setting in [*starts, *self.warm, *self._turns()]:
+            if setting is not None:
+                family, values = setting
+                params = self.params(family, self.families[family].nearest(values))
+                if (point := self.point(params)) in seen:
+                    continue
+                seen.add(point)
+                found[number] = params
+            number += 1
+        return found
+
+    def given(self, number: int) -> list[dict[str, Any]]:
+        """The parameters of a study's trial, where it is one of the `firsts`; else none."""
+        return [params for first, params in self.firsts().items() if first == number]
+
+    def _turns(self) -> list[Setting | None]:
+        """The portfolios, in the order of the time at which a family would come to each, were it tried alone; None: one
+        that the search is to propose."""
+        least = max(self.seconds.values(), default=1.0) / MOST_TURNS
+        costs = {family: max(least, self.seconds.get(family, 1.0)) for family in self.families}
+        turns = [((place + 1) * costs[family], (family, one))
+                 for family, space in self.families.items() for place, one in enumerate(space.portfolio)]  # fmt: skip
+        free = list[tuple[float, None]]()
+        if self.seconds and turns:
+            cost, cheapest = min((cost, family) for family, cost in costs.items())
+            n_tried, n_turns = len(self.families[cheapest].portfolio), int(max(time for time, _ in turns) / cost)
+            free = [(place * cost, None) for place in range(n_tried + 1, n_turns + 1)]
+        return [setting for _, setting in sorted([*turns, *free], key=lambda turn: turn[0])]
 
     def params(self, family: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """A family's hyperparameters as a study names them."""

@@ -100,6 +100,43 @@ def test_where_trials_begin_on_one_fold_an_ensemble_s_members_are_foreseen_on_th
     assert kept(10.0) == pytest.approx(60 / 4, rel=0.02)
 
 
+def test_for_an_ensemble_that_was_chosen_no_more_time_is_kept_than_its_members_need(on_iris: Searching) -> None:
+    planned = plan(compose([*FAST, "ensemble=greedy"]))
+    here = replace(on_iris.experiment, folder=str(on_iris.studies / "members"))
+    ahead = Foresight(here, Ladder((Rung(None, 1), Rung()), 80), Budget(0.0, 60.0, 1), planned.ensemble, 2)
+    fold = FoldScore(here.order[0], 0.5, 0.5, 10, 1.0)
+    results = [
+        TrialResult(Proposal(n, "lightgbm", here_start(planned) | {"num_leaves": 4 + n}, None, 1), (fold,))
+        for n in range(4)
+    ]
+    none, one, every = (ahead.combining_seconds(results, [], 1e-9, [[], results[:n]]) for n in (0, 1, 4))
+    # The model of its fold, and two folds more, by two workers.
+    assert one - none == pytest.approx((1 + 2) * 1.0 / 2, rel=0.02)
+    assert every == pytest.approx(ahead.combining_seconds(results, [], 1e-9), rel=0.02)
+    deadlines = [ahead.deadline(results, [[], results[:n]]) for n in (0, 1)]
+    assert None not in deadlines
+    assert deadlines[1] < deadlines[0] or one < ahead.least_seconds(results[0])
+
+
+def test_beside_a_family_that_began_on_all_folds_another_s_best_is_judged_there_if_it_is_better_on_its_fold(
+    on_iris: Searching,
+) -> None:
+    planned, here = plan(compose([*FAST])), on_iris.experiment
+    families = dict.fromkeys(("lightgbm", "other"), here.families["lightgbm"])
+    ladder = Ladder((Rung(None, 1), Rung()), 80, whole=frozenset({"lightgbm"}))
+    ahead = Foresight(replace(here, families=families), ladder, Budget(0.0, 60.0, 1), None, 2)
+    of_folds = {fold: FoldScore(fold, 0.3 + fold / 10, 0.5, 10, 1.0) for fold in range(3)}
+    best = TrialResult(Proposal(0, "lightgbm", here_start(planned)), tuple(of_folds.values()))
+    there = of_folds[here.order[0]]
+
+    def finalists(value: float) -> list[str]:
+        begun = TrialResult(Proposal(1, "other", here_start(planned), None, 1), (replace(there, value=value),))
+        return [one.proposal.family for one in ahead.finalists([best, begun], best)]
+
+    assert finalists(there.value - 0.01) == ["other"]  # log-loss
+    assert finalists(there.value + 0.01) == []
+
+
 @pytest.mark.parametrize("ladder", [WHOLE, SHORT], ids=["whole", "short"])
 def test_what_a_net_took_to_be_scored_after_each_epoch_is_no_part_of_its_final_fit(
     on_iris: Searching, ladder: Ladder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -129,11 +130,29 @@ def test_a_server_that_was_given_is_used_and_left_running(prefect_server: server
     assert is_healthy(prefect_server.api_url)
 
 
-def test_a_server_found_at_the_port_is_used_and_left_running(prefect_server: server.Server, tmp_path: Path) -> None:
-    port = prefect_server.ui_url.rpartition(":")[2]
-    user = User(PREFECT_HOME=str(tmp_path), PREFECT_SERVER_API_PORT=port)
-    assert user.answer() == (prefect_server.ui_url, 0)
-    user.leave()
+def test_a_server_of_another_home_at_the_port_is_shared_and_the_last_one_stops_it(home: str, tmp_path: Path) -> None:
+    port = _free_port()
+    first = User(PREFECT_HOME=home, PREFECT_SERVER_API_PORT=port)
+    ui_url, pid = first.answer()
+    second = User(PREFECT_HOME=str(tmp_path), PREFECT_SERVER_API_PORT=port)
+    assert second.answer() == (ui_url, pid)
+    first.leave()
+    assert is_healthy(f"{ui_url}/api")
+    second.leave()
+    assert not is_healthy(f"{ui_url}/api")
+
+
+def test_a_server_at_the_port_that_no_home_knows_is_used_and_left_running(
+    prefect_server: server.Server, tmp_path: Path
+) -> None:
+    assert prefect_server.home is not None
+    port, record = prefect_server.ui_url.rpartition(":")[2], prefect_server.home / "finefold-server.json"
+    with contextlib.ExitStack() as restored:
+        restored.callback(record.with_suffix(".away").rename, record)
+        record.rename(record.with_suffix(".away"))
+        user = User(PREFECT_HOME=str(tmp_path), PREFECT_SERVER_API_PORT=port)
+        assert user.answer() == (prefect_server.ui_url, 0)
+        user.leave()
     assert is_healthy(prefect_server.api_url)
 
 

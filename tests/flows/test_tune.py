@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from on_iris import SEARCHES, N
+from on_iris import FAST, SEARCHES, N, experiment
 from optuna.trial import FrozenTrial, TrialState
 from searching import LADDER, WHOLE, Searching, StopError, outcome, stop_at
 
-from tasks.evidence import Ladder
+from flows import tune as tuning
+from tasks.evidence import Ladder, Rung
 from tasks.records import TrialResult
 from tasks.refusal import Refusal
+from tasks.search import Space
+from tasks.search.random import Random
 
 
 @pytest.mark.parametrize("choice", SEARCHES)
@@ -218,3 +221,48 @@ def test_an_interrupted_ladder_goes_on_with_the_same_trials(on_iris: Searching) 
         on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER, told=stop_at(13))
     again = on_iris.run("random", "ladder-interrupted", n_trials=40, ladder=LADDER)
     assert outcome(again) == outcome(on_iris.run("random", "random-climbing", n_trials=40, ladder=LADDER))
+
+
+MIXED = ("model=[linear,lightgbm]", *FAST)
+FOLD_FIRST = Ladder((Rung(None, 1), Rung()), n_rows=80, whole=frozenset({"linear"}))
+
+
+def test_a_cheap_family_begins_on_all_folds_and_the_search_is_the_same_on_any_number_of_workers(
+    on_iris: Searching,
+) -> None:
+    here = Searching(on_iris.studies, experiment(*MIXED), MIXED)
+    one, four = (
+        here.run("bayesian", f"mixed-{n}", n_trials=24, workers=n, pause=0.005, ladder=FOLD_FIRST) for n in (1, 4)
+    )
+    assert outcome(one) == outcome(four)
+    begun = {(r.proposal.family, r.proposal.n_folds) for r in one.results}
+    assert begun >= {("linear", None), ("lightgbm", 1), ("lightgbm", None)}
+    assert ("linear", 1) not in begun
+
+
+def test_a_search_sees_what_was_judged_on_one_fold_on_the_scale_of_all(
+    on_iris: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views, ask = list[list[FrozenTrial]](), Random.ask
+    known, asked = list[int](), tuning._Loop._ask
+
+    def noted(self: Random, space: Space, view: list[FrozenTrial], seed: int, **given: bool) -> FrozenTrial | None:
+        views.append(view)
+        return ask(self, space, view, seed, **given)
+
+    def counted(self: tuning._Loop, trials: list[FrozenTrial], n_seen: int) -> FrozenTrial | None:
+        known.append(n_seen)
+        return asked(self, trials, n_seen)
+
+    monkeypatch.setattr(Random, "ask", noted)
+    monkeypatch.setattr(tuning._Loop, "_ask", counted)
+    here = Searching(on_iris.studies, experiment(*MIXED), MIXED)
+    tuned = here.run("random", "mixed-scale", n_trials=16, ladder=FOLD_FIRST, racing=None)
+    shown = [trial for trial in views[-1] if trial.value is not None]
+    best = min((one for one in tuned.results[: known[-1]] if one.is_complete(3)), key=lambda one: one.score)  # log-loss
+    more = best.score - best.values[here.experiment.order[0]]
+    moved = [trial.value - tuned.results[trial.number].score for trial in shown]
+    of_one_fold = [tuned.results[trial.number].proposal.n_folds == 1 for trial in shown]
+    assert abs(more) > 1e-6
+    assert moved == pytest.approx([more * is_of_one for is_of_one in of_one_fold])
+    assert set(of_one_fold) == {True, False}

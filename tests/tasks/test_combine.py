@@ -527,6 +527,26 @@ def test_models_that_can_not_be_fitted_in_time_are_not_kept_and_there_is_no_ense
     assert whole.trained is not None
 
 
+def test_a_member_whose_models_take_too_long_is_left_out_and_an_earlier_run_s_are_left_out_again() -> None:
+    it = done("regression", keep_models=False)
+    every = it.combine(worse=10)
+    dear, *others = (member.proposal.number for member in every.members)
+    for size in Path("study/folds").rglob("size.json"):
+        shutil.rmtree(size.parent)
+    slow = [replace(one, folds=tuple(replace(fold, seconds=1e6) for fold in one.folds))
+            if one.proposal.number == dear else one for one in it.results]  # fmt: skip
+    arguments = (it.experiment, it.prepared, it.ensemble, slow, it.winner(worse=10), 2)
+    cut = combine.fn(*arguments, time.time() + 1_000)
+    assert others
+    assert cut.trained is not None
+    assert (cut.left_out, cut.is_cut) == ((dear,), False)
+    assert dear not in {member.proposal.number for member in cut.members}
+    again = combine.fn(*arguments, None, None, cut.left_out)
+    assert again.trained is not None
+    assert (again.members, again.mean, again.left_out) == (cut.members, cut.mean, cut.left_out)
+    assert again.trained.folder == cut.trained.folder
+
+
 def test_fitting_again_is_foreseen_from_what_the_folds_took_and_costs_nothing_where_models_are_kept() -> None:
     it = done("regression", keep_models=False, n_each=1)
     taken = sum(fold.seconds for result in it.results for fold in result.folds)

@@ -88,6 +88,26 @@ def test_a_whole_fold_is_reckoned_from_a_sample_as_its_own_family_has_it() -> No
     assert of_other == pytest.approx(4)
 
 
+@pytest.mark.parametrize("dear", [5.0, 12.0], ids=["dear", "too dear for all folds"])
+def test_a_family_that_the_budget_pays_all_folds_for_begins_on_these_beside_one_that_begins_on_a_fold(
+    dear: float,
+) -> None:
+    """Of a minute: 5 folds of 1 s, beside 5 of 5 s or 12 s; a fold of 8,000 rows is enough to be judged on."""
+    families: dict[str, Any] = {
+        name: SimpleNamespace(seconds=lambda n_rows, n_columns, n_classes, it=it: it * n_rows / 32_000)
+        for name, it in (("cheap", 1.0), ("dear", dear))
+    }
+    found = ladder(families, 32_000, 10, 2, 5, 60, n_valid=8_000)
+    assert found.rungs == (Rung(None, 1), Rung())
+    assert (found.first("cheap"), found.first("dear")) == (Rung(), Rung(None, 1))
+    assert "of cheap the latter at once" in found.described(5)
+    alone = ladder({"dear": families["dear"]}, 32_000, 10, 2, 5, 60, n_valid=8_000)
+    assert alone.first("dear") == Rung(None, 1)
+    sampled = ladder(families, 320_000, 10, 2, 5, 60, n_valid=80_000)
+    assert sampled.rungs[0].n_rows is not None
+    assert sampled.first("cheap") == sampled.rungs[0]
+
+
 def test_a_larger_budget_buys_more_evidence() -> None:
     tops = [rungs(74_000, 54, 7, seconds).rungs[-1].n_rows or 59_200 for seconds in (60, 600, 6_000)]
     assert tops == sorted(tops)

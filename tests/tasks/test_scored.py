@@ -86,7 +86,6 @@ def test_a_part_of_a_histogram_has_its_shape_and_its_share_of_the_rows(reference
 
 def test_a_model_that_was_registered_without_has_none(tmp_path: Path) -> None:
     assert scored.reference_in(tmp_path, "sold", 1) is None
-    assert scored.kept_reference("sold", 1, tmp_path) is None
 
 
 def test_of_a_large_chunk_some_rows_are_counted_and_all_are_numbered(reference: Summary) -> None:
@@ -105,14 +104,12 @@ def test_batches_are_written_once_and_read_in_their_order(reference: Summary, tm
     pd.DataFrame({"key": np.array([7], dtype=np.uint64), "prediction": ["yes"]}).to_parquet(rows)
     for name in ("20260102T000000Z-b", "20260101T000000Z-a", "20260102T000000Z-b"):
         scored.write(reference, rows, name, root)
-    scored.keep_reference(reference, root)
     batches = scored.read("sold", 3, root)
     assert [batch.folder.name for batch in batches] == ["20260101T000000Z-a", "20260102T000000Z-b"]
     assert batches[0].summary == reference
     assert pd.concat(batches[1].predictions())["key"].tolist() == [7]
     assert scored.merged(batch.summary for batch in batches).n_rows == 1_000
     assert scored.versions("sold", root) == [3]
-    assert scored.kept_reference("sold", 3, root) == reference
 
 
 def test_a_key_is_known_again_in_whatever_type_it_comes() -> None:
