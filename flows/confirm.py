@@ -12,6 +12,7 @@ from flows.runner import Runner, Submitted
 from flows.winner import with_judged
 from tasks import combine
 from tasks.footprint import limited
+from tasks.racing import best_of
 from tasks.records import FoldScore, Proposal, TrialResult, Winner
 from tasks.trial import confirm as confirm_fold
 
@@ -43,6 +44,9 @@ def confirm(
     if len(finalists) > 1:
         found = judged({name: folds[:1] for name, folds in order.items()})
         leading = with_judged(experiment, winner, found).proposal.family
+        if leading not in order:  # of which the winner is no rival yet: it was judged on all folds
+            rival = best_of([one for one in found if one.folds], experiment.metric)
+            leading = leading if rival is None else rival.proposal.family
         further = [leading, *(name for name in order if ahead.judges_all and name != leading)]
         order = {name: order[name][1:] for name in further if name in order}
     found = judged(order)

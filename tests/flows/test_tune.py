@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from searching import LADDER, WHOLE, Searching, StopError, outcome, stop_at
 
 from flows import tune as tuning
+from flows.foresee import Foresight
 from tasks.evidence import Ladder, Rung
 from tasks.records import TrialResult
 from tasks.refusal import Refusal
@@ -266,3 +267,16 @@ def test_a_search_sees_what_was_judged_on_one_fold_on_the_scale_of_all(
     assert abs(more) > 1e-6
     assert moved == pytest.approx([more * is_of_one for is_of_one in of_one_fold])
     assert set(of_one_fold) == {True, False}
+
+
+def test_of_two_families_that_may_be_better_than_a_complete_winner_the_better_one_is_judged_whole(
+    on_iris: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = ("model=[linear,lightgbm,forest]", *FAST)
+    here = Searching(on_iris.studies, experiment(*overrides), overrides)
+    monkeypatch.setattr(Foresight, "_may_be_better", lambda *_: True)
+    tuned = here.run("random", "rivals", n_trials=3, ladder=FOLD_FIRST, racing=None)
+    assert {(r.proposal.family, len(r.folds)) for r in tuned.results} == {("linear", 3), ("lightgbm", 1), ("forest", 1)}
+    better, worse = sorted(tuned.results[1:], key=lambda one: one.score)  # log-loss
+    judged = {one.proposal.family: len(one.folds) for one in tuned.judged}
+    assert judged == {better.proposal.family: 3, worse.proposal.family: 1}

@@ -531,7 +531,7 @@ def test_a_member_whose_models_take_too_long_is_left_out_and_an_earlier_run_s_ar
     it = done("regression", keep_models=False)
     every = it.combine(worse=10)
     dear, *others = (member.proposal.number for member in every.members)
-    for size in Path("study/folds").rglob("size.json"):
+    for size in list(Path("study/folds").rglob("size.json")):
         shutil.rmtree(size.parent)
     slow = [replace(one, folds=tuple(replace(fold, seconds=1e6) for fold in one.folds))
             if one.proposal.number == dear else one for one in it.results]  # fmt: skip

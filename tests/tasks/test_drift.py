@@ -35,7 +35,7 @@ def before() -> pd.DataFrame:
 
 def compared(before: pd.DataFrame, now: pd.DataFrame) -> dict[str, Drift]:
     reference = {str(name): Histogram.of(values, kind_of(values)) for name, values in before.items()}
-    counts = {name: column.counted(now[name]) for name, column in reference.items()}
+    counts = {name: column.counted(now[name]) for name, column in reference.items() if name in now}
     return {one.name: one for one in drifts(reference, counts, false_alarms=0.01, psi=0.1)}
 
 
