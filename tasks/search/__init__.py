@@ -17,7 +17,6 @@ from tasks.search._range import inside
 from tasks.search._when import Condition, read_conditions
 
 FAMILY = "model"
-MOST_TURNS = 16  # of a cheap family to one of the dearest
 Setting = tuple[str, Mapping[str, Any]]  # a family, and values of some of its hyperparameters
 
 
@@ -100,44 +99,19 @@ class Space:
     def distributions(self, family: str) -> dict[str, BaseDistribution]:
         return {self.name(family, key): value for key, value in self.families[family].free.items()}
 
-    def firsts(self) -> dict[int, dict[str, Any]]:
-        """The parameters of a study's first trials, by their numbers: the start of each family, what an earlier search
-        found, then the portfolios, families in turn; each moved inside the space, and none twice.
-
-        Where costs are known a family takes its turns as often as it is cheap, and trials between those of dear ones
-        are left to the search once the cheapest portfolio has been tried.
-        """
+    def firsts(self) -> list[dict[str, Any]]:
+        """The parameters of a study's first trials: the start of each family, what an earlier search found, then the
+        portfolios, families in turn, where their costs are known each as often as it is cheap; each moved inside the
+        space, and none twice."""
         starts = [(family, space.start) for family, space in self.families.items()]
-        number, found = 0, dict[int, dict[str, Any]]()
-        seen = set[str]()
-        for setting in [*starts, *self.warm, *self._turns()]:
-            if setting is not None:
-                family, values = setting
-                params = self.params(family, self.families[family].nearest(values))
-                if (point := self.point(params)) in seen:
-                    continue
-                seen.add(point)
-                found[number] = params
-            number += 1
-        return found
-
-    def given(self, number: int) -> list[dict[str, Any]]:
-        """The parameters of a study's trial, where it is one of the `firsts`; else none."""
-        return [params for first, params in self.firsts().items() if first == number]
-
-    def _turns(self) -> list[Setting | None]:
-        """The portfolios, in the order of the time at which a family would come to each, were it tried alone; None: one
-        that the search is to propose."""
-        least = max(self.seconds.values(), default=1.0) / MOST_TURNS
-        costs = {family: max(least, self.seconds.get(family, 1.0)) for family in self.families}
-        turns = [((place + 1) * costs[family], (family, one))
+        turns = [((place + 1) * self.seconds.get(family, 1.0), family, one)
                  for family, space in self.families.items() for place, one in enumerate(space.portfolio)]  # fmt: skip
-        free = list[tuple[float, None]]()
-        if self.seconds and turns:
-            cost, cheapest = min((cost, family) for family, cost in costs.items())
-            n_tried, n_turns = len(self.families[cheapest].portfolio), int(max(time for time, _ in turns) / cost)
-            free = [(place * cost, None) for place in range(n_tried + 1, n_turns + 1)]
-        return [setting for _, setting in sorted([*turns, *free], key=lambda turn: turn[0])]
+        portfolio = [(family, one) for _, family, one in sorted(turns, key=lambda turn: turn[0])]
+        found: dict[str, dict[str, Any]] = {}
+        for family, values in [*starts, *self.warm, *portfolio]:
+            params = self.params(family, self.families[family].nearest(values))
+            found.setdefault(self.point(params), params)
+        return list(found.values())
 
     def params(self, family: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """A family's hyperparameters as a study names them."""

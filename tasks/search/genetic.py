@@ -58,8 +58,8 @@ class Genetic:
         self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
     ) -> FrozenTrial | None:
         assert self.population != "auto"  # settled when the study begins, see fitting_population
-        number = len(view)
-        n_in_first = max(self.population, 1 + max(space.firsts()))
+        number, firsts = len(view), space.firsts()
+        n_in_first = max(self.population, len(firsts))
         told = _ranked(space, view, is_higher_better)
         generation = 0 if number < n_in_first else 1 + (number - n_in_first) // self.population
         if generation == 0 or len(told) < 2:
@@ -67,7 +67,7 @@ class Genetic:
         else:
             least = self.mutation_step * self.mutation_shrink ** (generation - 1)
             born = self._children(space, told, seed, number, least)
-        candidates = chain(space.given(number), born, _draw.at_random(space, seed, number))
+        candidates = chain(firsts[number : number + 1], born, _draw.at_random(space, seed, number))
         params = space.first_new(view, candidates)
         return None if params is None else space.trial(params, {GENERATION: generation})
 

@@ -28,9 +28,9 @@ class Random:
     def ask(
         self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
     ) -> FrozenTrial | None:
-        number = len(view)
+        firsts, number = space.firsts(), len(view)
         born = chain(self.draws(space, view, seed), _draw.at_random(space, seed, number))
-        params = space.first_new(view, chain(space.given(number), born))
+        params = space.first_new(view, chain(firsts[number : number + 1], born))
         return None if params is None else space.trial(params)
 
     def n_trials(self, space: Space, requested: int) -> int:
@@ -42,7 +42,7 @@ class Random:
         if self.numbers == "independent":
             return
         names = list(space.families)
-        n_drawn = len(view) - sum(first < len(view) for first in space.firsts())
+        n_drawn = max(0, len(view) - len(space.firsts()))
         for attempt in range(_draw.N_ATTEMPTS):
             position = n_drawn + attempt
             which, k = position % len(names), position // len(names)

@@ -31,7 +31,7 @@ class Sampled:
         self, space: Space, view: Sequence[FrozenTrial], seed: int, *, is_higher_better: bool
     ) -> FrozenTrial | None:
         seen = {space.point(trial.params) for trial in view}
-        given = space.firsts().get(len(view))
+        given = dict(enumerate(space.firsts())).get(len(view))
         for attempt in range(self.n_attempts + N_RANDOM_ATTEMPTS):
             trial_seed = int(np.random.SeedSequence([seed, len(view), attempt]).generate_state(1)[0])
             sampler = self.make(trial_seed) if attempt < self.n_attempts else RandomSampler(trial_seed)

@@ -20,7 +20,7 @@ def test_the_target_decides_whether_the_link_of_trees_is_searched(
     job = job_for("source=sklearn", f"source.name={name}")
     of_trees = job.plan.space.families["lightgbm"]
     assert ("link" in of_trees.free) is is_searched
-    tried = [job.plan.space.setting(params)[1].get("link") for params in job.plan.space.firsts().values()]
+    tried = [job.plan.space.setting(params)[1].get("link") for params in job.plan.space.firsts()]
     assert ("log" in tried) is is_searched
     assert of_trees.complete({})["link"] == "identity"
 

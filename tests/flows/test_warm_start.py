@@ -49,7 +49,7 @@ def linear(*overrides: str) -> Plan:
 
 
 def penalties(planned: Plan) -> list[float]:
-    return [params["penalty"] for params in planned.space.firsts().values()]
+    return [params["penalty"] for params in planned.space.firsts()]
 
 
 @pytest.mark.parametrize("asked", [f"{DIGEST}-1", f"data/studies/{DIGEST}/1"])
