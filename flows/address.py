@@ -53,7 +53,7 @@ def _read(api_url: str, what: str, seconds: float) -> bytes:
     is_local = authority.rpartition(":")[0] in ("127.0.0.1", "localhost")  # a proxy can't know these
     proxies = [urllib.request.ProxyHandler({})] if is_local else []
     with urllib.request.build_opener(*proxies).open(f"{address}/{what}", timeout=seconds) as answer:
-        return bytes(answer.read())
+        return bytes(answer.read(1 << 20))
 
 
 def preferred_port() -> int:

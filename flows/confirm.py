@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from flows.foresee import Foresight
+from flows.foresee import Foresight, Members
 from flows.runner import Runner, Submitted
 from flows.winner import with_judged
 from tasks import combine
@@ -18,17 +18,19 @@ from tasks.trial import confirm as confirm_fold
 
 
 def confirm(
-    ahead: Foresight, runner: Runner, results: Sequence[TrialResult], winner: Winner
+    ahead: Foresight, runner: Runner, results: Sequence[TrialResult], winner: Winner, members: Members | None = None
 ) -> tuple[Winner, tuple[TrialResult, ...]]:
     """The winner judged on all rows and folds, or as many folds as there is time for; before it the best of each other
     family, see `finalists`, on one fold of all rows, where the best of them takes its place. They are no trials of the
-    study, so that the clock decides nothing of these; the folds are kept for one that comes to them."""
+    study, so that the clock decides nothing of these; the folds are kept for one that comes to them. members: see
+    `Foresight.combining_seconds`."""
     experiment, best = ahead.experiment, TrialResult(winner.proposal, winner.folds)
     finalists = ahead.finalists(results, best)
     if not finalists:
         return winner, ()
     final_seconds = max(map(ahead.least_seconds, [best, *finalists]))
-    deadline = ahead.budget.deadline(final_seconds, ahead.combining_seconds(results, finalists, final_seconds))
+    combining = ahead.combining_seconds(results, finalists, final_seconds, members)
+    deadline = ahead.budget.deadline(final_seconds, combining)
 
     def judged(asked: Mapping[str, Sequence[int]]) -> list[TrialResult]:
         """Of each family's, in addition to the folds before, as many of these as there was time for."""

@@ -66,7 +66,8 @@ def on_holdout(job: Job, trained: Trained, tracker: Tracker) -> Evaluation:
 
 def corrected_score(job: Job, experiment: Experiment, tuned: Tuned) -> Corrected | None:
     """The search's score without the luck of selection."""
-    complete = job.ladder.top(tuned.results, job.split.n_folds)
+    results = [*tuned.results, *tuned.judged, *tuned.completed] if job.ladder.whole else tuned.results
+    complete = job.ladder.top(results, job.split.n_folds)
     costs = ranks(experiment, complete) if experiment.takes_simplest else None
     return correct(experiment, complete, tuned.winner, costs, len(tuned.results))
 

@@ -63,6 +63,7 @@ class Foresight:
     def _may_be_better(self, begun: TrialResult, best: TrialResult) -> bool:
         first = self.experiment.order[0]
         is_known = bool(self.ladder.whole) and first in begun.values and first in best.values
+        is_known = is_known and not self.experiment.takes_simplest  # by which none takes the winner's place later
         return is_known and better(self.experiment.metric, begun.values[first], best.values[first])
 
     @property

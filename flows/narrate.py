@@ -132,6 +132,11 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
     if rung_of(proposal) != Rung():
         judged = job.ladder.in_words(rung, n_folds)
         screen.say(f"it was judged on {judged}: search.seconds did not pay for more", "yellow")
+    elif rung_of(tuned.results[proposal.number].proposal) == Rung() and is_other:
+        for one in tuned.judged if job.plan.ensemble is None else ():
+            is_cut, named = not one.is_complete(n_folds), f"trial {one.proposal.number} of {one.proposal.family}"
+            came_to = "but search.seconds did not pay for the others" if is_cut else "and is not on all"
+            screen.say(f"{named} looked better on {job.ladder.in_words(rung, n_folds)}, {came_to}", "yellow" * is_cut)
     elif rung != Rung():
         whole = job.ladder.in_words(Rung(None, len(tuned.winner.folds)), n_folds)
         looked = f"trial {first.number} of {first.family}" if is_other else "it"
@@ -141,7 +146,7 @@ def say_what_won(job: Job, tuned: Tuned) -> None:
         is_cut = len(tuned.winner.folds) < n_folds
         screen.say(judged + ": the others failed, or search.seconds did not pay for them" * is_cut, "yellow" * is_cut)
     others = [one.proposal for one in tuned.judged if one.proposal != proposal and one.is_complete(n_folds)]
-    if others:
+    if others and job.plan.ensemble is not None:
         named = ", ".join(f"trial {one.number} of {one.family}" for one in others)
         screen.say(f"for the ensemble judged on all rows and folds too: {named}")
     if tuned.completed:

@@ -213,18 +213,23 @@ def _find_or_start(home: Path, database: str) -> Server:
         if (process and process.url == url) or not is_healthy(f"{url}/api", seconds=2):
             process = process or spawn(home, port, database)
             return Server(process.url, f"{process.url}/api", process=process, home=home, hold=_hold(home))
-    return _shared(url) or Server(url, f"{url}/api")
+    if found := _shared(url):
+        return found
+    if is_healthy(f"{url}/api"):
+        return Server(url, f"{url}/api")
+    return _find_or_start(home, database)  # its last user has stopped it meanwhile
 
 
 def _shared(url: str) -> Server | None:
-    """The server there, held, if a finefold process of another PREFECT_HOME started it."""
+    """The server there, held, if a finefold process of this user's and of another PREFECT_HOME started it."""
     theirs = home_of(f"{url}/api")
-    if theirs is None or not (theirs / "finefold-server.json").is_file():
-        return None
-    with contextlib.suppress(Refusal, OSError), _alone(theirs):  # another user's can't be held
-        process = recorded(theirs)
-        if process is not None and process.url == url:
-            return Server(url, f"{url}/api", process=process, home=theirs, hold=_hold(theirs))
+    with contextlib.suppress(Refusal, OSError):
+        if theirs is None or (theirs / "finefold-server.json").stat().st_uid != os.getuid():
+            return None
+        with _alone(theirs):
+            process = recorded(theirs)
+            if process is not None and process.url == url:
+                return Server(url, f"{url}/api", process=process, home=theirs, hold=_hold(theirs))
     return None
 
 

@@ -90,7 +90,8 @@ def tune(
     n_reused = len(loop.results)
     with runner:
         _run(loop, runner, max(1, rules.window // n_workers))
-        winner, judged = confirm(loop.ahead, runner, loop.results, winner_of(experiment, rules.ladder, loop.results))
+        won = winner_of(experiment, rules.ladder, loop.results)
+        winner, judged = confirm(loop.ahead, runner, loop.results, won, loop.members)
         completed = complete(loop.ahead, runner, [*loop.results, *judged], winner)
         winner = with_judged(experiment, winner, completed)
     counts = _count(loop.results, rules.n_trials, n_reused)
@@ -126,14 +127,14 @@ class _Loop:
         self.quarter = 0
 
     def deadline(self) -> float | None:
-        """When asking ends. After each quarter of the time until then an ensemble is chosen from the results so far, so
-        that no more time is kept for its members than they need."""
+        """When asking ends. After each of the first three quarters of the time until then an ensemble is chosen from
+        the results so far, so that no more time is kept for its members than they need."""
         ahead, results, begun = self.ahead, self.results, self.rules.budget.begun
         deadline = ahead.deadline(results, self.members)
         is_known = self.rules.ladder.top(results, self.experiment.n_folds)
         if deadline is None or not is_known or self.rules.ensemble is None:
             return deadline
-        quarter = min(4, int(4 * (time.time() - begun) / max(deadline - begun, 1e-3)))
+        quarter = min(3, int(4 * (time.time() - begun) / max(deadline - begun, 1e-3)))
         if quarter <= self.quarter:
             return deadline
         self.quarter = quarter

@@ -208,8 +208,7 @@ def _all(servers: Servers, prefect: server.Server, database: str) -> list[Standi
     mlflow = Standing("MLflow's server", log_of("mlflow"), lambda: running("mlflow"),
                       lambda: mlflow_server.start(servers), now)  # fmt: skip
     found = [mlflow]
-    if prefect.process:
-        home = home_folder()
+    if prefect.process and prefect.home == (home := home_folder()):
         found.append(Standing("Prefect's server", home / "finefold-server.log", lambda: recorded(home),
                               lambda: server.revive(prefect, database), now))  # fmt: skip
     if servers.runs != 0:

@@ -38,7 +38,8 @@ def warm_start(asked: str, families: Sequence[str], studies: Path, tracking_uri:
             f"search.warm_start={asked}: that study searched {', '.join(theirs) or 'families that it does not name'}, "
             f"this one searches {', '.join(families)}; name one that shares a family, or leave search.warm_start out."
         )
-    complete = _complete(study.get_trials(deepcopy=False))
+    trials = study.get_trials(deepcopy=False)
+    complete = [one for name in families for one in _complete([it for it in trials if _setting(it, theirs)[0] == name])]
     if not complete:
         raise Refusal(f"search.warm_start={asked}: none of that study's trials is complete; finish it first.")
     is_higher_better = study.direction == optuna.study.StudyDirection.MAXIMIZE
@@ -71,7 +72,8 @@ def _read(asked: str, folder: Path) -> optuna.Study:
 
 
 def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those that ran on every fold: one that was stopped early is told with an estimate."""
+    """Those of a family that ran on every fold, or on the most that any of it did: a dear one may have begun on one
+    fold beside others that began on all. One that was stopped early is told with an estimate."""
     told = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
     told = [trial for trial in told if "n_rows" not in trial.user_attrs]  # judged on a sample: on another scale
     n_folds = max((len(trial.user_attrs.get("folds", ())) for trial in told), default=0)

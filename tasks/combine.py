@@ -65,9 +65,11 @@ def combine(
     begun = time.perf_counter()
     fitting, without = _Fitting(n_workers, until), set(left_out)
     chosen, costs, is_cut = first = _chosen(experiment, ensemble, _without(results, without), winner, fitting)
-    while is_cut and len(chosen.used) > 1:
-        dearest = max(chosen.used, key=lambda trial: fold_model.seconds(experiment, [trial]))
-        without.add(dearest.proposal.number)
+    while is_cut and until is not None and time.time() < until:
+        dear, number = max((fold_model.seconds(experiment, [one]), one.proposal.number) for one in chosen.used)
+        if not dear:  # all its models are there: what lacks is time for those of the limits
+            break
+        without.add(number)
         chosen, costs, is_cut = _chosen(experiment, ensemble, _without(results, without), winner, fitting)
     if costs is None:
         (chosen, _, is_cut), without = first, set(left_out)
@@ -196,13 +198,13 @@ def _chosen(
     experiment: Experiment, ensemble: Ensemble, results: Sequence[TrialResult], winner: Winner, fitting: _Fitting
 ) -> tuple[_Chosen, Floats | None, bool]:
     """The best choice, of the complete trials or of those judged on the first fold, that is to be used, with what its
-    members cost; or the best one of all, with None, and whether there was no time for the models of one."""
+    members cost; or with None, and that there was no time for its models; or the best one of all, with None."""
     every = fold_model.candidates(experiment, results, ensemble.candidates)
     free = [_choose(experiment, ensemble, trials, winner, np.zeros((len(trials), 2))) for trials in every]
     best, *others = free
     if others and len(others[0].used) > 1 and better(experiment.metric, others[0].mean, best.mean):
         free = [*others, best]
-    tried, is_cut = [], False
+    tried = []
     for one in free:
         if not _is_better(experiment, one, winner):
             tried.append(one)
@@ -212,9 +214,9 @@ def _chosen(
             if _is_better(experiment, within, winner):
                 return within, _costs(experiment, ensemble, within, fitting), False
         except OutOfTimeError:
-            within, is_cut = one, True
+            return one, None, True
         tried.append(within)
-    return next((one for one in tried if one.members), tried[0]), None, is_cut
+    return next((one for one in tried if one.members), tried[0]), None, False
 
 
 def _within(

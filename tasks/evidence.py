@@ -42,13 +42,15 @@ class Ladder:
 
     n_rows: training rows of a fold, unsampled. times: of a family and so many rows: how many times as long as on such a
     sample it takes on a whole fold. whole: the families, of several, whose trials are cheap enough to begin on all rows
-    and folds, where others begin on one fold.
+    and folds, where others begin on one fold. is_climbed: whether trials go on from rung to rung; not where the budget
+    pays no other family for all folds.
     """
 
     rungs: tuple[Rung, ...] = (Rung(),)
     n_rows: int = 0
     times: Mapping[tuple[str, int], float] = field(default_factory=dict)
     whole: frozenset[str] = frozenset()
+    is_climbed: bool = True
 
     def first(self, family: str) -> Rung:
         """On which the family's trials begin."""
@@ -65,7 +67,7 @@ class Ladder:
 
         asked: all earlier proposals. told: what may be known of them.
         """
-        for below in range(len(self.rungs) - 2, -1, -1):
+        for below in range(len(self.rungs) - 2, -1, -1) if self.is_climbed else ():
             above = self.rungs[below + 1]
             known = [one for one in told if rung_of(one.proposal) == self.rungs[below] and one.error is None]
             known = [one for one in known if one.is_feasible]
@@ -81,8 +83,9 @@ class Ladder:
         """The ladder in words; nothing where every trial is judged on all rows and folds."""
         if self.rungs == (Rung(),):
             return ""
-        steps = ", then ".join(self.in_words(rung, n_folds) for rung in self.rungs)
-        at_once = f"; of {' and '.join(sorted(self.whole))} the latter at once" if self.whole else ""
+        first, *others = (self.in_words(rung, n_folds) for rung in self.rungs)
+        steps = ", then ".join([first, *others] if self.is_climbed else [first])
+        at_once = f"; of {' and '.join(sorted(self.whole))} {others[-1]} at once" if self.whole else ""
         return f"evidence, cheapest first, for this table and search.seconds: {steps}{at_once}"
 
     def in_words(self, rung: Rung, n_folds: int) -> str:
@@ -157,7 +160,8 @@ def ladder(
     }
     whole = [name for name, it in families.items()
              if n_folds * it.seconds(n_rows, n_columns, n_classes) <= seconds / N_TRIALS]  # fmt: skip
-    if rungs == [Rung(n_folds=1)] and whole:
+    if is_for_few := rungs == [Rung(n_folds=1)] and bool(whole):
         rungs.insert(0, Rung())
     is_by_folds = rungs == [Rung(), Rung(n_folds=1)]
-    return Ladder(tuple(reversed(rungs)), n_rows, times, frozenset(whole if is_by_folds else ()))
+    begun_whole = frozenset(whole if is_by_folds else ())
+    return Ladder(tuple(reversed(rungs)), n_rows, times, begun_whole, is_climbed=not is_for_few)

@@ -156,6 +156,20 @@ def test_a_server_at_the_port_that_no_home_knows_is_used_and_left_running(
     assert is_healthy(prefect_server.api_url)
 
 
+def test_a_server_of_another_user_is_used_and_not_held(
+    prefect_server: server.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = server._shared(prefect_server.ui_url)
+    assert held is not None
+    assert (held.process, held.home) == (prefect_server.process, prefect_server.home)
+    held.hold.close() if held.hold else None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: -7)
+        assert server._shared(prefect_server.ui_url) is None
+    monkeypatch.setattr(server, "home_of", lambda _: Path("/root/.prefect/of/a/container"))
+    assert server._shared(prefect_server.ui_url) is None
+
+
 def test_the_page_asks_its_own_api(prefect_server: server.Server) -> None:
     with urllib.request.urlopen(f"{prefect_server.ui_url}/ui-settings", timeout=5) as answer:
         assert json.load(answer)["api_url"] == prefect_server.api_url

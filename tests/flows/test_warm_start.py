@@ -83,6 +83,14 @@ def test_of_several_families_those_are_taken_that_are_searched_again() -> None:
     assert penalties(linear(f"search.warm_start={DIGEST}-1")) == [1.0, 7.0]
 
 
+def test_a_family_that_was_judged_on_one_fold_beside_one_that_was_on_all_has_its_best_there() -> None:
+    both = plan(compose(["model=[linear,forest]", "model.linear.portfolio=[]"])).space
+    on_all = (both.firsts()[1], 0.9, 3)
+    trials = [({"model": "linear", "linear.penalty": penalty}, value, 1) for penalty, value in ((7.0, 0.7), (3.0, 0.8))]
+    earlier(both, [*trials, on_all])
+    assert penalties(linear(f"search.warm_start={DIGEST}-1")) == [1.0, 3.0, 7.0]
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

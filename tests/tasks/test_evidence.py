@@ -88,9 +88,14 @@ def test_a_whole_fold_is_reckoned_from_a_sample_as_its_own_family_has_it() -> No
     assert of_other == pytest.approx(4)
 
 
-@pytest.mark.parametrize("dear", [5.0, 9.0], ids=["dear", "too dear for all folds"])
+@pytest.mark.parametrize(
+    ("dear", "steps", "next_"),
+    [(5.0, "1 fold of 32,000 rows, then 5 folds of 32,000 rows; of cheap 5 folds", (1, Rung())),
+     (9.0, "1 fold of 32,000 rows; of cheap 5 folds", None)],
+    ids=["dear", "too dear for all folds"],
+)  # fmt: skip
 def test_a_family_that_the_budget_pays_all_folds_for_begins_on_these_beside_one_that_begins_on_a_fold(
-    dear: float,
+    dear: float, steps: str, next_: tuple[int, Rung] | None
 ) -> None:
     """Of a minute: 5 folds of 1 s, beside 5 of 5 s or 9 s; a fold of 8,000 rows is enough to be judged on."""
     families: dict[str, Any] = {
@@ -100,7 +105,11 @@ def test_a_family_that_the_budget_pays_all_folds_for_begins_on_these_beside_one_
     found = ladder(families, 32_000, 10, 2, 5, 60, n_valid=8_000)
     assert found.rungs == (Rung(None, 1), Rung())
     assert (found.first("cheap"), found.first("dear")) == (Rung(), Rung(None, 1))
-    assert "of cheap the latter at once" in found.described(5)
+    assert steps in found.described(5)
+    one = FoldScore(0, 0.5, 0.0, 1, 0.0)
+    begun = [TrialResult(Proposal(n, "dear", {"n": n}, None, 1), (replace(one, value=abs(n - 1)),)) for n in range(4)]
+    asked = [result.proposal for result in begun]
+    assert found.promoted(asked, begun, is_higher_better=False) == next_
     alone = ladder({"dear": families["dear"]}, 32_000, 10, 2, 5, 60, n_valid=8_000)
     assert alone.first("dear") == Rung(None, 1)
     sampled = ladder(families, 320_000, 10, 2, 5, 60, n_valid=80_000)
