@@ -225,13 +225,26 @@ def _record(task_run_id: str, task: Task[Any, Any], state: State[Any]) -> None:
     flow_run_id = None if context is None or context.flow_run is None else context.flow_run.id
     name, id_ = str(task.task_run_name), UUID(task_run_id)
     with get_client(sync_client=True) as client:
-        try:
+
+        def end() -> None:
             client.set_task_run_state(id_, state, force=True)
             client.set_task_run_name(id_, name)
-        except PrefectHTTPStatusError as error:
-            if error.response.status_code != HTTPStatus.NOT_FOUND:
-                raise
+
+        with _suppressed(HTTPStatus.NOT_FOUND):
+            return end()
+        with _suppressed(HTTPStatus.CONFLICT):
             client.create_task_run(task, flow_run_id, dynamic_key=task_run_id, id=id_, name=name, state=state)
+            return None
+        return end()    # what its worker had reported came between the two
+
+
+@contextlib.contextmanager
+def _suppressed(status: HTTPStatus) -> Iterator[None]:
+    try:
+        yield
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != status:
+            raise
 
 
 @contextlib.contextmanager

@@ -18,9 +18,10 @@ import optuna
 import pytest
 from on_iris import FAST, SEARCHES, N, experiment, ignore
 from prefect import flow
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.runtime import flow_run
+from prefect.states import Running
 from wrapped import Observed
 
 from flows import runner as runners
@@ -220,6 +221,29 @@ def test_what_a_worker_that_died_had_not_reported_is_recorded_at_the_end(
     with get_client(sync_client=True) as client:
         found = client.read_task_run(UUID(lost))
     assert (found.name, found.state_name, found.flow_run_id) == ("trial-7", "Completed", flow_run_id)
+
+
+def test_a_task_run_whose_report_comes_while_it_is_being_recorded_is_ended_all_the_same(
+    prefect_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = str(uuid4())
+    create = SyncPrefectClient.create_task_run
+
+    def reported_first(client: SyncPrefectClient, *given: Any, **options: Any) -> Any:
+        create(client, *given, **options | {"dynamic_key": "reported", "name": "of-worker", "state": Running()})
+        return create(client, *given, **options)
+
+    @flow
+    def searching() -> None:
+        with replace(threads(1), is_elsewhere=True) as runner:
+            runner.begun[lost] = run_trials.with_options(task_run_name="trial-7")
+
+    monkeypatch.setattr(runners, "REPORT_SECONDS", 0.5)
+    monkeypatch.setattr(SyncPrefectClient, "create_task_run", reported_first)
+    searching()
+    with get_client(sync_client=True) as client:
+        found = client.read_task_run(UUID(lost))
+    assert (found.name, found.state_name) == ("trial-7", "Completed")
 
 
 @pytest.mark.slow
