@@ -10,7 +10,7 @@ from dataclasses import replace
 from flows.foresee import Foresight, Members
 from flows.runner import Runner, Submitted
 from flows.winner import with_judged
-from tasks import combine
+from tasks import mixture
 from tasks.footprint import limited
 from tasks.racing import best_of
 from tasks.records import FoldScore, Proposal, TrialResult, Winner
@@ -62,7 +62,7 @@ def complete(
     an average of the models of five folds is steadier than one of them, and more rows tell how to weigh them."""
     if ahead.ensemble is None:
         return ()
-    members, is_better = combine.of_first_fold(ahead.experiment, ahead.ensemble, results, winner)
+    members, is_better = mixture.of_first_fold(ahead.experiment, ahead.ensemble, results, winner)
     best = None if is_better else TrialResult(winner.proposal, winner.folds)
     deadline = ahead.completing_deadline(results, best)
     whole = {one.proposal.number: replace(one.proposal, n_folds=None) for one, _ in members}

@@ -16,10 +16,10 @@ from flows.confirm import complete, confirm
 from flows.foresee import Foresight, Members
 from flows.runner import Runner, Submitted
 from flows.winner import winner_of, with_judged
-from tasks.combine import likely
 from tasks.ensemble import Ensemble
 from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
+from tasks.mixture import likely
 from tasks.racing import best_of, race
 from tasks.records import Proposal, TrialCounts, TrialResult, Winner
 from tasks.search import Search, Space
