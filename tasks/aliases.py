@@ -88,6 +88,19 @@ def settled(client: MlflowClient, uri: str, name: str) -> tuple[Standing, str]:
         return standing(client, name), said
 
 
+def challenge(client: MlflowClient, uri: str, name: str, number: int) -> None:
+    """Makes a version the challenger, unless it is the champion or a newer one is: a run that goes on may have been
+    overtaken.
+
+    Raises:
+        Refusal: when another process holds the lock for too long.
+    """
+    with alone(client, uri, name):
+        now = standing(client, name)
+        if now.champion != number and (now.challenger or 0) <= number:
+            client.set_registered_model_alias(name, CHALLENGER, str(number))
+
+
 def promote(client: MlflowClient, uri: str, name: str, number: int, expected: int | None) -> None:
     """Makes a version the champion, and the champion until now, which must be the `expected` one, the previous one.
 

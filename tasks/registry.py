@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks import aliases
 from tasks.aliases import CHALLENGER, CHAMPION, PREVIOUS, ROLLED_BACK_TAG
 from tasks.records import Registered
 from tasks.refusal import Refusal, did_you_mean
@@ -137,12 +138,9 @@ def possible_name(name: str) -> str:
 
 
 def _with_alias(tracker: Tracker, name: str, number: int, tags: Mapping[str, str]) -> Registered:
-    """The newest version that passed its checks is the challenger, until it is the champion."""
-    known = tracker.client.get_registered_model(name).aliases
-    is_newest = int(known.get(CHALLENGER, 0)) <= number  # a run that goes on may have been overtaken
-    is_out = tags.get(GATE_TAG) == "failed" or ROLLED_BACK_TAG in tags
-    if is_newest and not is_out and known.get(CHAMPION) != str(number):
-        tracker.client.set_registered_model_alias(name, CHALLENGER, str(number))
+    """With the alias, where it passed its checks."""
+    if tags.get(GATE_TAG) != "failed" and ROLLED_BACK_TAG not in tags:
+        aliases.challenge(tracker.client, tracker.uri, name, number)
     return Registered(f"models:/{name}/{number}", name, number)
 
 

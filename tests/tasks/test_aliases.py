@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -61,6 +62,26 @@ def test_a_promotion_keeps_the_previous_champion_and_a_rollback_undoes_it_once(
     with pytest.raises(Refusal, match=r"no previous_champion to go back to \(version 2 was rolled back already\)"):
         aliases.roll_back(client, uri, "undone")
     assert aliases.standing(client, "undone").champion == 1
+
+
+def test_the_newest_version_that_is_not_the_champion_is_the_challenger(store: tuple[MlflowClient, str, Path]) -> None:
+    client, uri, _ = store
+    versions(client, "challenged", 3)
+    for number, expected in ((1, None), (3, 3), (2, 3)):  # 1 is the champion; 2 comes late
+        aliases.challenge(client, uri, "challenged", number)
+        assert aliases.standing(client, "challenged") == Standing(1, expected, None)
+
+
+def test_nobody_becomes_the_challenger_in_the_middle_of_a_move(store: tuple[MlflowClient, str, Path]) -> None:
+    client, uri, _ = store
+    versions(client, "busy", 2)
+    late = Thread(target=aliases.challenge, args=(client, uri, "busy", 2))
+    with aliases.alone(client, uri, "busy"):
+        late.start()
+        late.join(0.5)
+        assert aliases.standing(client, "busy").challenger is None
+    late.join()
+    assert aliases.standing(client, "busy").challenger == 2
 
 
 def test_a_description_is_no_longer_than_any_database_takes(store: tuple[MlflowClient, str, Path]) -> None:

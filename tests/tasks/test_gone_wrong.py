@@ -36,3 +36,10 @@ def test_of_classes_a_few_rows_without_a_fault_do_not_make_a_fault_of_a_small_co
     assert fault_of(it.experiment, it.fitted, folds(1e-9, 1e-9))
     sure = case(tmp_path / "sure", CLASSES, "f1", CODES.assign(x=0.05 + 0.9 * CODES["y"]), CODES, Sums(is_classes=True))
     assert not fault_of(sure.experiment, sure.fitted, folds(1e-9, 1e-9))
+
+
+def test_a_target_that_is_learned_exactly_is_no_fault(tmp_path: Path) -> None:
+    it = case(tmp_path, NUMBER, "rmse", TABLE.assign(y=TABLE["y"] + 1e-7), TABLE, Sums())
+    assert not fault_of(it.experiment, it.fitted, folds(0.0, 0.0))
+    off = case(tmp_path / "off", NUMBER, "rmse", TABLE.assign(y=TABLE["y"] + 1e-3), TABLE, Sums())
+    assert fault_of(off.experiment, off.fitted, folds(0.0, 0.0))
