@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from tasks import folds as all_folds
 from tasks import loss as losses
 from tasks import metric as metrics
 from tasks.class_weight import ClassWeight
-from tasks.evidence import SHARE_OF_THE_FIT, Ladder, ladder
+from tasks.evidence import ETA, SHARE_OF_THE_FIT, Ladder, ladder
 from tasks.folds import Splitter
 from tasks.loss import Floats, Loss
 from tasks.loss.huber import Huber
@@ -112,16 +113,21 @@ def job_of(
     n_rows, n_valid = round(divided.n_train / divided.growth), 0.0
     costs = {name: family.seconds(n_rows, n_columns, n_classes) for name, family in families.items()}
     space = planned.space.of_table(divided.n_train, n_classes, {} if seconds is None else costs)
-    planned = replace(planned, space=space.starting({
-        name: {key: value for key, value in family.start.items() if planned.families[name].start.get(key) != value}
-        for name, family in families.items()
-    }))  # fmt: skip
+    planned = replace(planned, space=space.starting(paid_starts(planned, families)))
     if seconds is not None:
         n_valid = fmean(len(valid) for _, valid in all_folds.read_folds(Path(divided.folder)))
     rungs = ladder(families, n_rows, n_columns, n_classes, divided.n_folds, seconds, n_valid=n_valid)
-    if getattr(planned.search, "visits_all", False):  # those that go on to better evidence come on top
-        planned = replace(planned, n_trials=planned.n_trials * len(rungs.rungs))
+    if getattr(planned.search, "visits_all", False) and planned.n_trials >= ETA:
+        planned = replace(planned, n_trials=planned.n_trials * len(rungs.rungs))  # those that go on come on top
     return Job(planned, decided, prepared, divided, families, rungs, begun)
+
+
+def paid_starts(planned: Plan, families: Mapping[str, Model]) -> dict[str, dict[str, Any]]:
+    """Hyperparameters, by family, that begin elsewhere than planned, since search.seconds pays for no more."""
+    return {
+        name: {key: value for key, value in family.start.items() if planned.families[name].start.get(key) != value}
+        for name, family in families.items()
+    }
 
 
 def _check_fit(composed: Composed, prepared: Prepared, loss: Loss) -> ClassWeight | None:

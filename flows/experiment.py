@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.decide import Job, goes_on_from
+from flows.decide import Job, goes_on_from, paid_starts
 from flows.record import versioned
 from tasks import provenance
 from tasks.strategy import trains_on_source
@@ -42,6 +42,7 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({} if job.ladder.is_climbed else {"is_climbed": False}),
         **({"whole": sorted(job.ladder.whole)} if job.ladder.whole else {}),
         **{key: known for key in _PAID if (known := _known(job, key))},
+        **({"starts": starts} if any((starts := paid_starts(job.plan, job.families)).values()) else {}),
         **({"turns": costs} if len(costs := job.plan.space.seconds) > 1 and not is_grid else {}),
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
         **({"limits": job.plan.limits.known, "final_step": _known(job, "final_step")} if job.plan.limits else {}),

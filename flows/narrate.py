@@ -176,10 +176,11 @@ def say_what_is_simplest(job: Job, experiment: Experiment, tuned: Tuned) -> None
 
 
 def say_what_more_would_buy(job: Job, tuned: Tuned, searched: tuple[float, float]) -> None:
-    """From the curve of the best score so far; silent where nothing can be told, or where all trials were reused."""
+    """From the curve of the best score so far; silent where nothing can be told, where all trials were reused, and of
+    a search that has no others."""
     n_told, metric = len(tuned.results), job.decided.metric
     gain = likely_gain(job.ladder.top(tuned.results, job.split.n_folds), n_told, metric)
-    if gain is None or tuned.counts.reused == n_told:
+    if gain is None or tuned.counts.reused == n_told or getattr(job.plan.search, "visits_all", False):
         return
     minutes = max(1, round((searched[1] - searched[0]) / 60 * n_told / (n_told - tuned.counts.reused)))
     what = f"about {screen.short(gain)} of {metric}" if gain > 0 else "next to nothing"

@@ -16,9 +16,9 @@ from optuna.trial import FrozenTrial
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 
 from flows.screen import TrialProgress
-from tasks.evidence import Ladder
+from tasks.evidence import Ladder, evidence_of
 from tasks.footprint import promised
-from tasks.metric import better
+from tasks.metric import METRICS, better
 from tasks.racing import best_of
 from tasks.records import TrialResult
 from tasks.search.genetic import generation
@@ -41,7 +41,7 @@ class Progress:
         self._n_folds = n_folds
         self._n_saved = 0
         self._n_trials = n_trials
-        self._rows: list[dict[str, Any]] = []
+        self._told: list[TrialResult] = []
         self._generations: dict[int, list[float]] = {}
         self._best: TrialResult | None = None
         self._tracker = tracker
@@ -56,7 +56,7 @@ class Progress:
     def __enter__(self) -> Self:
         self._screen.__enter__()
         self._artifact = create_progress_artifact(  # type: ignore[assignment]  # a coroutine in async flows alone
-            0.0, key="search-progress", description=f"Trials told of {self._n_trials}"
+            0.0, key="search-progress", description=self._screen.said()
         )
         return self
 
@@ -81,7 +81,7 @@ class Progress:
         if result.error is None and result.estimate is None:
             known = [result] if self._best is None else [self._best, result]
             self._best = best_of(self._ladder.top(known, self._n_folds), self._metric) or self._best
-        self._rows.append(_row(result, self._metric))
+        self._told.append(result)
         self._screen.advance(self._best, self._n_saved, is_reused=is_reused)
         self._update_artifact()
 
@@ -89,15 +89,15 @@ class Progress:
         """Writes what is complete only now: the table of the best trials, the generations, the last trial's run."""
         self._background.shutdown()
         if self._artifact is not None:
-            update_progress_artifact(self._artifact, 100.0)
-        whole = (row for row in self._rows if row[self._metric] is not None and not row["stopped early"])
-        whole = (row for row in whole if not row.get("over the limits"))
-        ranked = sorted(whole, key=lambda row: row[self._metric])
-        if ranked and better(self._metric, ranked[-1][self._metric], ranked[0][self._metric]):
-            ranked.reverse()
+            update_progress_artifact(self._artifact, 100.0, self._screen.said())
+        sign = METRICS[self._metric].sign
+        whole = [one for one in self._told if one.error is None and one.estimate is None and one.is_feasible]
+        whole.sort(key=lambda one: (evidence_of(one.proposal), sign * one.score), reverse=True)
+        ranked = [_row(one, self._metric) for one in whole[:N_SHOWN]]
         create_table_artifact(
-            shown(ranked[:N_SHOWN], self._metric), key="best-trials",
-            description=f"The best trials by {self._metric}; of their hyperparameters those in which they differ",
+            shown(ranked, self._metric), key="best-trials",
+            description=f"The best trials by {self._metric}, what was judged on more first; of their hyperparameters "
+            "those in which they differ",
         )  # fmt: skip
         if self._generations:
             for row in _generations(self._generations, self._metric):
@@ -110,18 +110,19 @@ class Progress:
         if self._artifact is None or is_under_way or time.monotonic() - self._last_update < SECONDS_BETWEEN_UPDATES:
             return
         self._last_update = time.monotonic()
-        share = min(99.0, 100.0 * len(self._rows) / max(1, self._n_trials))
-        self._update = self._background.submit(copy_context().run, update_progress_artifact, self._artifact, share)
+        share = min(99.0, 100.0 * len(self._told) / max(1, self._n_trials))
+        told, said = copy_context(), self._screen.said()
+        self._update = self._background.submit(told.run, update_progress_artifact, self._artifact, share, said)
 
 
 def _row(result: TrialResult, metric: str) -> dict[str, Any]:
     chosen: Mapping[str, Any] = {"model": result.proposal.family, **result.proposal.hyperparameters}
+    sample = {} if result.proposal.n_rows is None else {"training rows": result.proposal.n_rows}
     return {
         "trial": result.proposal.number,
-        metric: None if result.error else result.score,
+        metric: result.score,
         "folds": len(result.folds),
-        "stopped early": result.estimate is not None,
-        **({"over the limits": not result.is_feasible} if result.excess else {}),
+        **sample,
         "seconds": round(result.seconds, 2),
         **chosen,
     }

@@ -272,14 +272,15 @@ def log_plots(
 
 def _description(job: Job, tuned: Tuned, trained: Trained, evaluation: Evaluation) -> str:
     """The run's description in MLflow: what was found, in Markdown."""
-    metric, winner = job.decided.metric, tuned.winner
+    metric, winner, n_folds = job.decided.metric, tuned.winner, len(tuned.winner.folds)
+    error = f" ± {winner.standard_error:.2g}" if n_folds > 1 else ""
     rows = [
         f"| {name} | {score.value:.5g} | {score.interval} | {score.baseline:.5g} | {score.linear:.5g} |"
         for name, score in evaluation.scores.items()
     ]
     lines = [
-        f"Trial {winner.proposal.number} of {tuned.counts.finished} won with {metric} {winner.mean:.5g} ± "
-        f"{winner.standard_error:.2g} over {job.split.n_folds} folds.",
+        f"Trial {winner.proposal.number} of {tuned.counts.finished} won with {metric} {winner.mean:.5g}{error} over "
+        f"{n_folds} fold{'s' * (n_folds > 1)}.",
         "",
         f"| metric | holdout ({job.split.n_holdout:,} rows) | 95 % interval | constant | linear |",
         "|---|---|---|---|---|",

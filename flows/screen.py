@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from math import nan
 from statistics import stdev
 from types import TracebackType
 from typing import Self
@@ -80,6 +81,7 @@ class TrialProgress:
         self._n_saved = 0
         self._begun = self._last_line = time.monotonic()
         self._bar: Progress | None = None
+        self._is_over = False
 
     def __enter__(self) -> Self:
         if sys.stdout.isatty():
@@ -98,6 +100,7 @@ class TrialProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_over = True
         if self._bar is not None:
             self._bar.stop()
 
@@ -111,13 +114,16 @@ class TrialProgress:
             self._bar.update(self._task, completed=self._n_done, note=self._note())
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES and self._n_done < self._n_trials:
             self._last_line = time.monotonic()
-            say(f"trial {self._n_done} of {self._n_trials}, {self._note()}")
+            say(self.said())
+
+    def said(self) -> str:
+        return f"trial {self._n_done} of {self._n_trials}, {self._note()}"
 
     def _note(self) -> str:
         best = "no score yet" if self._best is None else f"best {self._metric} {_with_error(self._best)}"
         best += f", {self._n_saved} folds saved by racing" * bool(self._n_saved)
         n_run = self._n_done - self._n_reused
-        if not n_run:
+        if not n_run or self._is_over:
             return best
         passed = time.monotonic() - self._begun
         left = passed / n_run * (self._n_trials - self._n_done)
@@ -143,7 +149,7 @@ def summary(result: Result, page_hint: str) -> None:
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # a Literal of rich
     for name, score in sorted(result.holdout.items(), key=lambda item: item[0] != metric):
-        folds = f"{_number(cv['mean'])} ± {_number(cv['se'], 2)}" if name == metric else ""
+        folds = _and_error(cv["mean"], cv["se"]) if name == metric else ""
         zeros = _number(score.baseline), _number(score.linear)
         table.add_row(name, _number(score.value), _ends(score), *zeros, folds)
     out.print(table)
@@ -173,7 +179,7 @@ def runs(rows: Sequence[tuple[str, Result | None, str]]) -> None:
         table.add_row(
             name,
             result.metric,
-            f"{_number(result.cv['mean'])} ± {_number(result.cv['se'], 2)}",
+            _and_error(result.cv["mean"], result.cv["se"]),
             _number(score.value),
             _ends(score),
             f"{result.seconds.total:.0f}",
@@ -313,13 +319,17 @@ def _ends(score: HoldoutScore) -> str:
 
 def _with_error(result: TrialResult) -> str:
     values = [fold.value for fold in result.folds]
-    error = f" ± {_number(stdev(values) / len(values) ** 0.5, 2)}" if len(values) > 1 else ""
-    return f"{_number(result.score)}{error}"
+    return _and_error(result.score, stdev(values) / len(values) ** 0.5 if len(values) > 1 else nan)
 
 
 def short(value: object) -> str:
     """A hyperparameter's value in few characters."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _and_error(value: float, error: float) -> str:
+    """Of one fold there is none."""
+    return _number(value) + ("" if error != error else f" ± {_number(error, 2)}")
 
 
 def _number(value: float, digits: int = 5) -> str:

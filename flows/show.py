@@ -82,7 +82,7 @@ def _scores(made: Shown) -> Table | None:
             for key in (f"{HELD}{name}_low", f"{HELD}{name}_high", f"baseline_{name}", f"cv_{name}", f"cv_{name}_se")
         )
         ends = "none" if low is None or high is None else f"{short(low)} to {short(high)}"
-        folds = "" if cv is None else short(cv) + ("" if error is None else f" ± {error:.2g}")
+        folds = "" if cv is None else short(cv) + ("" if error is None or error != error else f" ± {error:.2g}")
         constant_ = "" if constant is None else short(constant)
         table.add_row(escape(name), short(made.metrics[f"{HELD}{name}"]), ends, constant_, folds)
     return table

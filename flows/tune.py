@@ -94,7 +94,7 @@ def tune(
         winner, judged = confirm(loop.ahead, runner, loop.results, won, loop.members)
         completed = complete(loop.ahead, runner, [*loop.results, *judged], winner)
         winner = with_judged(experiment, winner, completed)
-    counts = _count(loop.results, rules.n_trials, n_reused)
+    counts = _count(loop.results, len(loop.results) if loop.is_exhausted else rules.n_trials, n_reused)
     final_seconds = loop.ahead.final_seconds(TrialResult(winner.proposal, winner.folds))
     return Tuned(winner, counts, tuple(loop.results), final_seconds, judged, completed)
 
@@ -161,7 +161,8 @@ class _Loop:
         return range(first, first + n if number else 1)
 
     def propose(self, number: int) -> Entry | None:
-        """Trial `number`: the one that an earlier run had already asked for, or a new one."""
+        """Trial `number`: the one that an earlier run had already asked for, or a new one; where the search has nothing
+        left, and all is told, one of the last that may go on to better evidence."""
         n_seen = max(0, number - self.rules.window + 1)
         trials = self.study.trials()
         if number < len(trials):
@@ -169,6 +170,9 @@ class _Loop:
         asked = [proposal_of(self.space, trial) for trial in trials]
         promoted = self.rules.ladder.promoted(asked, self.results[:n_seen], is_higher_better=self.is_higher_better)
         trial = self._ask(trials, n_seen) if promoted is None else on_rung(trials[promoted[0]], promoted[1])
+        if trial is None and number == len(self.results):
+            promoted = self.rules.ladder.promoted(asked, self.results, is_higher_better=self.is_higher_better)
+            trial = None if promoted is None else on_rung(trials[promoted[0]], promoted[1])
         return None if trial is None else self._entry(proposal_of(self.space, self.study.add(trial)), n_seen)
 
     def _ask(self, trials: Sequence[FrozenTrial], n_seen: int) -> FrozenTrial | None:

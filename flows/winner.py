@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 from statistics import fmean, stdev
 
 from tasks.evidence import Ladder, rung_of
@@ -33,7 +34,7 @@ def winner_of(experiment: Experiment, ladder: Ladder, results: Sequence[TrialRes
 def winner_by(experiment: Experiment, best: TrialResult) -> Winner:
     """That trial as the winner, by the scores of its folds."""
     values = [fold.value for fold in best.folds]
-    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else nan
     growth = growth_of_rounds(experiment.families[best.proposal.family], experiment.growth)
     return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
 
@@ -45,7 +46,7 @@ def with_judged(experiment: Experiment, winner: Winner, judged: Sequence[TrialRe
     judged: the winner's own trial first, where that had been judged on less.
     """
     own = next((one for one in judged if one.proposal.number == winner.proposal.number and one.folds), None)
-    best = TrialResult(winner.proposal, winner.folds) if own is None else own
+    best = TrialResult(winner.proposal, winner.folds) if own is None or not own.is_feasible else own
     if rung_of(best.proposal).n_rows is None and not experiment.takes_simplest:
         for one in judged:
             if one.is_feasible and len(one.folds) >= len(best.folds) and _is_better(experiment, one, best):

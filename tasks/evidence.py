@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -99,6 +100,11 @@ class Ladder:
             if complete := [one for one in own if one.is_complete(min(n_folds, rung.n_folds or n_folds))]:
                 return complete
         return []
+
+
+def evidence_of(one: Proposal) -> tuple[float, float]:
+    """How many rows and folds a trial is judged on, to compare trials by: more of the former says more."""
+    return one.n_rows or inf, one.n_folds or inf
 
 
 def rung_of(proposal: Proposal) -> Rung:

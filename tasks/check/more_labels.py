@@ -17,7 +17,7 @@ from tasks.check import Case
 from tasks.comparison import Interval, interval
 from tasks.metric import Floats, value
 from tasks.model import Curve, OutOfTimeError
-from tasks.study import fold_file, read_fold
+from tasks.study import FoldRecord, fold_file, read_fold
 from tasks.verdict import Finding, Number
 from tasks.workspace import training_of, workspace_of
 
@@ -42,7 +42,9 @@ class MoreLabels:
         proposal, training = case.members[0].proposal, training_of(case.experiment)
         if len(case.members) > 1 or proposal.n_rows is not None:
             return self._not("the model is not that of one trial that was judged on all rows")
-        folds = case.experiment.order[: self.folds]
+        folds = [fold for fold in case.experiment.order if _stored(case, fold) is not None][: self.folds]
+        if not folds:
+            return self._not("no fold of the winner is stored any more")
         n_train = fmean(len(training.folds[fold][0]) for fold in folds)
         if n_train / 2**self.halvings < LEAST_ROWS:
             return self._not(f"{n_train:,.0f} rows are too few to be halved {self.halvings} times")
@@ -55,14 +57,16 @@ class MoreLabels:
         except Exception:  # whatever a library raises on so few rows
             return self._not(f"a fit on fewer rows failed: {traceback.format_exc().strip().splitlines()[-1]}")
         rho = fmean(len(training.folds[fold][1]) for fold in folds) / n_train
-        return self._told(case, lacks, rho, n_train)
+        whole = fmean(_whole(case, fold)[1] for fold in folds)
+        return self._told(case, whole, lacks, rho, n_train)
 
     def _not(self, reason: str) -> Finding:
         return Finding(self.name, "not_measurable", reason, {})
 
-    def _told(self, case: Case, lacks: Sequence[Sequence[float]], rho: float, n_train: float) -> Finding:
-        """lacks: for each number of halvings by how much each fold was worse than on all rows."""
-        whole = fmean(_whole(case, fold)[1] for fold in case.experiment.order[: self.folds])
+    def _told(
+        self, case: Case, whole: float, lacks: Sequence[Sequence[float]], rho: float, n_train: float
+    ) -> Finding:
+        """whole: the score on all rows. lacks: for each number of halvings by how much each fold was worse."""
         parts = {f"{n_train:,.0f} rows": {"rows": Number(round(n_train)), "score": Number(whole)}}
         for k, by_fold in enumerate(lacks, 1):
             n_rows, off = n_train / 2**k, interval([-case.sign * lack for lack in by_fold], rho)
@@ -126,7 +130,10 @@ def _lack(case: Case, fold: int, divisor: int) -> float:
 
 def _whole(case: Case, fold: int) -> tuple[Floats, float]:
     """What the winner predicted for the fold's validation rows when it was trained on all others, and its score."""
-    stored = read_fold(fold_file(Path(case.experiment.folder), case.members[0].proposal, fold))
-    if stored is None:
-        raise FileNotFoundError(f"fold {fold} of the winner is not stored any more")
+    stored = _stored(case, fold)
+    assert stored is not None
     return stored.prediction.astype(np.float64), stored.score.value
+
+
+def _stored(case: Case, fold: int) -> FoldRecord | None:
+    return read_fold(fold_file(Path(case.experiment.folder), case.members[0].proposal, fold))

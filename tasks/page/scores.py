@@ -64,7 +64,9 @@ def _search_scores(values: Values) -> list[Block]:
     decimals = decimals_of(winner.mean - winner.standard_error, winner.mean + winner.standard_error)
     mean, error = fixed(winner.mean, decimals), fixed(winner.standard_error, decimals)
     over = plural(len(winner.folds), "fold")
-    found.append((f"{values.metric} over {over}, mean ± standard error", f"{mean} ± {error}"))
+    has_error = len(winner.folds) > 1
+    found.append((f"{values.metric} over {over}{', mean ± standard error' * has_error}",
+                  mean + f" ± {error}" * has_error))  # fmt: skip
     if (combined := values.combined) is not None and combined.trained is not None:
         n = len(combined.folds)
         of = "of the ensemble" + ("" if n == len(winner.folds) > 1 else f", estimated from {plural(n, 'fold')}")

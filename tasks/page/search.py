@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tasks.evidence import evidence_of
 from tasks.page._blocks import Block, Content, Facts, Folded, Points, Section, Table
 from tasks.page._number import decimals_of_all, fixed, short
 from tasks.page._values import Values
@@ -60,9 +61,9 @@ def _parted(every: Mapping[str, Any], searched: frozenset[str]) -> tuple[dict[st
 
 
 def _best(values: Values) -> Table:
-    """The best of those that are told with a score, stopped ones among them."""
+    """The best of those that are told with a score, stopped ones among them; judged on more before judged on less."""
     known = [one for one in values.results if one.error is None and one.score == one.score]
-    best = sorted(known, key=lambda one: -values.sign * one.score)[:N_BEST]
+    best = sorted(known, key=lambda one: (evidence_of(one.proposal), values.sign * one.score), reverse=True)[:N_BEST]
     decimals = decimals_of_all(one.score for one in best)
     rows = [_row(values, one, decimals) for one in best]
     strong = frozenset(n for n, one in enumerate(best) if one.proposal.number == values.winner.proposal.number)
@@ -77,7 +78,8 @@ def _row(values: Values, one: TrialResult, decimals: int | None) -> Sequence[Con
     free = _parted(one.proposal.hyperparameters, searched)[0]
     told = ", ".join(f"{name} {short(value)}" for name, value in free.items())
     mark = "≈ " if one.estimate is not None else ""
-    return [str(one.proposal.number), one.proposal.family, mark + fixed(one.score, decimals), str(len(one.folds)),
+    folds = str(len(one.folds)) + ("" if one.proposal.n_rows is None else f" of {one.proposal.n_rows:,} rows")
+    return [str(one.proposal.number), one.proposal.family, mark + fixed(one.score, decimals), folds,
             f"{one.seconds:.1f}", told]  # fmt: skip
 
 

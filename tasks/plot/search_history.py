@@ -128,14 +128,15 @@ def _show_best(axes: Axes, finished: list[TrialResult], material: Material) -> N
         label="best so far",
     )
     winner = material.winner
-    axes.axhspan(
-        winner.mean - sign * winner.standard_error,
-        winner.mean,
-        color=ORANGE,
-        alpha=0.13,
-        linewidth=0,
-        label="within one standard error of the winner",
-    )
+    if len(winner.folds) > 1:
+        axes.axhspan(
+            winner.mean - sign * winner.standard_error,
+            winner.mean,
+            color=ORANGE,
+            alpha=0.13,
+            linewidth=0,
+            label="within one standard error of the winner",
+        )
     axes.plot(
         winner.proposal.number,
         winner.mean,

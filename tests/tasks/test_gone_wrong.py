@@ -31,6 +31,13 @@ def test_a_cost_beyond_the_worst_fold_and_the_folds_spread_is_a_fault(
     assert not is_wrong or said.endswith("the folds had 1 to 2 on rows they had not seen")
 
 
+def test_what_a_sample_of_the_rows_may_be_off_by_is_no_fault(tmp_path: Path) -> None:
+    noise = np.where(np.arange(N) % 2, 0.0, 0.6)  # each other row has all the loss: a cost of .18, off by a sixth
+    it = case(tmp_path, NUMBER, "rmse", TABLE.assign(y=TABLE["y"] + noise), TABLE, Sums())
+    assert not fault_of(it.experiment, it.fitted, folds(0.17))
+    assert fault_of(it.experiment, it.fitted, folds(0.08))
+
+
 def test_of_classes_a_few_rows_without_a_fault_do_not_make_a_fault_of_a_small_cost(tmp_path: Path) -> None:
     it = case(tmp_path, CLASSES, "f1", CODES, CODES, Sums(is_classes=True))
     assert fault_of(it.experiment, it.fitted, folds(1e-9, 1e-9))
