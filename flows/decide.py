@@ -24,7 +24,7 @@ from tasks.evidence import ETA, SHARE_OF_THE_FIT, Ladder, ladder
 from tasks.folds import Splitter
 from tasks.loss import Floats, Loss
 from tasks.loss.huber import Huber
-from tasks.model import HasForced, Model, reads_text
+from tasks.model import HasForced, Model, beside, reads_text
 from tasks.records import Prepared, Split
 from tasks.refusal import Refusal
 from tasks.search import Search
@@ -101,12 +101,12 @@ def job_of(
     """
     seconds = decided.composed.config.search.seconds
     n_columns, n_classes = prepared.n_dense, len(prepared.problem.classes)
-    families = {
-        name: family
-        if seconds is None
-        else family.affordable(SHARE_OF_THE_FIT * seconds, divided.n_train, n_columns, n_classes)
-        for name, family in planned.families.items()
-    }
+    families = {name: beside(family, base) for name, family in planned.families.items()}
+    if seconds is not None:
+        families = {
+            name: family.affordable(SHARE_OF_THE_FIT * seconds, divided.n_train, n_columns, n_classes)
+            for name, family in families.items()
+        }
     if isinstance(decided.loss, Huber):
         decided = replace(decided, loss=decided.loss.settled(_target(divided)))
     planned = narrowed(planned, decided.loss, prepared, divided, base)

@@ -29,7 +29,7 @@ from tasks.source_rows import has_source_rows
 from tasks.strategy.as_is import AsIs
 from tasks.study import fold_file, read_fold
 from tasks.trial import Entry, run_trials
-from tasks.workspace import Experiment, training_of
+from tasks.workspace import Experiment, making_seconds, training_of
 
 N_RESAMPLES = 200  # of the source's rows, whose intervals a rung doesn't show
 
@@ -108,7 +108,8 @@ def rung(overrides: list[str], strategy: str, n_trials: int) -> Rung:
             trained = final(job, experiment, tuned, budget).trained
             folds = sum(fold.seconds for result in tuned.results for fold in result.folds)
             made = _measured(base, experiment, tuned, trained, values)
-            made = replace(made, strategy=strategy, seconds=folds + trained.seconds, fit_seconds=trained.seconds)
+            seconds = making_seconds(experiment) + folds + trained.seconds
+            made = replace(made, strategy=strategy, seconds=seconds, fit_seconds=trained.seconds)
             made = replace(made, run_id=tracking_.result().run_id)
             made = replace(made, n_trained=0) if strategy == AsIs.name else made
             log_rung(tracking_.result(), made, job.decided.metric)

@@ -21,6 +21,7 @@ from tasks import tracking
 from tasks.climb import Rung
 from tasks.folds import read_folds
 from tasks.metric import METRICS
+from tasks.model import beside
 from tasks.refusal import Refusal, did_you_mean
 from tasks.search.grid import Grid
 from tasks.strategy.ladder import SHARE_OF_ROUNDS, Ladder, best_of, cheapest, chosen, rounds
@@ -159,7 +160,7 @@ def _ended(ground: Ground, looks: Mapping[str, Look]) -> str:
 
 
 def _is_dear(ground: Ground, name: str) -> bool:
-    return _trial_seconds(ground.job, ground.rungs[name][1]) > ground.ladder.trial_seconds
+    return _trial_seconds(ground, name) > ground.ladder.trial_seconds
 
 
 def _look_at_dear(ground: Ground, names: Sequence[str], looks: dict[str, Look], passed: dict[str, Rung]) -> None:
@@ -203,7 +204,7 @@ def _most_trials(ground: Ground, name: str) -> int:
         return 1
     if isinstance(planned.search, Grid):
         return planned.n_trials
-    return ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground.job, planned))
+    return ground.ladder.n_trials(planned.n_trials, _trial_seconds(ground, name))
 
 
 def _further(ground: Ground, name: str, n_trials: int, share: float) -> Searched | str:
@@ -235,8 +236,9 @@ def _caught(name: str, call: Callable[[], T], what: str = "is passed by") -> T |
     return error
 
 
-def _trial_seconds(job: Job, planned: Plan) -> float:
+def _trial_seconds(ground: Ground, name: str) -> float:
     """Of a trial of the rung on one core, by its family's rule of thumb."""
+    job = ground.job
     n_rows, n_classes = round(job.split.n_train / job.split.growth), len(job.prepared.problem.classes)
-    families = planned.families.values()
+    families = [beside(family, ground.base) for family in ground.rungs[name][1].families.values()]
     return job.split.n_folds * max(family.seconds(n_rows, job.prepared.n_dense, n_classes) for family in families)

@@ -64,7 +64,8 @@ class Ladder:
     def promoted(
         self, asked: Sequence[Proposal], told: Sequence[TrialResult], *, is_higher_better: bool
     ) -> tuple[int, Rung] | None:
-        """The number of the trial that goes on, and to which rung; None: the search is to propose a new one.
+        """The number of the trial that goes on, and to which rung; None: the search is to propose a new one. Where one
+        has gone on the first trial of all follows it, so that nothing wins that wasn't held against the start.
 
         asked: all earlier proposals. told: what may be known of them.
         """
@@ -74,7 +75,9 @@ class Ladder:
             known = [one for one in known if one.is_feasible]
             gone_on = [(one.family, one.hyperparameters) for one in asked if rung_of(one) == above]
             known.sort(key=lambda one: one.score, reverse=is_higher_better)
-            for result in known[: len(known) // ETA]:
+            start = [one for one in known if gone_on and one.proposal.hyperparameters == asked[0].hyperparameters
+                     and one.proposal.family == asked[0].family]  # fmt: skip
+            for result in [*known[: len(known) // ETA], *start]:
                 one = result.proposal
                 if result.estimate is None and (one.family, one.hyperparameters) not in gone_on:
                     return one.number, above

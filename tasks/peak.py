@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.parquet import give_back_memory
+from tasks.workspace import forget
 
 RESET = "5"  # written to clear_refs, sets VmHWM to what is held now (Linux, man 5 proc)
 
@@ -24,8 +25,9 @@ class Peak:
 
 @contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """Measures until the block ends, from what the process can't give back of earlier work on; memory of other
-    processes (Dask's, Ray's workers) is not in it."""
+    """Measures until the block ends, from what the process can't give back of earlier work on; what is kept of other
+    trials is let go. Memory of other processes (Dask's, Ray's workers) is not in it."""
+    forget()
     gc.collect()
     give_back_memory()
     with suppress(OSError):

@@ -78,6 +78,16 @@ def has_source_rows(base: Path) -> bool:
     return (base / FOLDER / ROLES).exists()
 
 
+def targets(base: Path, part: Part) -> npt.NDArray[np.float64]:
+    """(n_rows,) of a part: codes of the base's own classes, or the target.
+
+    Raises:
+        Refusal: when the base keeps no rows.
+    """
+    roles = _roles(base)
+    return roles.loc[roles["part"] == part, "target"].to_numpy(dtype=np.float64)
+
+
 def source_rows(base: Path, part: Part, problem: Problem) -> SourceRows:
     """The rows of a part: those that the base was trained on, those that choices are made by, and those that are looked
     at once, at the end. `<base>/source/` holds `features.parquet`, as `Schema.apply` gives them, and `roles.parquet`
@@ -86,15 +96,17 @@ def source_rows(base: Path, part: Part, problem: Problem) -> SourceRows:
     Raises:
         Refusal: when the base keeps no rows.
     """
-    folder = base / FOLDER
-    if not has_source_rows(base):
-        raise Refusal("the base keeps no rows of its source; give them by source_data=FILE.")
-    roles = pd.read_parquet(folder / ROLES)
+    roles, y = _roles(base), targets(base, part)
     own = (roles["part"] == part).to_numpy()
-    X = pd.read_parquet(folder / FEATURES).loc[own].reset_index(drop=True)
-    y = roles.loc[own, "target"].to_numpy(dtype=np.float64)
+    X = pd.read_parquet(base / FOLDER / FEATURES).loc[own].reset_index(drop=True)
     weight = roles.loc[own, "weight"].to_numpy(dtype=np.float64) if "weight" in roles else None
     return SourceRows(X, y if not problem.is_classification else _codes(base, y, problem), weight)
+
+
+def _roles(base: Path) -> pd.DataFrame:
+    if not has_source_rows(base):
+        raise Refusal("the base keeps no rows of its source; give them by source_data=FILE.")
+    return pd.read_parquet(base / FOLDER / ROLES)
 
 
 def n_equal(base: Path, features: Path) -> int:

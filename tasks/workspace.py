@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,7 +54,15 @@ class Experiment:
 
 _workspaces: dict[tuple[str, str], Any] = {}
 _trainings: dict[str, Training] = {}
+_making: dict[tuple[str, str], float] = {}
 _lock = threading.Lock()
+
+
+def forget() -> None:
+    """Lets go of what this process keeps, so that it is no part of the memory of what comes next."""
+    with _lock:
+        _trainings.clear()
+        _workspaces.clear()
 
 
 def training_of(experiment: Experiment) -> Training:
@@ -75,8 +84,15 @@ def workspace_of(experiment: Experiment, family: str) -> Any:
             base = Path(experiment.base) if experiment.base else None
             it = experiment.families[family]
             seen = training if reads_text(it) else without_text(training)
+            begun = time.perf_counter()
             _workspaces[key] = it.workspace(seen, base, experiment.n_threads)
+            _making[key] = max(_making.get(key, 0.0), time.perf_counter() - begun)
         return _workspaces[key]
+
+
+def making_seconds(experiment: Experiment) -> float:
+    """What making the workspaces of its families took in this process, where most had to be computed."""
+    return sum(_making.get((experiment.digest, family), 0.0) for family in experiment.families)
 
 
 def units(experiment: Experiment, proposal: Proposal) -> list[tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -16,13 +16,15 @@ from tasks import model as models
 from tasks.bootstrap import resampled, resamples_for
 from tasks.check import Case, in_classes_of, lost, number
 from tasks.constant import constant
-from tasks.metric import METRICS, Floats, label_predictions, prepared
+from tasks.metric import METRICS, Floats, Integers, prepared
+from tasks.metric import label_predictions as most_probable
 from tasks.model import Fitted, HasWeights, Weights, within
 from tasks.records import Problem
 from tasks.source_rows import Part, SourceRows, has_source_rows, source_rows
 from tasks.verdict import Finding, Number
 from tasks.workspace import Experiment
 
+Labels = Callable[[Floats], Integers | None]  # (n, k) probabilities to (n,) class codes
 NO_ROWS = "the base keeps no rows of its source to measure it on; source_data=FILE gives some"
 PERPLEXITIES = ("perplexity_of_the_base", "perplexity")  # beside the metric, of a model that writes
 NO_MODEL = "the base doesn't predict this target, so there is nothing of it to forget"
@@ -49,7 +51,8 @@ class Forgetting:
             return Finding(self.name, "not_measurable", NO_MODEL, beside)
         if not has_source_rows(case.base):
             return Finding(self.name, "not_measurable", NO_ROWS, beside)
-        numbers = forgotten(case.experiment, case.base, case.fitted, "holdout", self.resamples)
+        labels = (case.labels_of_base, case.labels)
+        numbers = forgotten(case.experiment, case.base, case.fitted, "holdout", self.resamples, labels)
         if not numbers:
             return Finding(self.name, "not_measurable", "the base's source has no rows in its holdout", beside)
         share = numbers["lost"].value
@@ -64,13 +67,15 @@ class Forgetting:
 
 
 def forgotten(
-    experiment: Experiment, base: Path, fitted: Fitted, part: Part, n_resamples: int
+    experiment: Experiment, base: Path, fitted: Fitted, part: Part, n_resamples: int,
+    labels: tuple[Labels, Labels] = (most_probable, most_probable),
 ) -> Mapping[str, Number]:
     """The scores of a base and of a model that goes on from it on the same rows of the base's source: `base`,
     `fine_tuned`, by how much it is `worse` (positive, whichever way the metric points), which share of the base's gain
     over a constant is `lost`, and the `churn` of its predictions. Empty where that part of the source has no rows.
 
-    part: `valid` for choices, which are made many times; `holdout` once, at the end.
+    part: `valid` for choices, which are made many times; `holdout` once, at the end. labels: by which predictions of
+    the base and of the model become classes.
 
     Raises:
         Refusal: when the base keeps no rows.
@@ -79,12 +84,15 @@ def forgotten(
     if not len(rows.y):
         return {}
     before = in_classes_of(problem, base, models.load(base).predict(rows.X))
-    after = getattr(fitted, "predict_source", fitted.predict)(rows.X)
+    pools = any(getattr(family, "pools", False) for family in experiment.families.values())
+    after = (getattr(fitted, "predict_source", fitted.predict) if pools else fitted.predict)(rows.X)
+    predictions = (before, after)
+    classes = tuple(of(one) if problem.is_classification else None for of, one in zip(labels, predictions, strict=True))
     sign, unit = METRICS[metric].sign, _unit(rows.y, problem)
     told = PERPLEXITIES if problem.is_generation else ()
     which = [metric, *(["perplexity"] if told else [])]
-    scores = [prepared(name, rows.y, prediction) for name in which for prediction in (before, after)]
-    changes = changed(problem, before, after) / unit
+    scores = [prepared(name, rows.y, *pair) for name in which for pair in zip(predictions, classes, strict=True)]
+    changes = changed(problem, predictions, classes) / unit
 
     def every(weights: Floats) -> Floats:
         return np.stack([*(score(weights) for score in scores), weights @ changes / weights.sum(axis=1)], axis=1)
@@ -103,10 +111,12 @@ def forgotten(
     }
 
 
-def changed(problem: Problem, before: Floats, after: Floats) -> Floats:
-    """(n,) whether each row's class changes, or by how much its prediction does, of a text its loss per token."""
+def changed(problem: Problem, predictions: tuple[Floats, Floats], classes: Sequence[Integers | None]) -> Floats:
+    """(n,) whether each row's class changes, or by how much its prediction does, of a text its loss per token.
+    predictions, classes: before and after."""
+    before, after = predictions
     if problem.is_classification:
-        return np.asarray(label_predictions(before) != label_predictions(after), dtype=np.float64)
+        return np.asarray(classes[0] != classes[1], dtype=np.float64)
     if problem.is_generation:
         before, after = (given[:, 0] / given[:, 1] for given in (before, after))
     return np.asarray(np.abs(after - before))
@@ -129,7 +139,9 @@ def _beside(case: Case) -> dict[str, Number]:
     one form."""
     numbers = {}
     if case.base_on_holdout is not None:
-        changes = changed(case.problem, case.base_on_holdout, case.on_holdout) / _unit(case.holdout.y, case.problem)
+        predictions = (case.base_on_holdout, case.on_holdout)
+        classes = (case.labels_of_base(case.base_on_holdout), case.labels(case.on_holdout))
+        changes = changed(case.problem, predictions, classes) / _unit(case.holdout.y, case.problem)
         numbers["churn_on_holdout"] = Number(float(np.mean(changes)))
     after = within(case.fitted)
     if isinstance(after, HasWeights) and case.base_net is not None:

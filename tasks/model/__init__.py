@@ -81,6 +81,15 @@ class HasAdapters(Protocol):
 
 
 @runtime_checkable
+class TrainsOnSource(Protocol):
+    """A family that trains on the rows of its base's source beside those of its table."""
+
+    def beside(self, base: Path) -> Model:
+        """The family, as it reckons with their number."""
+        ...
+
+
+@runtime_checkable
 class BeginsWith(Protocol):
     """A family that begins with pre-trained weights where there is no base. way: how it goes on from there."""
 
@@ -317,6 +326,11 @@ class FitsSeveral(Protocol):
 def rounds_are_epochs(family: Model) -> bool:
     """Whether a family's rounds are passes over the rows, of a learning rate that falls to their end."""
     return bool(getattr(family, "rounds_are_epochs", False))
+
+
+def beside(family: Model, base: Path | None) -> Model:
+    """The family, as what its fits cost counts rows of the base's source where it trains on these."""
+    return family.beside(base) if base is not None and isinstance(family, TrainsOnSource) else family
 
 
 def growth_of_rounds(family: Model, growth: float) -> float:

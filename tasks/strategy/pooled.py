@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,6 +21,7 @@ from tasks.model import (
     Floats,
     HasForced,
     Model,
+    Rows,
     Training,
     TrainsTogether,
     Validated,
@@ -32,7 +33,7 @@ from tasks.model import (
 from tasks.model._kept import Kept
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
-from tasks.source_rows import SourceRows, source_rows
+from tasks.source_rows import SourceRows, source_rows, targets
 
 DOMAIN = "finefold: domain"  # a column that tells target rows (1) from source rows (0)
 TARGET, SOURCE = 1.0, 0.0
@@ -133,7 +134,7 @@ class Workspace:
 @dataclass(frozen=True)
 class PooledFamily:
     """A family that trains on source rows too, and is judged on target rows alone. own: the strategy's
-    hyperparameters, which the family isn't told."""
+    hyperparameters, which the family isn't told. n_source: rows of the source, for what fits cost."""
 
     family: Model
     hyperparameters: dict[str, Any]
@@ -142,6 +143,9 @@ class PooledFamily:
     grid: dict[str, Any]
     portfolio: list[Mapping[str, Any]]
     own: tuple[str, ...]
+    n_source: int = 0
+
+    pools: ClassVar[bool] = True
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -172,13 +176,19 @@ class PooledFamily:
         return self.family.check(problem, loss)
 
     def forced(self, problem: Problem, loss: Loss, y: Floats, base: Path | None) -> dict[str, Any]:
-        return self.family.forced(problem, loss, y, None) if isinstance(self.family, HasForced) else {}
+        if not isinstance(self.family, HasForced):
+            return {}
+        every = y if base is None else np.concatenate([y, source_rows(base, "train", problem).y])
+        return self.family.forced(problem, loss, every, None)
 
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
-        return self.family.seconds(n_rows, n_columns, n_classes)
+        return self.family.seconds(n_rows + self.n_source, n_columns, n_classes)
 
     def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
-        return replace(self, family=self.family.affordable(seconds, n_rows, n_columns, n_classes))
+        return replace(self, family=self.family.affordable(seconds, n_rows + self.n_source, n_columns, n_classes))
+
+    def beside(self, base: Path) -> Self:
+        return replace(self, n_source=len(targets(base, "train")))
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         changed, rounds = self.family.final(self._inner(hyperparameters), rounds)
@@ -277,8 +287,24 @@ class PooledNets(PooledFamily):
         return self.family
 
 
-def both(training: Training, source: SourceRows, target_share: float, *, has_domain: bool) -> Training:
-    """The training rows, then those of the source, which stand in every fold's training rows and are never validated.
+@dataclass(frozen=True, kw_only=True)
+class Both(Training):
+    """The rows of `target`, which alone are validated, then those of the source, which stand in every fold's training
+    rows. A sample is of the target's rows, the same as without a source, beside all of the source's."""
+
+    target: Training
+
+    def fold(self, fold: int, n_rows: int | None = None) -> tuple[Rows, Rows]:
+        train, valid = self.target.fold(fold, n_rows)
+        return np.concatenate([train, np.arange(len(self.target.y), len(self.y))]), valid
+
+    def sizes(self, fold: int, n_rows: int | None = None) -> tuple[int, int]:
+        n_train, n_valid = self.target.sizes(fold, n_rows)
+        return n_train + len(self.y) - len(self.target.y), n_valid
+
+
+def both(training: Training, source: SourceRows, target_share: float, *, has_domain: bool) -> Both:
+    """Both sides' rows.
 
     target_share: of all weight. The rows keep their weights among those of their side.
     """
@@ -290,11 +316,9 @@ def both(training: Training, source: SourceRows, target_share: float, *, has_dom
                np.ones(n_source) if source.weight is None else source.weight]
     shares = (target_share, 1 - target_share)
     scaled = [weight / weight.sum() * share * (n + n_source) for weight, share in zip(weights, shares, strict=True)]
-    extra = np.arange(n, n + n_source)
-    return replace(
-        training,
-        features=pd.concat([X, beside], ignore_index=True),
-        y=np.concatenate([training.y, source.y]),
-        weight=np.concatenate(scaled),
-        folds=[(np.concatenate([train, extra]), valid) for train, valid in training.folds],
-    )
+    made = {
+        "features": pd.concat([X, beside], ignore_index=True),
+        "y": np.concatenate([training.y, source.y]),
+        "weight": np.concatenate(scaled),
+    }
+    return Both(**{one.name: getattr(training, one.name) for one in fields(training)} | made, target=training)

@@ -149,9 +149,20 @@ def test_a_quarter_goes_on_the_best_first_and_each_once() -> None:
     assert LADDER.promoted(asked, told, is_higher_better=True) == (1, Rung())
     asked += [Proposal(8, "lightgbm", asked[1].hyperparameters)]
     assert LADDER.promoted(asked, told, is_higher_better=True) == (4, Rung())
-    asked += [Proposal(9, "lightgbm", asked[4].hyperparameters)]
+    asked += [Proposal(9, "lightgbm", asked[4].hyperparameters), Proposal(10, "lightgbm", asked[0].hyperparameters)]
     assert LADDER.promoted(asked, told, is_higher_better=True) is None
     assert LADDER.promoted(asked[:8], told, is_higher_better=False) == (7, Rung())
+
+
+def test_the_start_follows_the_first_that_goes_on_so_that_nothing_wins_unheld_against_it() -> None:
+    told = [result(n, score) for n, score in enumerate((0.1, 0.9, 0.6, 0.7))]
+    asked = [one.proposal for one in told]
+    assert LADDER.promoted(asked[:3], told[:3], is_higher_better=True) is None
+    assert LADDER.promoted(asked, told, is_higher_better=True) == (1, Rung())
+    asked += [Proposal(4, "lightgbm", asked[1].hyperparameters)]
+    assert LADDER.promoted(asked, told, is_higher_better=True) == (0, Rung())
+    asked += [Proposal(5, "lightgbm", asked[0].hyperparameters)]
+    assert LADDER.promoted(asked, told, is_higher_better=True) is None
 
 
 def test_what_racing_ended_or_what_failed_never_goes_on() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from judged import CLASSES, NUMBER, Net, Sums, case, write_source
 
+from tasks import decision as decisions
 from tasks import model as models
 from tasks.check import Case
 from tasks.check.forgetting import Forgetting, forgotten
+from tasks.decision import Decision
 from tasks.model import Floats
 from tasks.records import Problem
 from tasks.strategy.pooled import DOMAIN
@@ -82,6 +86,18 @@ def test_churn_of_classes_is_the_share_of_rows_that_change_theirs(tmp_path: Path
     assert value["worse"] == pytest.approx(0.1)
 
 
+def test_rows_are_labelled_by_each_models_own_decision(tmp_path: Path) -> None:
+    it = numbers(tmp_path, Sums(-0.2, is_classes=True), Sums(is_classes=True), CLASSES, "f1")
+    assert it.base is not None
+    y = np.tile([0.0, 1.0], 30)
+    write_source(it.base, pd.DataFrame({"x": np.where(y == 1, 0.4, 0.25), "target": y, "part": "holdout"}))
+    assert CHECK.measure(it).numbers["base"].value == 0  # nobody is above a half
+    for folder, threshold in ((it.base, 0.3), (it.trained, 0.15)):
+        (folder / decisions.FILE).write_text(Decision.at(threshold).as_json())
+    value = {name: number.value for name, number in CHECK.measure(replace(it)).numbers.items()}
+    assert (value["base"], value["fine_tuned"], value["churn"]) == (1.0, 1.0, 0.0)
+
+
 def test_without_rows_of_the_source_churn_and_distance_are_told_with_the_remedy(tmp_path: Path) -> None:
     found = CHECK.measure(numbers(tmp_path, Net(1.0), Net()))
     assert found.state == "not_measurable"
@@ -107,7 +123,11 @@ def test_a_model_that_knows_source_from_target_is_asked_as_for_the_source(tmp_pa
     assert it.base is not None
     assert DOMAIN not in source()
     write_source(it.base, source("valid"))
-    assert forgotten(it.experiment, it.base, Told(2.0), "valid", 100)["worse"].value == pytest.approx(0.0)
+    pooling: Any = SimpleNamespace(pools=True)
+    pooled = replace(it.experiment, families={"sums": pooling})
+    assert forgotten(pooled, it.base, Told(2.0), "valid", 100)["worse"].value == pytest.approx(0.0)
+    # The same of an earlier run, that this one left as it was, or went on from with the target alone.
+    assert forgotten(it.experiment, it.base, Told(2.0), "valid", 100)["worse"].value == pytest.approx(1.0)
 
 
 def test_a_base_that_does_not_predict_the_target_has_nothing_to_forget(tmp_path: Path) -> None:

@@ -71,10 +71,44 @@ def test_the_target_has_its_share_of_all_weight(share: float) -> None:
 
 def test_source_rows_are_trained_on_in_every_fold_and_validated_in_none() -> None:
     made = both(training(), source(), 0.5, has_domain=True)
-    for (train, valid), (was, was_valid) in zip(made.folds, training().folds, strict=True):
+    for fold, (was, was_valid) in enumerate(training().folds):
+        train, valid = made.fold(fold)
         assert set(train) == set(was) | set(range(N, N + N_SOURCE))
         assert valid.tolist() == was_valid.tolist()
     assert made.X[DOMAIN].tolist() == [1.0] * N + [0.0] * N_SOURCE
+
+
+@pytest.mark.parametrize("n_rows", [10, 30])
+def test_a_sample_is_the_targets_own_beside_all_of_the_source(base: Path, n_rows: int) -> None:
+    made, alone = both(training(), source(), 0.5, has_domain=False), training()
+    for fold in range(3):
+        (train, valid), (was, was_valid) = made.fold(fold, n_rows), alone.fold(fold, n_rows)
+        assert train.tolist() == [*was, *range(N, N + N_SOURCE)]
+        assert valid.tolist() == was_valid.tolist()
+        assert made.sizes(fold, n_rows) == (len(train), len(valid))
+    family, point = pooled()
+    done = family.validate(family.workspace(alone, base, 1), 0, {**point, "domain": True}, 0, n_rows=n_rows)
+    y = alone.y[alone.fold(0, n_rows)[1]]
+    assert np.corrcoef(done.prediction, y)[0, 1] > 0.8  # of the very rows that it is scored on
+
+
+def test_rows_of_the_source_count_in_what_a_fit_costs(base: Path) -> None:
+    family, _ = pooled()
+    counting: Any = models.beside(family, base)
+    assert counting.n_source == N_SOURCE * 9 // 10
+    assert counting.seconds(N, 2, 1) == family.seconds(N + counting.n_source, 2, 1)
+    share = counting.affordable(counting.seconds(N, 2, 1) / 2, N, 2, 1).family.rounds / 60
+    assert share == pytest.approx(0.5, abs=0.35)
+    assert models.beside(family, None) is family
+
+
+def test_a_target_that_is_negative_in_the_source_alone_has_no_logarithm(base: Path) -> None:
+    family: Any = pooled()[0]
+    y = training().y
+    assert (y > 0).all()
+    assert (source_rows(base, "train", PROBLEM).y < 0).any()
+    assert family.forced(PROBLEM, MSE(), y, base) == {"link": "identity"}
+    assert "link" not in family.forced(PROBLEM, MSE(), y, None)
 
 
 def test_with_the_domain_told_a_shift_between_the_two_is_learned(base: Path) -> None:
