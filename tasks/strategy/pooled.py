@@ -33,7 +33,7 @@ from tasks.model import (
 from tasks.model._kept import Kept
 from tasks.records import Footprint, Problem
 from tasks.refusal import Refusal
-from tasks.source_rows import SourceRows, source_rows, targets
+from tasks.source_rows import SourceRows, has_source_rows, source_rows, targets
 
 DOMAIN = "finefold: domain"  # a column that tells target rows (1) from source rows (0)
 TARGET, SOURCE = 1.0, 0.0
@@ -178,8 +178,9 @@ class PooledFamily:
     def forced(self, problem: Problem, loss: Loss, y: Floats, base: Path | None) -> dict[str, Any]:
         if not isinstance(self.family, HasForced):
             return {}
-        every = y if base is None else np.concatenate([y, source_rows(base, "train", problem).y])
-        return self.family.forced(problem, loss, every, None)
+        if base is not None and has_source_rows(base):
+            y = np.concatenate([y, source_rows(base, "train", problem).y])
+        return self.family.forced(problem, loss, y, None)
 
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
         return self.family.seconds(n_rows + self.n_source, n_columns, n_classes)
@@ -188,7 +189,7 @@ class PooledFamily:
         return replace(self, family=self.family.affordable(seconds, n_rows + self.n_source, n_columns, n_classes))
 
     def beside(self, base: Path) -> Self:
-        return replace(self, n_source=len(targets(base, "train")))
+        return replace(self, n_source=len(targets(base, "train"))) if has_source_rows(base) else self
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         changed, rounds = self.family.final(self._inner(hyperparameters), rounds)
