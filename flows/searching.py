@@ -15,7 +15,7 @@ from prefect.runtime import flow_run
 
 from flows import config as configs
 from flows import narrate, screen
-from flows.base import base_of, naming, takes, with_own_family
+from flows.base import BASES, base_of, naming, takes, with_own_family
 from flows.budget import Budget
 from flows.build import build
 from flows.config import Composed
@@ -29,12 +29,14 @@ from flows.tune import Rules, Told, Tuned, tune
 from flows.warm_start import FAMILIES
 from tasks import fold_model, tracking
 from tasks.ensemble import Ensemble
+from tasks.given_rows import to_train_on
 from tasks.metric import METRICS
 from tasks.prepare import prepare
 from tasks.records import TrialResult
 from tasks.refusal import Refusal
 from tasks.search.genetic import fitting_population
 from tasks.split import split
+from tasks.strategy import trains_on_source
 from tasks.study import Study, digest_of, opened
 from tasks.tracking import Tracker
 from tasks.workspace import Experiment
@@ -70,6 +72,9 @@ def job_from(composed: Composed, *, is_told: bool = True) -> tuple[Job, Path | N
         prepared = prepare(*given, takes=new, slices=config.slices, reads_text=planned.reads_text)
     decided = decide(composed, prepared)
     divided = split(prepared, decided.splitter, decided.composed.choices["folds"], config.holdout.fraction)
+    is_rehearsed = trains_on_source(planned.strategy, planned.families.values())
+    if base is not None and planned.source_data is not None and is_rehearsed:
+        base = to_train_on(base, Path(divided.folder), BASES)
     job = job_of(planned, decided, prepared, divided, begun, base)
     if is_told:
         narrate.say_what_was_found(job, base)

@@ -7,11 +7,12 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tasks import base_fit, pairs, provenance, source_rows
+from tasks import base_fit, pairs, parquet, provenance, seen, source_rows
 from tasks.published import Asked, Labelled, labelled
 from tasks.raw import read, typed
 from tasks.records import Roles
@@ -41,13 +42,47 @@ def with_rows(base: Path, source: Source, roles: Roles, seed: int, root: Path) -
         folder = Path(beside) / "base"
         shutil.copytree(base, folder)
         source_rows.write(folder, pd.DataFrame(dict(found.features.items())), table)
-        known = provenance.read(base)
-        assert known is not None  # every base in `root` has one
-        told = {**known.source, "kept": source_rows.counts(table["part"]), "given": source.name}
-        made = replace(known, source=told, files=provenance.digests(folder)).as_json()
-        (folder / provenance.FILE).write_text(made, encoding="utf-8")
-        digest = hashlib.sha256(made.encode()).hexdigest()[:16]
-        return write_folder(root / digest, lambda place: _copy(folder, place))
+        return _stored(folder, {"given": source.name}, root)
+
+
+def to_train_on(base: Path, split: Path, root: Path) -> Path:
+    """A folder as `with_rows` gives it, whose rows a model of the split is to train on: less one for each of the sealed
+    rows that equals it in every feature, with the label that nobody may see; and with the others as seen, so that the
+    model isn't compared with another one on them.
+
+    split: folder.
+
+    Raises:
+        Refusal: where none is left.
+    """
+    kept = base / source_rows.FOLDER
+    features, roles = pd.read_parquet(kept / source_rows.FEATURES), pd.read_parquet(kept / source_rows.ROLES)
+    trained = roles.index[roles["part"].eq("train")]
+    hashes = pd.Series(row_hashes(features.loc[trained], 0), trained)
+    sealed = [row_hashes(X[list(features)], 0) for X in parquet.frames(split / "holdout_features.parquet")]
+    copies = pd.Series(np.concatenate(sealed)).value_counts()
+    is_sealed = hashes.groupby(hashes).cumcount() < hashes.map(copies).fillna(0)
+    if is_sealed.all():
+        raise Refusal(f"{KEY}: all of its rows are sealed rows of the table; give others, or none.")
+    gone = trained[is_sealed]
+    with tempfile.TemporaryDirectory(prefix=".rows-", dir=root) as beside:
+        folder = Path(beside) / "base"
+        shutil.copytree(base, folder, ignore=lambda at, _: {source_rows.FOLDER} if Path(at) == base else set())
+        source_rows.write(folder, features.drop(gone), roles.drop(gone))
+        seen.add(folder, features.loc[trained.difference(gone)])
+        return _stored(folder, {"sealed": len(gone)}, root)
+
+
+def _stored(folder: Path, more: dict[str, Any], root: Path) -> Path:
+    """A copy below `root` named by what is in it; more: what its `base.json` tells of its rows in addition."""
+    known = provenance.read(folder)
+    assert known is not None  # every base in `root` has one
+    kept = source_rows.counts(pd.read_parquet(folder / source_rows.FOLDER / source_rows.ROLES)["part"])
+    told = {**known.source, "kept": kept, **more}
+    made = replace(known, source=told, files=provenance.digests(folder)).as_json()
+    (folder / provenance.FILE).write_text(made, encoding="utf-8")
+    digest = hashlib.sha256(made.encode()).hexdigest()[:16]
+    return write_folder(root / digest, lambda place: _copy(folder, place))
 
 
 def _of_table(base: Path, source: Source, roles: Roles, spool: Spool) -> Labelled:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,8 +94,19 @@ def write(folder: Path, prepared: Prepared, split: Split, seed: int, base: Path 
         known = _short(unsalted(hashes, seed))
     features = _features(at)
     own = Table(identity, features, known, _short(_by_features(at / "train_features.parquet", features)))
-    tables = {own.form: own}
-    for one in read(base) if base is not None else ():
+    _write(folder, [own, *(read(base) if base is not None else ())])
+
+
+def add(folder: Path, X: pd.DataFrame) -> None:
+    """To what is in a model's folder, rows that are told apart by their features alone."""
+    known, typed = np.zeros(0, dtype=np.uint32), _short(row_hashes(X, 0))
+    _write(folder, [*read(folder), Table(None, tuple(X.columns), known, typed)])
+
+
+def _write(folder: Path, every: Iterable[Table]) -> None:
+    """Those of one form as one."""
+    tables: dict[Any, Table] = {}
+    for one in every:
         tables[one.form] = one.union(tables[one.form]) if one.form in tables else one
     about = [
         {"identity": one.identity and asdict(one.identity), "features": one.features, "rows": list(map(len, one.parts))}

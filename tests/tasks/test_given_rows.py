@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from bases import ROLES, base_of, file, source
+from bases import ROLES, base_of, file, prepared, source
+from sklearn.model_selection import KFold
 
-from tasks import base_folder, provenance
+from tasks import base_folder, provenance, seen
 from tasks.base_fit import problem_of
-from tasks.given_rows import with_rows
+from tasks.given_rows import to_train_on, with_rows
 from tasks.records import Problem
 from tasks.refusal import Refusal
+from tasks.seen import Today
 from tasks.source_rows import PARTS, SourceRows, has_source_rows, source_rows
+from tasks.split import split
 
 SOURCE = source(400, seed=3)
 
@@ -67,6 +71,38 @@ def test_the_folder_is_a_base_of_the_same_model_that_says_where_its_rows_are_fro
     same = [provenance.identity(one, with_source=False) for one in (folder, base)]
     assert same[0] == same[1]
     assert provenance.identity(folder, with_source=True) != same[0]
+
+
+def test_what_is_sealed_in_the_table_is_not_trained_on_and_the_rest_counts_as_seen(base: Path, tmp_path: Path) -> None:
+    made = prepared(SOURCE.head(200), tmp_path / "table", base)
+    divided = Path(split.fn(made, KFold(3), "kfold", 0.2, str(tmp_path / "data")).folder)
+    sealed = pd.read_parquet(divided / "holdout_features.parquet")["size"].to_numpy()
+    before = given(base, SOURCE, tmp_path)
+    assert set(sealed) <= set(source_rows(before, "train", problem_of(before)).X["size"])
+    folder = to_train_on(before, divided, base.parent)
+    base_folder.check(folder, "b", ())
+    left = source_rows(folder, "train", problem_of(folder)).X
+    assert set(left["size"]) == set(source_rows(before, "train", problem_of(before)).X["size"]) - set(sealed)
+    assert all(len(parts(folder)[part].y) == len(parts(before)[part].y) for part in ("valid", "holdout"))
+    known = provenance.read(folder)
+    assert known is not None
+    assert known.source["sealed"] == len(sealed)
+    mask = Today(Path(made.folder), divided, 0).seen_by(seen.read(folder))
+    assert mask is not None
+    assert not mask.any()
+    shown = [table for table in seen.read(folder) if table.features == tuple(left.columns)]
+    assert max(len(table.typed) for table in shown) >= len(left)
+
+
+def test_rows_that_are_all_sealed_are_refused(base: Path, tmp_path: Path) -> None:
+    made = prepared(SOURCE, tmp_path / "table", base)
+    divided = Path(split.fn(made, KFold(3), "kfold", 0.2, str(tmp_path / "data")).folder)
+    before = given(base, SOURCE, tmp_path)
+    X = source_rows(before, "train", problem_of(before)).X
+    shutil.copytree(divided, tmp_path / "split")
+    X.to_parquet(tmp_path / "split" / "holdout_features.parquet")
+    with pytest.raises(Refusal, match="source_data: all of its rows are sealed rows of the table"):
+        to_train_on(before, tmp_path / "split", base.parent)
 
 
 def test_codes_are_those_of_a_problem_with_more_classes(base: Path, tmp_path: Path) -> None:
