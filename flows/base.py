@@ -26,18 +26,21 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 def with_own_family(overrides: Sequence[str]) -> list[str]:
-    """The overrides, and where they name a base and no family `model=` of the base's own."""
+    """The overrides, and where they name a base and no family `model=` of the base's own. A family that an experiment
+    names stays, but for the default one, which can't be told from none."""
     keys = {key_of(text) for text in overrides}
     if "model" in keys or not keys & {"base", "experiment"}:
         return list(overrides)
     names_it = {"base", "experiment", "tracking.uri", "allow_packages"}
     composed = configs.compose([text for text in overrides if key_of(text) in names_it])
-    if composed.config.base is None:
+    chosen = composed.choices["model"]
+    is_named = "experiment" in keys and chosen != configs.compose([]).choices["model"]
+    if composed.config.base is None or is_named:
         return list(overrides)
     uri = composed.config.tracking.uri
     folder = _found(composed, None if uri is None else resolve(uri, "tracking.uri"))
     family = _family(folder)
-    is_choice = family in configs.groups()["model"] and composed.choices["model"] != [family]
+    is_choice = family in configs.groups()["model"] and chosen != [family]
     return [f"model={family}", *overrides] if is_choice else list(overrides)
 
 

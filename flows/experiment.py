@@ -42,6 +42,7 @@ def identity(job: Job, base: Path | None) -> dict[str, Any]:
         **({} if job.ladder.is_climbed else {"is_climbed": False}),
         **({"whole": sorted(job.ladder.whole)} if job.ladder.whole else {}),
         **{key: known for key in _PAID if (known := _known(job, key))},
+        **({"iterations": fewer} if (fewer := _fewer_iterations(job)) else {}),
         **({"starts": starts} if any((starts := paid_starts(job.plan, job.families)).values()) else {}),
         **({"turns": costs} if len(costs := job.plan.space.seconds) > 1 and not is_grid else {}),
         **({"warm_start": list(job.plan.space.warm)} if job.plan.space.warm else {}),
@@ -58,6 +59,13 @@ def _known(job: Job, key: str) -> dict[str, Any]:
     """What each family that knows it has of that, which search.seconds may have made less."""
     known = {name: getattr(family, key, None) for name, family in job.families.items()}
     return {name: value for name, value in known.items() if value is not None}
+
+
+def _fewer_iterations(job: Job) -> dict[str, int]:
+    """Of a solver, where search.seconds pays for fewer than planned."""
+    both = {name: (getattr(it, "iterations", None), getattr(job.plan.families[name], "iterations", None))
+            for name, it in job.families.items()}  # fmt: skip
+    return {name: now for name, (now, planned) in both.items() if now is not None and now != planned}
 
 
 def _uses_source(job: Job) -> bool:

@@ -65,20 +65,32 @@ def finetune(
     """
     begun = time.time() if begun is None else begun
     overrides = with_own_family(with_frame(overrides, frame))
-    composed = configs.compose(with_strategy(overrides))
+    with_its_strategy = with_strategy(overrides)
+    composed = configs.compose(with_its_strategy)
     if composed.config.base is None and not are_pretrained(composed):
         raise Refusal("finetune needs a model to go on from: base=models:/NAME@champion.")
     if composed.choices["strategy"] != "ladder":
-        return run(overrides, begun=begun)
+        return run(with_its_strategy, begun=begun)
     return _climbed(overrides, begun)
 
 
 def with_strategy(overrides: Sequence[str]) -> list[str]:
-    """With the ladder, where no strategy was named. It is for its rungs to have hyperparameters: these are left out."""
-    named = [text for text in overrides if key_of(text) == "strategy"]
-    if named and named[-1] != LADDER:
-        return list(overrides)
-    return [*([] if named else [LADDER]), *(text for text in overrides if not knob_of(text))]
+    """With the strategy that an experiment names, or else the ladder, where none was typed. It is for the ladder's
+    rungs to have hyperparameters: these are left out."""
+    typed = [text for text in overrides if key_of(text) == "strategy"]
+    given = [] if typed else [f"strategy={_of_an_experiment(overrides) or 'ladder'}"]
+    if (typed or given)[-1] != LADDER:
+        return [*given, *overrides]
+    return [*given, *(text for text in overrides if not knob_of(text))]
+
+
+def _of_an_experiment(overrides: Sequence[str]) -> str | None:
+    """None also where it names the default one, which can't be told from none."""
+    named = [text for text in overrides if key_of(text) == "experiment"]
+    if not named:
+        return None
+    choice, default = (configs.compose(texts).choices["strategy"] for texts in (named, []))
+    return None if choice == default else str(choice)
 
 
 def _climbed(overrides: Sequence[str], begun: float) -> FineTuned:
@@ -99,6 +111,9 @@ def climb(overrides: list[str]) -> tuple[str, FineTuned]:
     COMMAND_GIVEN.set(0.0)  # each rung begins when it begins
     overrides = with_own_family(overrides)
     composed = configs.compose(with_strategy(overrides))
+    if (choice := composed.choices["strategy"]) != "ladder":
+        raise Refusal(f"strategy={choice} is one alone, and this flow climbs over several; flows.pipeline:pipeline "
+                      "goes on by one.")  # fmt: skip
     ground = ground_of(build(composed.config.strategy, "strategy", composed.config.allow_packages), overrides)
     job = ground.job
     digest = digest_of({"data": job.prepared.digest, "split": job.split.digest, "finetune": overrides})

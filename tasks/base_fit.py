@@ -17,6 +17,7 @@ from tasks.schema import Schema
 from tasks.target import Target, codes_of, find_target
 
 LEVELS = "levels.json"  # the levels that a model was trained on, as its family wrote them
+INPUTS = "inputs.skops"  # beside it where it holds only those that have an index of their own
 MAX_NAMED = 5
 MOST_NAMED = 50  # columns, which must all be given
 UNREADABLE = 0.01  # of the values from which on it is said that the base can't read them
@@ -60,21 +61,11 @@ def fit_to(base: Path, raw: Columns, roles: Roles, asked: str, takes: Takes) -> 
     after them. asked: `problem` as the user gave it.
 
     Raises:
-        Refusal: with all that differs: columns that aren't there, another kind of problem, unknown classes.
+        Refusal: with all that differs: columns that aren't there or are asked to be read otherwise, another kind of
+            problem, unknown classes.
     """
     schema = Schema.from_json((base / "schema.json").read_text(encoding="utf-8"))
-    absent = [column.name for column in schema.columns if column.name not in raw.names]
-    faults = [] if not absent else [
-        f"base: the table lacks {len(absent)} of the columns that it was trained on: {', '.join(absent[:MOST_NAMED])}"
-        f"{', ...' * (len(absent) > MOST_NAMED)}; give each, "
-        "empty where unknown, or choose another base."
-    ]  # fmt: skip
-    others = {"source.target": (roles.target,), "source.weight": (roles.weight,), "source.drop": roles.drop}
-    known = {column.name for column in schema.columns}
-    faults += [
-        f"base: it was trained on the column {name}, which is {key} here; choose another base, or another {key}."
-        for key, names in others.items() for name in names if name in known
-    ]
+    faults = _faults_of_columns(schema, raw, roles)
     try:
         target = _target(problem_of(base), raw[str(roles.target)], roles, asked, takes)
     except Refusal as refusal:
@@ -82,6 +73,27 @@ def fit_to(base: Path, raw: Columns, roles: Roles, asked: str, takes: Takes) -> 
     if faults:
         raise Refusal(*faults)
     return schema, target
+
+
+def _faults_of_columns(schema: Schema, raw: Columns, roles: Roles) -> list[str]:
+    kinds = {column.name: column.kind for column in schema.columns}
+    absent = [name for name in kinds if name not in raw.names]
+    faults = [] if not absent else [
+        f"base: the table lacks {len(absent)} of the columns that it was trained on: {', '.join(absent[:MOST_NAMED])}"
+        f"{', ...' * (len(absent) > MOST_NAMED)}; give each, "
+        "empty where unknown, or choose another base."
+    ]  # fmt: skip
+    others = {"source.target": (roles.target,), "source.weight": (roles.weight,), "source.drop": roles.drop}
+    faults += [
+        f"base: it was trained on the column {name}, which is {key} here; choose another base, or another {key}."
+        for key, names in others.items() for name in names if name in kinds
+    ]
+    asked = {"numeric": roles.numeric, "categorical": roles.categorical, "text": roles.text}
+    return faults + [
+        f"source.{kind}={name}: the base was trained on it as {kinds[name]}, and it is read so; leave it out of "
+        f"source.{kind}, or choose another base."
+        for kind, names in asked.items() for name in names if kinds.get(name, kind) != kind
+    ]
 
 
 def _target(was: Problem, values: pd.Series[Any], roles: Roles, asked: str, takes: Takes) -> Target:
@@ -158,8 +170,8 @@ def _described(problem: Problem) -> str:
     return f"with {_named(list(problem.classes))}" if problem.is_classification else "of numbers"
 
 
-def news(base: Path, schema: Schema, raw: Columns, features: Columns, takes: Takes) -> list[str]:
-    """What to say of values that the base hasn't seen, or can't read.
+def news(base: Path, schema: Schema, raw: Columns, roles: Roles, features: Columns, takes: Takes) -> list[str]:
+    """What to say of columns that the base doesn't know, and of values that it hasn't seen, or can't read.
 
     Raises:
         Refusal: for columns of which it can read nothing; all at once.
@@ -182,12 +194,27 @@ def news(base: Path, schema: Schema, raw: Columns, features: Columns, takes: Tak
             )
     if faults:
         raise Refusal(*faults)
-    return [*notes, *_new_levels(base, features, takes)]
+    return [*_left_out(schema, raw, roles), *notes, *_new_levels(base, features, takes)]
+
+
+def _left_out(schema: Schema, raw: Columns, roles: Roles) -> list[str]:
+    """Whatever the strategy: from scratch, which the base must beat, they are left out too."""
+    has_role = {roles.target, roles.response, roles.group, roles.time, roles.weight, *roles.drop, *roles.key}
+    known = has_role | {column.name for column in schema.columns}
+    names = [name for name in raw.names if name not in known]
+    if not names:
+        return []
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    which = "1 column that the base doesn't know is" if len(names) == 1 else (
+        f"{len(names):,} columns that the base doesn't know are")  # fmt: skip
+    return [f"{which} left out: {', '.join(names[:MAX_NAMED])}{more}"]
 
 
 def _new_levels(base: Path, features: Columns, takes: Takes) -> list[str]:
     path = next(iter(sorted(base.rglob(LEVELS))), None)
     known = {} if path is None else json.loads(path.read_text(encoding="utf-8"))["levels"]
+    is_whole = path is None or not path.with_name(INPUTS).exists()
+    seen = "hasn't seen" if is_whole else "hasn't seen, or in too few rows to tell them apart"
     handled = "they are added" if takes.levels else "they are handled as unseen"
     notes = []
     for name in features.names:
@@ -197,7 +224,7 @@ def _new_levels(base: Path, features: Columns, takes: Takes) -> list[str]:
         levels = sorted(features[name][is_new].unique())
         if levels:
             notes.append(
-                f"{name}: {len(levels):,} level{'s' * (len(levels) != 1)} that the base hasn't seen (such as "
+                f"{name}: {len(levels):,} level{'s' * (len(levels) != 1)} that the base {seen} (such as "
                 f"{levels[0]!r}) in {int(is_new.sum()):,} rows; {handled}"
             )
     return notes

@@ -101,7 +101,7 @@ def _prepare(
         _check_features(found)
         schema = found.schema
     features, example = typed(raw, schema, spool)
-    said = found.notes if base is None else base_fit.news(base, schema, raw, features, takes)
+    said = found.notes if base is None else base_fit.news(base, schema, raw, roles, features, takes)
     compared = _content(raw.names, roles)
     content = row_hashes(raw.only(compared), holdout_seed)
     roles_table, role_notes = role_columns(raw, roles, codes, content, holdout_seed)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,7 +23,7 @@ from sklearn.ensemble import (
 )
 
 from tasks.loss import Loss
-from tasks.model import Floats, Training, Validated, Watch, unsupported, unwatched
+from tasks.model import Floats, OutOfTimeError, Training, Validated, Watch, unsupported, unwatched
 from tasks.model import _estimator as estimators
 from tasks.model._encode import Levels
 from tasks.model._estimator import Encoded, Workspace
@@ -39,6 +40,13 @@ KINDS = ("random", "extra")
 TRUSTED = ("sklearn.tree._tree.Tree",)  # what skops doesn't trust of its own accord in what `save` writes
 LEAST_ROWS = 2_000  # that a tree is grown on, whatever the budget
 LARGEST = 3e38  # trees compare in float32
+USUAL_TREES = 200  # of which `seconds` speaks
+USUAL_FEATURES = 1 / 3  # share of the columns that a split chooses from
+PASSING_SECONDS = 4e-6  # of 200 trees for each row, however few each is grown on: .8 to 4.8 us at 1,000,000 rows
+# Time is looked at after so many seconds' trees by that rule, but not after fewer a thread than this: each batch costs
+# 0.5 (500 rows) to 20 ms (1,000,000) more.
+BATCH_SECONDS, LEAST_BATCH = 0.25, 5
+SHARE_OF_EXTRA = 1 / 5  # of a random tree's time, what an extremely randomised one takes: .11 to .25
 # Of 1,000 rows through a tree, and to each node on the way: 15 to 32 ns a node all in all, on 2,000 to 30,000 rows.
 TREE_MILLISECONDS, VISIT_MILLISECONDS = 0.03, 0.018
 
@@ -116,18 +124,41 @@ class Forest:
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
         """Of 200 trees that choose from a third of the columns: 0.4 s (2,800 x 5), 1.9 (10,500 x 9), 4.1 (9,700 x 10),
         3.5 (25,000 x 14) on real tables; two to three times as long where all columns are noise."""
-        n_drawn = min(n_rows, self.max_rows)
-        return 7e-6 * n_drawn * math.log2(max(2, n_drawn)) * n_columns / 3 + 4e-5 * n_rows
+        return USUAL_FEATURES * self._splitting(n_rows, n_columns, n_classes) + PASSING_SECONDS * n_rows
 
     def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
-        """With trees of fewer rows each, so that one takes half of that: as members of an ensemble they serve as well,
-        and with dearer ones every family would begin on samples."""
+        """With trees of fewer rows each, so that the dearest takes no more than that, and a usual one half at most: as
+        members of an ensemble they serve as well, and with dearer ones every family would begin on samples."""
         n_drawn = min(n_rows, self.max_rows)
-        share = 2 * self.seconds(n_rows, n_columns, n_classes) / seconds
-        return replace(self, max_rows=max(min(n_drawn, LEAST_ROWS), round(n_drawn / share))) if share > 1 else self
+        dearest = max(self._most_features, 2 * USUAL_FEATURES) * self._splitting(n_rows, n_columns, n_classes)
+        left = seconds - PASSING_SECONDS * n_rows
+        if dearest <= left:
+            return self
+        paid = round(n_drawn * max(0.0, left) / dearest)
+        return replace(self, max_rows=max(min(n_drawn, LEAST_ROWS), paid))
+
+    def _splitting(self, n_rows: int, n_columns: int, n_classes: int) -> float:
+        """Of splits that choose from all columns: in proportion with fewer. With 10 classes it takes 1.8 to 2.1 times
+        as long as with two, with 30 3.3 to 3.9, with 100 7 to 9; and as many rows drawn of 200,000 1.8 times as long as
+        of 20,000, of 1,000,000 2.2: more of them are in no cache."""
+        n_drawn = min(n_rows, self.max_rows)
+        slower = (1 + 0.1 * max(0, n_classes - 2)) * (1 + min(1, n_rows / 200_000))
+        return 7e-6 * n_drawn * math.log2(max(2, n_drawn)) * n_columns * slower
+
+    @property
+    def _most_features(self) -> float:
+        """The largest share of the columns that a split may choose from."""
+        if (fixed := self.hyperparameters["max_features"]) is not None:
+            values = [fixed]
+        else:
+            space = self.space.get("max_features") or []
+            values = space if isinstance(space, list) else space.get("values") or [space["high"]]
+            values = [*values, *(one["max_features"] for one in [self.start, *self.portfolio] if "max_features" in one)]
+        return max(map(_share, values))
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
-        return dict(hyperparameters), rounds
+        """Its rounds are its trees, of which it has as many as the folds, however many more rows there are."""
+        return dict(hyperparameters), rounds or hyperparameters["n_estimators"]
 
     def footprint(
         self, workspace: Workspace[Encoder], fitted: Fitted, hyperparameters: Mapping[str, Any], rounds: int | None,
@@ -154,9 +185,9 @@ class Forest:
         self, workspace: Workspace[Encoder], fold: int, hyperparameters: Mapping[str, Any], seed: int,
         watch: Watch = unwatched, n_rows: int | None = None,
     ) -> Validated:
-        encoded = workspace.fold(fold, n_rows)
-        estimator = self._fit(workspace.n_threads, workspace, encoded, hyperparameters, seed)
-        n_classes = len(workspace.training.problem.classes)
+        encoded, n_classes = workspace.fold(fold, n_rows), len(workspace.training.problem.classes)
+        estimator = self._unfitted(workspace.n_threads, n_classes, len(encoded.y), hyperparameters, seed)
+        _grow(estimator, encoded, self._batch(encoded, n_classes, hyperparameters), watch)
         fitted = Fitted(encoded.encoder, estimator, n_classes)
         return Validated(_predict(estimator, encoded.valid, n_classes), None, (), fitted)
 
@@ -164,33 +195,63 @@ class Forest:
         self, workspace: Workspace[Encoder], hyperparameters: Mapping[str, Any], rounds: int | None, seed: int,
         watch: Watch = unwatched, n_threads: int | None = None,
     ) -> Fitted:
-        encoded = workspace.all_rows()
-        estimator = self._fit(n_threads or workspace.n_threads, workspace, encoded, hyperparameters, seed)
-        return Fitted(encoded.encoder, estimator, len(workspace.training.problem.classes))
+        """A forest whose time is over has the trees that it has."""
+        encoded, n_classes = workspace.all_rows(), len(workspace.training.problem.classes)
+        n_threads = n_threads or workspace.n_threads
+        estimator = self._unfitted(n_threads, n_classes, len(encoded.y), hyperparameters, seed)
+        with suppress(OutOfTimeError):
+            _grow(estimator, encoded, self._batch(encoded, n_classes, hyperparameters), watch)
+        return Fitted(encoded.encoder, estimator, n_classes)
 
-    def _fit(
-        self, n_threads: int, workspace: Workspace[Encoder], encoded: Encoded[Encoder],
-        hyperparameters: Mapping[str, Any], seed: int,
+    def _unfitted(
+        self, n_threads: int, n_classes: int, n_rows: int, hyperparameters: Mapping[str, Any], seed: int
     ) -> Any:
         """Extremely randomised trees see all rows, as in Geurts et al., unless max_samples or max_rows says fewer."""
-        is_classification = workspace.training.problem.is_classification
-        settings, n_rows = dict(hyperparameters), len(encoded.y)
+        settings, is_classification = dict(hyperparameters), n_classes > 0
         kind = settings.pop("kind")
         n_drawn = max(1, min(self.max_rows, round(settings.pop("max_samples") * n_rows)))
         is_drawn = kind == "random" or n_drawn < n_rows
-        estimator = ESTIMATORS[kind, is_classification](
+        return ESTIMATORS[kind, is_classification](
             **settings, criterion="log_loss" if is_classification else "squared_error", bootstrap=is_drawn,
             max_samples=n_drawn if is_drawn else None, max_leaf_nodes=self.max_leaves, random_state=seed,
-            n_jobs=n_threads,
-        ).fit(encoded.train, encoded.y, encoded.weight)
-        # Threads would add up the trees' predictions in the order in which they finish, and rounding differs by order.
-        return estimator.set_params(n_jobs=1)
+            n_jobs=n_threads, warm_start=True,
+        )  # fmt: skip
+
+    def _batch(self, encoded: Encoded[Encoder], n_classes: int, hyperparameters: Mapping[str, Any]) -> int:
+        """The trees that each thread grows between two looks at the time."""
+        n_rows, n_columns = encoded.train.shape
+        share = _share(hyperparameters["max_features"])
+        share *= SHARE_OF_EXTRA if hyperparameters["kind"] == "extra" else 1.0
+        seconds = share * self._splitting(n_rows, n_columns, n_classes) + PASSING_SECONDS * n_rows
+        return max(LEAST_BATCH, int(BATCH_SECONDS * USUAL_TREES / seconds))
 
     def _unknown_kinds(self) -> list[str]:
         fixed, space = self.hyperparameters["kind"], self.space.get("kind")
         kinds = [fixed] if fixed is not None else [*(space or []), self.start["kind"]]
         return [f"model.forest: kind={kind} is no forest; choose {' or '.join(KINDS)}{did_you_mean(str(kind), KINDS)}"
                 for kind in dict.fromkeys(kinds) if kind not in KINDS]
+
+
+def _share(max_features: Any) -> float:
+    """Of the columns; as usual where it is another of scikit-learn's forms, such as sqrt."""
+    return max_features if isinstance(max_features, float) else USUAL_FEATURES
+
+
+def _grow(estimator: Any, encoded: Encoded[Encoder], n_batch: int, watch: Watch) -> None:
+    """Batch by batch, of the same trees as all at once. Each tree is a round, also of the batch in which the time is
+    over: a run that is gone through again has as many."""
+    n_trees, n_batch = estimator.n_estimators, estimator.n_jobs * n_batch
+    try:
+        for n_before in range(0, n_trees, n_batch):
+            n_grown = min(n_before + n_batch, n_trees)
+            estimator.set_params(n_estimators=n_grown).fit(encoded.train, encoded.y, encoded.weight)
+            for _ in range(n_before + 1, n_grown):
+                with suppress(OutOfTimeError):
+                    watch(())
+            watch(())
+    finally:
+        # Threads would add up the trees' predictions in the order in which they finish, and rounding differs by order.
+        estimator.set_params(n_jobs=1, warm_start=False)
 
 
 def _predict(estimator: Any, matrix: npt.NDArray[np.float32], n_classes: int) -> Floats:

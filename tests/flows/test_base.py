@@ -94,6 +94,20 @@ def test_the_bases_own_family_is_taken_where_none_is_named(here: Path) -> None:
     assert with_own_family(["base=null", "seed=1"]) == ["base=null", "seed=1"]
 
 
+def test_a_family_that_an_experiment_names_stays(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    like("bare/base", "of a forest", family="forest")
+    (tmp_path / "experiment").mkdir()
+    for name, choice in (("linear", "/model: [linear]"), ("kfold", "/folds: kfold")):
+        text = f"# @package _global_\ndefaults:\n  - override {choice}\nbase: of a forest\n"
+        (tmp_path / "experiment" / f"{name}.yaml").write_text(text)
+    monkeypatch.setenv("FINEFOLD_CONF", str(tmp_path))
+    assert with_own_family(["experiment=linear"]) == ["experiment=linear"]
+    assert with_own_family(["experiment=kfold"]) == ["model=forest", "experiment=kfold"]
+    assert list(composed_of("experiment=linear").config.model) == ["linear"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [

@@ -16,7 +16,7 @@ from prefect.client.orchestration import get_client
 from flows.alone import keep_limit, limit_of
 from flows.cli import main
 from flows.config import compose
-from flows.finetune import FineTuned, finetune
+from flows.finetune import FineTuned, climb, finetune, with_strategy
 from flows.pipeline import run
 from tasks.records import Result
 from tasks.refusal import Refusal
@@ -151,6 +151,40 @@ def test_a_rung_that_starts_far_behind_gets_one_trial_and_the_chosen_one_as_many
 def test_one_strategy_by_name_is_an_ordinary_run(place: Path, base: Result) -> None:
     done = finetune([*SMALL, f"base={base.model_uri}", "strategy=full", "model_name=one"], frame=table(80, 1))
     assert isinstance(done, Result)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's own experiments: `shop` by recalibration, `rungs` by a ladder, `seed` by no strategy."""
+    (tmp_path / "experiment").mkdir()
+    for name, choice in (("shop", "strategy: recalibrate"), ("rungs", "strategy: ladder"), ("seed", "folds: kfold")):
+        text = f"# @package _global_\ndefaults:\n  - override /{choice}\n"
+        (tmp_path / "experiment" / f"{name}.yaml").write_text(text)
+    monkeypatch.setenv("FINEFOLD_CONF", str(tmp_path))
+    return tmp_path
+
+
+def test_the_ladder_is_climbed_where_neither_what_was_typed_nor_an_experiment_names_a_strategy(shop: Path) -> None:
+    knob = "strategy.hyperparameters.rehearsal=0.5"
+    assert with_strategy(["seed=1", knob]) == ["strategy=ladder", "seed=1"]
+    assert with_strategy(["experiment=seed", knob]) == ["strategy=ladder", "experiment=seed"]
+    assert with_strategy(["experiment=rungs", knob]) == ["strategy=ladder", "experiment=rungs"]
+    assert with_strategy(["experiment=shop", knob]) == ["strategy=recalibrate", "experiment=shop", knob]
+    assert with_strategy(["experiment=shop", "strategy=full", knob]) == ["experiment=shop", "strategy=full", knob]
+    assert with_strategy(["experiment=shop", "strategy=ladder", knob]) == ["experiment=shop", "strategy=ladder"]
+
+
+def test_a_strategy_that_an_experiment_names_is_an_ordinary_run(place: Path, base: Result, shop: Path) -> None:
+    asked = [*SMALL, f"base={base.model_uri}", "experiment=shop", "model_name=shop", "search.trials=1"]
+    done = finetune(asked, frame=table(80, 1))
+    assert isinstance(done, Result)
+    assert mlflow.get_run(done.run_id).data.tags["finefold.base.strategy"] == "recalibrate"
+
+
+def test_one_strategy_is_refused_by_the_flow_that_climbs_over_several(place: Path, base: Result, shop: Path) -> None:
+    for named in ("strategy=recalibrate", "experiment=shop"):
+        with pytest.raises(Refusal, match="strategy=recalibrate is one alone, and this flow climbs over several"):
+            climb([*SMALL, f"base={base.model_uri}", named])
 
 
 @pytest.mark.parametrize(("given", "said"), [

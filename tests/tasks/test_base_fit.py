@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from bases import base_of, prepared, source
 
 from tasks.base_fit import Takes
+from tasks.model._inputs import Inputs
 from tasks.records import Prepared
 from tasks.refusal import Refusal
 
@@ -126,6 +128,56 @@ def test_new_levels_are_counted_by_column_and_it_is_said_what_becomes_of_them(
     towns = ["Aachen", "Bonn", *TARGET["town"][2:]]
     made = prepared(TARGET.assign(town=towns), tmp_path, base, takes=takes)
     assert f"town: 2 levels that the base hasn't seen (such as 'Aachen') in 2 rows; {handled}" in made.notes
+
+
+def test_a_level_that_a_net_was_taught_too_rarely_is_not_said_to_be_unseen(base: Path, tmp_path: Path) -> None:
+    net = Path(shutil.copytree(base, tmp_path / "net"))
+    taught = TARGET[["size", "town"]].assign(town=["Aachen", *TARGET["town"][1:]])
+    Inputs.learn(taught, "standard", min_rows=5).save(net)
+    made = prepared(TARGET.assign(town=["Aachen", "Bonn", *TARGET["town"][2:]]), tmp_path, net)
+    assert any(
+        note.startswith("town: 2 levels that the base hasn't seen, or in too few rows to tell them apart (such as 'Aac")
+        for note in made.notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (1, "1 column that the base doesn't know is left out: new0"),
+        (3, "3 columns that the base doesn't know are left out: new0, new1, new2"),
+        (7, "7 columns that the base doesn't know are left out: new0, new1, new2, new3, new4 and 2 more"),
+    ],
+)
+def test_columns_that_the_base_does_not_know_are_said_whatever_the_strategy_takes(
+    base: Path, tmp_path: Path, more: int, said: str
+) -> None:
+    wide = TARGET.assign(**{f"new{n}": TARGET["size"] * n for n in range(more)})
+    for takes in (ALL, Takes()):
+        assert said in prepared(wide, tmp_path, base, takes=takes).notes
+    assert not any("doesn't know" in note for note in prepared(TARGET, tmp_path, base).notes)
+
+
+def test_a_column_with_a_role_is_not_said_to_be_left_out(base: Path, tmp_path: Path) -> None:
+    wide = TARGET.assign(key=range(60), group=np.arange(60) % 9, day=range(60), weight=1, drop=0)
+    roles = {"key": ("key",), "group": "group", "time": "day", "weight": "weight", "drop": ("drop",)}
+    assert not any("left out" in note for note in prepared(wide, tmp_path, base, **roles).notes)
+
+
+def test_a_column_that_is_asked_to_be_read_otherwise_than_the_base_reads_it_is_refused_by_its_key(
+    base: Path, tmp_path: Path
+) -> None:
+    wide = TARGET.assign(more=1.5)
+    faults = refusal(wide, tmp_path / "a", base, categorical=("size", "more"), numeric=("town",), text=("town",))
+    assert faults == (
+        "source.numeric=town: the base was trained on it as categorical, and it is read so; leave it out of "
+        "source.numeric, or choose another base.",
+        "source.categorical=size: the base was trained on it as numeric, and it is read so; leave it out of "
+        "source.categorical, or choose another base.",
+        "source.text=town: the base was trained on it as categorical, and it is read so; leave it out of source.text, "
+        "or choose another base.",
+    )
+    assert prepared(TARGET, tmp_path / "b", base, categorical=("town",), numeric=("size",)).n_features == 2
 
 
 def test_a_column_that_the_base_can_not_read_is_refused_and_some_unreadable_values_are_said(

@@ -18,7 +18,7 @@ import pytest
 from flows.config import compose
 from flows.decide import decide
 from flows.plan import plan
-from tasks import fold_model, metric
+from tasks import fold_model, metric, mixture
 from tasks import model as models
 from tasks.combine import SECONDS_OF_A_MEGABYTE, combine
 from tasks.combine import seconds as combining_seconds
@@ -312,7 +312,7 @@ def test_of_many_folds_some_are_scored_by_choices_from_the_others(monkeypatch: p
     assert (it.experiment.n_folds, len(combined.folds)) == (12, 12)
     assert (shown[0], len(shown)) == (12, 1 + 10)
     score = combined.mean
-    monkeypatch.setattr(combining, "MOST_PARTS", 12)
+    monkeypatch.setattr(mixture, "MOST_PARTS", 12)
     assert it.combine(worse=1).mean == pytest.approx(score, abs=combined.standard_error)
     assert combined.mean != it.combine(worse=1).mean
 

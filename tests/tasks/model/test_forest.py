@@ -11,7 +11,7 @@ from flows.config import compose
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mae import MAE
 from tasks.loss.mse import MSE
-from tasks.model import Training
+from tasks.model import Curve, OutOfTimeError, Training, Until, unwatched
 from tasks.model import forest as forest_model
 from tasks.model.forest import Forest
 from tasks.records import Problem
@@ -78,6 +78,71 @@ def test_what_the_budget_does_not_pay_for_is_grown_on_fewer_rows_a_tree() -> Non
     assert it.affordable(60, 39_000, 14, 2) == it
     few = it.affordable(10, 39_000, 14, 2)
     assert 2_000 < few.max_rows < it.max_rows
-    assert few.seconds(39_000, 14, 2) == pytest.approx(10 / 2, rel=0.2)
+    assert few.seconds(39_000, 14, 2) == pytest.approx(10 / 3, rel=0.2)
     assert it.affordable(0.1, 39_000, 14, 2).max_rows == 2_000
     assert it.affordable(0.1, 500, 14, 2).max_rows == 500
+
+
+@pytest.mark.parametrize(("override", "most"), [
+    ("space.max_features.high=0.8", 0.8), ("space.max_features=[0.2,0.75]", 0.75), ("start.max_features=1.0", 1.0),
+    ("hyperparameters.max_features=0.9", 0.9), ("hyperparameters.max_features=0.1", 2 / 3),
+    ("hyperparameters.max_features=sqrt", 2 / 3),
+])  # fmt: skip
+def test_the_budget_pays_for_the_most_columns_that_a_split_may_choose_from(override: str, most: float) -> None:
+    few = forest(f"model.forest.{override}").affordable(10, 39_000, 14, 2)
+    assert few.seconds(39_000, 14, 2) == pytest.approx(10 / (3 * most), rel=0.1)
+
+
+def test_rows_that_no_tree_is_grown_on_cost_little_and_classes_cost_more() -> None:
+    few = forest("model.forest.max_rows=2000")
+    assert few.seconds(1_000_000, 12, 2) < few.seconds(200_000, 12, 2) + 4
+    assert forest().seconds(10_000, 12, 30) == pytest.approx(3.6 * forest().seconds(10_000, 12, 2), rel=0.1)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("is_number", [False, True])
+@pytest.mark.parametrize("kind", forest_model.KINDS)
+def test_batches_grow_the_trees_that_are_grown_at_once(
+    kind: str, is_number: bool, n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {**HYPERPARAMETERS, "n_estimators": 23}
+    it, data = forest(), training(is_number=is_number)
+    at_once = it.fit(it.workspace(data, None, n_threads), {**given, "kind": kind}, None, 0)
+    monkeypatch.setattr(forest_model, "BATCH_SECONDS", 0.0)
+    in_batches = it.fit(it.workspace(data, None, n_threads), {**given, "kind": kind}, None, 0)
+    assert in_batches.estimator.get_params() == at_once.estimator.get_params()
+    assert in_batches.predict(data.X).tobytes() == at_once.predict(data.X).tobytes()
+    for one, other in zip(in_batches.estimator.estimators_, at_once.estimator.estimators_, strict=True):
+        assert one.random_state == other.random_state
+        assert one.tree_.threshold.tobytes() == other.tree_.threshold.tobytes()
+        assert one.tree_.value.tobytes() == other.tree_.value.tobytes()
+
+
+def test_a_deadline_ends_a_fold_in_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forest_model, "BATCH_SECONDS", 0.0)
+    it, seen = forest(), list[Curve]()
+    workspace, given = it.workspace(training(is_number=False), None, 1), {**HYPERPARAMETERS, "kind": "random"}
+
+    def watch(curve: Curve) -> None:
+        seen.append(curve)
+        if len(seen) >= 12:
+            raise OutOfTimeError
+
+    with pytest.raises(OutOfTimeError):
+        it.validate(workspace, 0, {**given, "n_estimators": 200}, 0, watch)
+    assert seen == [()] * 15  # of a batch of 5 all are grown when time is looked at
+
+
+def test_a_final_fit_that_runs_out_of_time_keeps_the_trees_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forest_model, "BATCH_SECONDS", 0.0)
+    it, data = forest(), training(is_number=False)
+    workspace, given = it.workspace(data, None, 1), {**HYPERPARAMETERS, "kind": "random", "n_estimators": 40}
+    cut, whole = Until(None, 12), Until(None)
+    some = it.fit(workspace, given, None, 0, cut)
+    assert cut.n_rounds == len(some.estimator.estimators_) == some.estimator.n_estimators == 15
+    again = it.fit(workspace, given, None, 0, Until(None, cut.n_rounds))
+    of_fifteen = it.fit(workspace, {**given, "n_estimators": 15}, None, 0, unwatched)
+    for one in (some, again):
+        assert one.predict(data.X).tobytes() == of_fifteen.predict(data.X).tobytes()
+    it.fit(workspace, given, None, 0, whole)
+    assert whole.n_rounds == it.final(given, None)[1] == 40

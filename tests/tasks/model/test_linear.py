@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from flows.config import compose
 from tasks import model
 from tasks.loss.cross_entropy import CrossEntropy
 from tasks.loss.mse import MSE
-from tasks.model import Floats, Training
+from tasks.model import Curve, Floats, OutOfTimeError, Training, unwatched
 from tasks.model import linear as linear_model
 from tasks.model.linear import Encoder, Linear
 from tasks.records import Problem
@@ -156,3 +157,69 @@ def test_a_torn_file_is_refused(tmp_path: Path) -> None:
 def test_a_setting_out_of_range_is_refused_by_its_key(override: str) -> None:
     with pytest.raises(Refusal, match=f"model.linear.{override.partition('=')[0]}"):
         linear(f"model.linear.{override}")
+
+
+def slow() -> Training:
+    """Columns that are near-copies, which a solver needs many iterations for."""
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame({"x": generator.normal(size=N)})
+    for i in range(10):
+        X[f"copy{i}"] = X["x"] + generator.normal(size=N) / 100
+    return training(X, (X["copy0"] - X["copy1"] + X["copy2"] - X["x"] > 0).to_numpy(dtype=np.float64))
+
+
+def test_a_deadline_ends_a_solver_in_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_model, "WATCHED_CELLS", 0)
+    it, seen, most = linear(), list[Curve](), 1000
+    workspace = it.workspace(slow(), None, 1)
+
+    def watch(curve: Curve) -> None:
+        seen.append(curve)
+        if len(seen) >= most:
+            raise OutOfTimeError
+
+    whole = it.validate(workspace, 0, {"penalty": 1e-3}, 0, watch)
+    assert 30 < len(seen) < most
+    assert set(seen) == {()}
+    assert whole.prediction.tobytes() == it.validate(workspace, 0, {"penalty": 1e-3}, 0, unwatched).prediction.tobytes()
+    seen, most = [], 10
+    with pytest.raises(OutOfTimeError):
+        it.validate(workspace, 0, {"penalty": 1e-3}, 0, watch)
+    assert len(seen) == 10
+
+
+def test_a_deadline_that_passed_while_the_rows_were_encoded_ends_a_fold() -> None:
+    X, y = numbers()
+
+    def watch(curve: Curve) -> None:
+        raise OutOfTimeError
+
+    it = linear()
+    with pytest.raises(OutOfTimeError):
+        it.validate(it.workspace(training(X, y, is_number=True), None, 1), 0, {"penalty": 1.0}, 0, watch)
+
+
+def test_what_watched_a_solver_is_not_saved_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_model, "WATCHED_CELLS", 0)
+    it, data = linear(), slow()
+    done = it.validate(it.workspace(data, None, 1), 0, {"penalty": 1.0}, 0, lambda curve: None)
+    model.save(done.fitted, tmp_path)
+    assert model.load(tmp_path).predict(data.X).tobytes() == done.fitted.predict(data.X).tobytes()
+
+
+@pytest.mark.parametrize(("n_classes", "budget"), [(0, 5), (2, 5), (7, 8)])
+def test_what_the_budget_does_not_pay_for_is_solved_in_fewer_iterations(n_classes: int, budget: float) -> None:
+    it, shape = linear("model.linear.iterations=300"), (1_000_000, 20, n_classes)
+    assert it.affordable(1e3, *shape) == it
+    few = it.affordable(budget, *shape)
+    assert 10 < few.iterations < 50
+    assert few.seconds(*shape) == pytest.approx(budget, abs=0.2)
+    assert it.affordable(2, *shape).iterations == 10
+    assert replace(it, iterations=3).affordable(2, *shape).iterations == 3
+
+
+def test_a_fit_makes_no_more_iterations_than_the_budget_pays_for() -> None:
+    it, data = linear(), slow()
+    few = it.affordable(1e-6, *data.X.shape, 2)
+    assert few.fit(few.workspace(data, None, 1), {"penalty": 1e-3}, None, 0).estimator.n_iter_ == 10
+    assert it.fit(it.workspace(data, None, 1), {"penalty": 1e-3}, None, 0).estimator.n_iter_ > 40
