@@ -104,7 +104,8 @@ def _composed(known: Recorded, given: Sequence[str]) -> Composed:
         Refusal: where a file is gone; all of them at once.
     """
     keys = {key_of(text) for text in given}
-    changes = ["resume=auto", "output=text"]
+    # What an earlier study gave is recorded; that study may have gone on since, or be gone.
+    changes = ["resume=auto", "output=text", "search.warm_start=null"]
     changes += [] if keys & {"tracking.uri"} else ["tracking.uri=null"]
     changes += [] if "base" in keys else _base(known)
     moved = {key: _place_of(known, key) for key in FILES if key not in keys}
@@ -154,7 +155,9 @@ def _name_of_flow_run() -> str:
 def again(known: Recorded, composed: Composed) -> tuple[str, Reproduction]:
     """The run again, with as many trials as were told, and the id of the flow run."""
     job, base = job_from(composed, is_told=False)
-    job = replace(job, plan=replace(job.plan, n_trials=known.outcome["trials"]))
+    warm = [(name, values) for name, values in known.outcome["identity"].get("warm_start", ())]
+    space = replace(job.plan.space, warm=warm)
+    job = replace(job, plan=replace(job.plan, n_trials=known.outcome["trials"], space=space))
     because = causes(known.outcome, plain(circumstances(job, base)))
     other = [one for one in because if one.what in ("identity.data", "identity.split")]
     if other:

@@ -27,7 +27,8 @@ NAMES = {
     "labels.path",
 }
 OR_NULL = {"base", "source_data", "pretrain.licence", "pretrain.origin", "predictions.path", "predictions.url",
-           "predictions.table", "predictions.rejects", "labels.path"}  # whose `null` is none, and no name
+           "predictions.table", "predictions.rejects", "labels.path",
+           "search.warm_start"}  # whose `null` is none, and no name
 NAMES_TO_NUMBERS = {"class_weight"}
 LISTS_OF_NAMES = {
     "slices", "source.columns", "source.drop", "source.key", "source.text", "source.numeric", "source.categorical",

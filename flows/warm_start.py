@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,12 @@ def _read(asked: str, folder: Path) -> optuna.Study:
 
 
 def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Those of a family that ran on every fold, or on the most that any of it did: a dear one may have begun on one
-    fold beside others that began on all. One that was stopped early is told with an estimate."""
+    """Those of a family that ran on all rows and every fold, or on the most of both that any of it did: scores of
+    samples are on another scale, and a dear family may have begun on one fold beside others that began on all. One that
+    was stopped early is told with an estimate."""
     told = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
-    told = [trial for trial in told if "n_rows" not in trial.user_attrs]  # judged on a sample: on another scale
-    n_folds = max((len(trial.user_attrs.get("folds", ())) for trial in told), default=0)
-    return [trial for trial in told if len(trial.user_attrs.get("folds", ())) == n_folds]
+    evidence = [(trial.user_attrs.get("n_rows", inf), len(trial.user_attrs.get("folds", ()))) for trial in told]
+    return [trial for trial, one in zip(told, evidence, strict=True) if one == max(evidence)]
 
 
 def _setting(trial: FrozenTrial, families: Sequence[str]) -> tuple[str, dict[str, Any]]:

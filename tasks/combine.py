@@ -30,7 +30,9 @@ from tasks.store import write_folder
 from tasks.study import digest_of
 from tasks.workspace import Experiment, training_of
 
-MARGIN = 1.5  # of the time that a fit on all rows is foreseen to take: one that is cut was for nothing
+# Of the time that a fit on all rows is foreseen to take, and the models of all members: one that is cut was for nothing,
+# and the best trial's own fit would begin after these.
+MARGIN, MARGIN_OF_ALL = 1.5, 1.1
 # Of writing an ensemble's models, reading and timing them: 200 MB of trees took 6 s.
 SECONDS_OF_A_MEGABYTE = 0.03
 
@@ -162,7 +164,7 @@ def _costs(experiment: Experiment, ensemble: Ensemble, chosen: Mixture, fitting:
     Raises:
         OutOfTimeError: where fitting the models takes too long, or will.
     """
-    needed = fold_model.seconds(experiment, chosen.used)
+    needed = MARGIN_OF_ALL * fold_model.seconds(experiment, chosen.used)
     if fitting.until is not None and needed and time.time() + needed / fitting.n_workers > fitting.until:
         raise OutOfTimeError
     n_threads = max(1, fitting.n_workers // max(1, len(chosen.used)))

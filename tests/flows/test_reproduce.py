@@ -155,6 +155,18 @@ def test_an_ensemble_whose_nets_were_fitted_on_all_rows_comes_out_again(place: P
     assert of_all
 
 
+def test_what_an_earlier_study_gave_is_known_when_that_study_is_gone(made: Result, place: Path) -> None:
+    asked = [*ASKED, "model_name=warm", "model.linear.portfolio=[]", f"search.warm_start={made.run_id}"]
+    warm = run(asked, frame=TABLE)
+    shutil.move(place / "data" / "studies", place / "data" / "elsewhere")
+    try:
+        again = reproduce(warm.run_id, frame=TABLE)
+    finally:
+        shutil.rmtree(place / "data" / "studies", ignore_errors=True)
+        shutil.move(place / "data" / "elsewhere", place / "data" / "studies")
+    assert again.is_equal, again.differences
+
+
 def test_what_differs_is_named_with_what_explains_it_and_ends_with_1(
     made: Result, client: mlflow.MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:

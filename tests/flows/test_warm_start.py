@@ -15,6 +15,7 @@ from flows.pipeline import run
 from flows.plan import Plan, plan
 from flows.server import Server
 from flows.warm_start import FAMILIES
+from tasks.evidence import Rung, on_rung, proposal_of
 from tasks.records import FoldScore, TrialResult
 from tasks.refusal import Refusal
 from tasks.search import Space
@@ -57,6 +58,16 @@ def test_the_best_complete_trials_follow_the_start_best_first_and_none_twice(ask
     told = [(0.5, 0.7, 3), (2.0, 0.9, 3), (2.0, 0.9, 3), (3.0, None, 1), (4.0, 0.99, 2), (5.0, 0.8, 3)]
     earlier(linear().space, [({"penalty": penalty}, value, n) for penalty, value, n in told])
     assert penalties(linear(f"search.warm_start={asked}")) == [1.0, 2.0, 5.0, 0.5]
+
+
+def test_of_trials_on_samples_alone_those_of_the_largest_are_taken() -> None:
+    space = linear().space
+    with opened(Path("data/studies"), DIGEST, is_higher_better=True) as study:
+        study.remember(FAMILIES, list(space.families))
+        for penalty, n_rows, score in ((2.0, 2_000, 0.9), (3.0, 8_000, 0.8), (4.0, 8_000, 0.7)):
+            trial = study.add(on_rung(space.trial({"penalty": penalty}), Rung(n_rows, 1)))
+            study.tell(TrialResult(proposal_of(space, trial), (FoldScore(0, score, 0.0, None, 0.1),), None, False))
+    assert penalties(linear(f"search.warm_start={DIGEST}-1")) == [1.0, 3.0, 4.0]
 
 
 def test_at_most_five_are_taken_and_lower_is_better_where_the_earlier_study_said_so() -> None:
