@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from flows import comparable, compared, screen, server
-from flows.base import base_of, takes, with_own_family
+from flows.base import base_of, naming, takes, with_own_family
 from flows.config import Composed
 from flows.decide import Decided, decide, narrowed
 from flows.multirun import Outcome, for_each, planned, run_each
@@ -113,7 +113,8 @@ def _ground(plans: Mapping[str, tuple[Composed, Plan]]) -> Ground:
     base = next(iter(for_each(plans, lambda one: base_of(*one)).values()))
     config, new = composed.config, takes(*(one for _, one in plans.values()))
     given = plan.source, plan.roles, config.problem, plan.test, config.holdout.seed, base
-    prepared = prepare.fn(*given, takes=new, reads_text=plan.reads_text)
+    with naming(config.base):
+        prepared = prepare.fn(*given, takes=new, reads_text=plan.reads_text)
     decided = for_each(plans, lambda one: decide(one[0], prepared))
     selected = {name: one.metric for name, one in decided.items()}
     if len(set(selected.values())) > 1:

@@ -30,8 +30,8 @@ from tasks.store import write_folder
 from tasks.study import digest_of
 from tasks.workspace import Experiment, training_of
 
-# Of the time that a fit on all rows is foreseen to take, and the models of all members: what is cut was for nothing, and
-# the best trial's own fit would begin after these.
+# Of the time that a fit on all rows, and the models of all members, are foreseen to take: what is cut was for nothing,
+# and the best trial's own fit would begin after these.
 MARGIN, MARGIN_OF_ALL = 1.5, 1.1
 # Of writing an ensemble's models, reading and timing them: 200 MB of trees took 6 s.
 SECONDS_OF_A_MEGABYTE = 0.03
