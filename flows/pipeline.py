@@ -163,7 +163,7 @@ def pipeline(overrides: list[str]) -> Result:
         verdict = guarded(job, base, experiment, trained, evaluation, members, budget)
         tracker = tracking_.result()
         log_losses(tracker, study, tuned.winner, examined)
-        log_what_came_out(tracker, job, tuned, combined, trained, evaluation)
+        log_what_came_out(tracker, job, experiment, tuned, combined, trained, evaluation)
         log_conclusion(tracker, conclusion)
         log_plots(tracker, job, study, tuned, trained, evaluation, verdict, examined)
         log_checks(tracker, verdict, base)

@@ -28,16 +28,18 @@ from flows.decide import Job
 from flows.tune import Tuned
 from tasks import provenance, tracking
 from tasks.climb import Rung
-from tasks.comparison import Interval
+from tasks.comparison import Interval, error_of_mean
 from tasks.examine import OUT_OF_FOLD
 from tasks.loss import Loss
 from tasks.model import packages
 from tasks.optimizer import Optimizer
+from tasks.out_of_fold import over_folds
 from tasks.records import Combined, Evaluation, Examined, HoldoutScore, Trained, Winner, jsonable
 from tasks.registry import GATE_TAG
 from tasks.study import Study, fold_file, read_fold
 from tasks.tracking import Tracker
 from tasks.verdict import Number, Verdict
+from tasks.workspace import Experiment
 
 # A study goes on only with the versions that it began with: they decide its numbers too.
 VERSIONS = ("finefold", "lightgbm", "scikit-learn", "optuna", "numpy", "scipy", "pandas")
@@ -169,9 +171,12 @@ def described(combined: Combined) -> dict[str, Any]:
 
 
 def log_what_came_out(
-    tracker: Tracker, job: Job, tuned: Tuned, combined: Combined | None, trained: Trained, evaluation: Evaluation
-) -> None:
+    tracker: Tracker, job: Job, experiment: Experiment, tuned: Tuned, combined: Combined | None, trained: Trained,
+    evaluation: Evaluation,
+) -> None:  # fmt: skip
+    """`cv_NAME` is the winner's mean over its folds, of each metric that the holdout has; one is selected on."""
     winner, metric = tuned.winner, job.decided.metric
+    others = over_folds(experiment, winner, [name for name in evaluation.scores if name != metric])
     comes_to = {} if trained.footprint is None else asdict(trained.footprint)
     if combined is not None and combined.members:
         tracker.json({**described(combined), "folds": list(combined.folds)}, "ensemble.json")
@@ -197,6 +202,8 @@ def log_what_came_out(
         {
             f"cv_{metric}": winner.mean,
             f"cv_{metric}_se": winner.standard_error,
+            **{f"cv_{name}": fmean(values) for name, values in others.items() if values},
+            **{f"cv_{name}_se": error_of_mean(values) for name, values in others.items() if values},
             "parameters_learned": trained.n_parameters,
             "parameters_trainable": trained.n_parameters - trained.n_frozen,
             "parameters_frozen": trained.n_frozen,

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from math import nan
-from statistics import stdev
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tasks.climb import Climb, Rung, gap
-from tasks.comparison import Comparison, Interval, Standing
+from tasks.comparison import Comparison, Interval, Standing, error_of_mean
 from tasks.records import Combined, HoldoutScore, Result, TrialResult, Winner
 
 PLAIN_WIDTH = 160  # no wrapping by a terminal's width where there is no terminal
@@ -318,8 +316,7 @@ def _ends(score: HoldoutScore) -> str:
 
 
 def _with_error(result: TrialResult) -> str:
-    values = [fold.value for fold in result.folds]
-    return _and_error(result.score, stdev(values) / len(values) ** 0.5 if len(values) > 1 else nan)
+    return _and_error(result.score, error_of_mean([fold.value for fold in result.folds]))
 
 
 def short(value: object) -> str:

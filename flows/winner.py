@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import nan
-from statistics import fmean, stdev
+from statistics import fmean
 
+from tasks.comparison import error_of_mean
 from tasks.evidence import Ladder, rung_of
 from tasks.metric import better
 from tasks.model import growth_of_rounds
@@ -33,10 +33,9 @@ def winner_of(experiment: Experiment, ladder: Ladder, results: Sequence[TrialRes
 
 def winner_by(experiment: Experiment, best: TrialResult) -> Winner:
     """That trial as the winner, by the scores of its folds."""
-    values = [fold.value for fold in best.folds]
-    standard_error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else nan
+    error = error_of_mean([fold.value for fold in best.folds])
     growth = growth_of_rounds(experiment.families[best.proposal.family], experiment.growth)
-    return Winner(best.proposal, best.score, standard_error, best.folds, best.rounds(growth))
+    return Winner(best.proposal, best.score, error, best.folds, best.rounds(growth))
 
 
 def with_judged(experiment: Experiment, winner: Winner, judged: Sequence[TrialResult]) -> Winner:

@@ -104,6 +104,11 @@ def of_metric(metric: str, values: Sequence[float], rho: float) -> Interval:
     return Interval(found.value, max(found.low, least), min(found.high, most)) if found.low == found.low else found
 
 
+def error_of_mean(values: Sequence[float]) -> float:
+    """s / sqrt(k), by which a score over k folds is told, not compared with another; NaN of one."""
+    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
 def standard_error(values: Sequence[float], rho: float) -> float:
     """Of the mean of the values of at least two folds."""
     return stdev(values) * math.sqrt(1 / len(values) + rho)

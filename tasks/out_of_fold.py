@@ -3,7 +3,7 @@ from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-from tasks.records import Member
+from tasks.metric import value
+from tasks.records import Member, Winner
 from tasks.study import fold_file, read_fold
 from tasks.workspace import Experiment, training_of
 
@@ -67,6 +68,16 @@ def by_fold(experiment: Experiment, members: Sequence[Member]) -> Iterator[tuple
         if len(known) == len(members):
             rows = training.fold(fold, members[0].proposal.n_rows)[1]
             yield fold, rows, np.asarray(sum(weight * one.prediction.astype(np.float64) for one, weight in known))
+
+
+def over_folds(experiment: Experiment, winner: Winner, names: Iterable[str]) -> dict[str, list[float]]:
+    """Each metric on each fold that the winner was judged on and whose file is there, of the most probable classes."""
+    training, found = training_of(experiment), {name: list[float]() for name in names}
+    for _, rows, prediction in by_fold(experiment, [Member(winner.proposal, 1.0)]):
+        weight = None if training.weight is None else training.weight[rows]
+        for name, values in found.items():
+            values.append(value(name, training.y[rows], prediction, weight))
+    return found
 
 
 def pooled(experiment: Experiment, members: Sequence[Member]) -> OutOfFold:

@@ -84,6 +84,7 @@ def test_mlflow_tells_what_was_asked_and_what_came_out(result: Result, client: m
     assert parent.data.params["best.model"] == "lightgbm"
     assert "optimizer" not in parent.data.params
     assert parent.data.metrics["holdout_roc_auc"] == pytest.approx(result.holdout["roc_auc"].value)
+    assert {f"cv_{name}{end}" for name in result.holdout for end in ("", "_se")} <= parent.data.metrics.keys()
     assert parent.data.metrics["parameters_learned"] > 10
     assert result.flow_run_id in parent.data.tags["prefect.url"]
     assert parent.inputs.dataset_inputs[0].dataset.name == "breast_cancer"

@@ -11,8 +11,8 @@ import pytest
 from judged import CLASSES, NUMBER, PROPOSAL, Sums, case
 
 from tasks.folds import write_folds
-from tasks.out_of_fold import N_PARTS, by_fold, parted, pooled
-from tasks.records import FoldScore, Member, Proposal
+from tasks.out_of_fold import N_PARTS, by_fold, over_folds, parted, pooled
+from tasks.records import FoldScore, Member, Proposal, Winner
 from tasks.study import FoldRecord, fold_file, write_fold
 
 N = 40
@@ -31,6 +31,17 @@ def test_members_are_summed_by_their_weights(tmp_path: Path) -> None:
     assert found.weight.tolist() == TABLE["weight"].tolist()
     assert sorted(np.concatenate(found.parts)) == list(range(N))
     assert [len(part) for part in found.parts] == [N // 2, N // 2]
+
+
+def test_every_metric_is_had_on_each_fold_whatever_was_selected_on(tmp_path: Path) -> None:
+    it = case(tmp_path, CLASSES, "f1", TABLE, TABLE, Sums(is_classes=True), out_of_fold=list(TABLE["x"]))
+    winner = Winner(PROPOSAL, 0.0, 0.0, (), None)
+    found = over_folds(it.experiment, winner, ["accuracy", "roc_auc"])
+    weight, y = TABLE["weight"].to_numpy(), TABLE["y"].to_numpy()
+    rows = [np.arange(N // 2), np.arange(N // 2, N)]
+    right = (TABLE["x"].to_numpy().astype(np.float32) > 0.5) == (y == 1)
+    assert found["accuracy"] == pytest.approx([np.average(right[one], weights=weight[one]) for one in rows])
+    assert all(0.5 < auc < 0.6 for auc in found["roc_auc"])
 
 
 def test_rows_that_no_fold_validated_are_left_out_and_one_fold_is_parted_by_chance(tmp_path: Path) -> None:
