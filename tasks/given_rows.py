@@ -69,7 +69,7 @@ def to_train_on(base: Path, split: Path, root: Path) -> Path:
         folder = Path(beside) / "base"
         shutil.copytree(base, folder, ignore=lambda at, _: {source_rows.FOLDER} if Path(at) == base else set())
         source_rows.write(folder, features.drop(gone), roles.drop(gone))
-        seen.add(folder, features.loc[trained.difference(gone)])
+        seen.note(folder / source_rows.FOLDER, features.loc[trained.difference(gone)])
         return _stored(folder, {"sealed": len(gone)}, root)
 
 

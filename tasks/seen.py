@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from tasks import parquet
 from tasks.records import Prepared, Roles, Split
 from tasks.row_hash import Hashes, row_hashes, unsalted
+from tasks.source_rows import FOLDER
 
 ABOUT, HASHES = "seen.json", "seen.npy"
 IDENTITY = "identity.json"
@@ -82,7 +83,7 @@ class Table:
 
 def write(folder: Path, prepared: Prepared, split: Split, seed: int, base: Path | None) -> None:
     """Into the folder of a model that was trained on the split: the hashes of its training rows, and what its base is
-    known to have seen. seed: of the holdout.
+    known to have seen, and those of its source that it is trained on beside them. seed: of the holdout.
 
     Rows are told apart as they were for the holdout, which knows a row again whose values changed, where it has a key;
     and by their features, for tables where that can't be done.
@@ -94,13 +95,13 @@ def write(folder: Path, prepared: Prepared, split: Split, seed: int, base: Path 
         known = _short(unsalted(hashes, seed))
     features = _features(at)
     own = Table(identity, features, known, _short(_by_features(at / "train_features.parquet", features)))
-    _write(folder, [own, *(read(base) if base is not None else ())])
+    _write(folder, [own, *(() if base is None else (*read(base), *read(base / FOLDER)))])
 
 
-def add(folder: Path, X: pd.DataFrame) -> None:
-    """To what is in a model's folder, rows that are told apart by their features alone."""
+def note(folder: Path, X: pd.DataFrame) -> None:
+    """Into the folder of rows that whatever goes on from a base is trained on: that they were, by their features."""
     known, typed = np.zeros(0, dtype=np.uint32), _short(row_hashes(X, 0))
-    _write(folder, [*read(folder), Table(None, tuple(X.columns), known, typed)])
+    _write(folder, [Table(None, tuple(X.columns), known, typed)])
 
 
 def _write(folder: Path, every: Iterable[Table]) -> None:
