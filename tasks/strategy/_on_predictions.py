@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, Self
 import numpy as np
 
 from tasks import model as models
+from tasks import provenance
 from tasks.loss import Loss
 from tasks.model import Fitted, Floats, Rows, Training, Validated, Watch, unwatched
+from tasks.model._computed import computed
 from tasks.records import Footprint, Problem
+from tasks.row_hash import row_hashes
 
 # From a base, what it predicts for some rows, their target and weight to the model that takes its place.
 Learn = Callable[[Fitted, Floats, Floats, Floats | None, Training], Fitted]
@@ -71,8 +75,7 @@ class OnPredictions:
     def workspace(self, training: Training, base: Path | None, n_threads: int) -> Workspace:
         assert base is not None
         fitted = models.load(base)
-        prediction = np.concatenate([fitted.predict(X) for X in training.batches()])
-        return Workspace(training, fitted, base, prediction)
+        return Workspace(training, fitted, base, _predicted(fitted, base, training))
 
     def validate(
         self, workspace: Workspace, fold: int, hyperparameters: Mapping[str, Any], seed: int,
@@ -93,3 +96,22 @@ class OnPredictions:
         return self.learn(
             workspace.base, workspace.prediction[rows], training.y[rows], training.fit_weight(rows), training
         )
+
+
+def _predicted(base: Fitted, folder: Path, training: Training) -> Floats:
+    """What it predicts for all rows; where it reads text, which is dear, once for all strategies and later runs."""
+
+    def predicted() -> Floats:
+        return np.concatenate([base.predict(X) for X in training.batches()])
+
+    if not training.text or training.computed is None:
+        return predicted()
+    key = hashlib.sha256(provenance.identity(folder, with_source=False).encode())
+    for X in training.batches():
+        key.update(row_hashes(X, 0).tobytes())
+    shape = np.atleast_2d(base.predict(training.some(1)[0].head(1))).shape[1]
+    kept = computed(
+        training.computed, key.hexdigest()[:32], (len(training.y), shape),
+        lambda array: np.copyto(array, predicted().reshape(array.shape)),
+    )  # fmt: skip
+    return np.asarray(kept if training.problem.is_classification or shape > 1 else kept[:, 0], dtype=np.float64)
