@@ -12,7 +12,7 @@ from optuna.trial import create_trial
 from flows.build import build
 from flows.config import compose
 from tasks.evidence import ETA, SHARE_OF_THE_FIT, Ladder, Rung, ladder, on_rung
-from tasks.model.lightgbm import LightGBM
+from tasks.model.lightgbm import MOST_OF_A_STEP, LightGBM
 from tasks.records import FoldScore, Proposal, TrialResult
 
 
@@ -126,7 +126,7 @@ def test_a_larger_budget_buys_more_evidence() -> None:
 def test_a_final_fit_that_the_budget_can_not_pay_for_gets_fewer_rounds() -> None:
     few = affordable(lightgbm(), 74_000, 54, 7, 60)
     assert 50 <= few.rounds < 300
-    assert few.final_step == 1
+    assert few.final_step == MOST_OF_A_STEP
     assert few.start["learning_rate"] == 0.2
     fixed = replace(lightgbm(), hyperparameters={**lightgbm().hyperparameters, "learning_rate": 0.05})
     assert affordable(fixed, 74_000, 54, 7, 60).start["learning_rate"] == 0.1
