@@ -296,7 +296,8 @@ class LightGBM:
         rounds = min(self.rounds, max(LEAST_ROUNDS, round(self.usual_rounds / share))) if share > 1 else self.rounds
         is_free = share > 1 and self.hyperparameters.get("learning_rate") is None
         larger = {"learning_rate": self.start["learning_rate"] * min(MOST_LARGER, share)} if is_free else {}
-        return replace(self, final_step=min(MOST_OF_A_STEP, share), rounds=rounds, start={**self.start, **larger})
+        final_step = max(self.final_step, min(MOST_OF_A_STEP, share))
+        return replace(self, final_step=final_step, rounds=rounds, start={**self.start, **larger})
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         """A smaller learning rate, unless the user fixed it, with as many more rounds. At .3 of it the holdout's RMSE

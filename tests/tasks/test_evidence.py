@@ -127,6 +127,7 @@ def test_a_final_fit_that_the_budget_can_not_pay_for_gets_fewer_rounds() -> None
     few = affordable(lightgbm(), 74_000, 54, 7, 60)
     assert 50 <= few.rounds < 300
     assert few.final_step == MOST_OF_A_STEP
+    assert affordable(replace(lightgbm(), final_step=1.0), 74_000, 54, 7, 60).final_step == 1
     assert few.start["learning_rate"] == 0.2
     fixed = replace(lightgbm(), hyperparameters={**lightgbm().hyperparameters, "learning_rate": 0.05})
     assert affordable(fixed, 74_000, 54, 7, 60).start["learning_rate"] == 0.1
