@@ -67,6 +67,7 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
     """What came out: the trials that were told, the winner with its folds, the ensemble, the final fit, the holdout's
     scores and the digest of its predictions."""
     winner, trained = ended.tuned.winner, ended.trained
+    has_rounds = winner.rounds is not None  # not a forest, whose trees are told where time had ended them
     return {
         "trials": len(ended.tuned.results),
         "winner": winner.proposal.number,
@@ -77,7 +78,8 @@ def outcome(job: Job, ended: Final, evaluation: Evaluation) -> dict[str, Any]:
         "completed": {one.proposal.number: [fold.fold for fold in one.folds] for one in ended.tuned.completed},
         "ensemble": None if ended.combined is None else plain(described(ended.combined)),
         "final": {
-            "rounds": trained.rounds, **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,
+            "rounds": trained.rounds if has_rounds or trained.cut_at is not None else None,
+            **plain(trained.changed), "note": trained.note, "cut_at": trained.cut_at,
             "course": None if trained.course is None else asdict(trained.course),
             **({"hurried": plain(trained.hurried)} if trained.hurried else {}),
         },

@@ -17,7 +17,7 @@ from flows.foresee import Foresight, Members
 from flows.runner import Runner, Submitted
 from flows.winner import winner_of, with_judged
 from tasks.ensemble import Ensemble
-from tasks.evidence import Ladder, on_rung, proposal_of, rung_of
+from tasks.evidence import Ladder, Rung, on_rung, proposal_of, rung_of
 from tasks.metric import METRICS
 from tasks.mixture import likely
 from tasks.racing import best_of, race
@@ -94,7 +94,8 @@ def tune(
         winner, judged = confirm(loop.ahead, runner, loop.results, won, loop.members)
         completed = complete(loop.ahead, runner, [*loop.results, *judged], winner)
         winner = with_judged(experiment, winner, completed)
-    counts = _count(loop.results, len(loop.results) if loop.is_exhausted else rules.n_trials, n_reused)
+    n_asked = min(rules.n_trials, len(study.trials())) if loop.is_exhausted else rules.n_trials
+    counts = _count(loop.results, n_asked, n_reused)
     final_seconds = loop.ahead.final_seconds(TrialResult(winner.proposal, winner.folds))
     return Tuned(winner, counts, tuple(loop.results), final_seconds, judged, completed)
 
@@ -168,12 +169,17 @@ class _Loop:
         if number < len(trials):
             return self._entry(proposal_of(self.space, trials[number]), n_seen)
         asked = [proposal_of(self.space, trial) for trial in trials]
-        promoted = self.rules.ladder.promoted(asked, self.results[:n_seen], is_higher_better=self.is_higher_better)
+        promoted = self._promoted(asked, n_seen)
         trial = self._ask(trials, n_seen) if promoted is None else on_rung(trials[promoted[0]], promoted[1])
         if trial is None and number == len(self.results):
-            promoted = self.rules.ladder.promoted(asked, self.results, is_higher_better=self.is_higher_better)
+            promoted = self._promoted(asked, number)
             trial = None if promoted is None else on_rung(trials[promoted[0]], promoted[1])
         return None if trial is None else self._entry(proposal_of(self.space, self.study.add(trial)), n_seen)
+
+    def _promoted(self, asked: Sequence[Proposal], n_seen: int) -> tuple[int, Rung] | None:
+        has_start = not getattr(self.search, "visits_all", False)
+        ladder, higher = self.rules.ladder, self.is_higher_better
+        return ladder.promoted(asked, self.results[:n_seen], is_higher_better=higher, has_start=has_start)
 
     def _ask(self, trials: Sequence[FrozenTrial], n_seen: int) -> FrozenTrial | None:
         """What the search proposes from the trials that began on its first evidence, all on the scale of the folds that

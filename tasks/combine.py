@@ -101,7 +101,7 @@ def seconds(
     choosing = sum(choosing_seconds(experiment, ensemble, trials) for trials in every)
     megabytes = max(sum(fold_model.megabytes(experiment, trial) for trial in trials) for trials in best)
     writing = SECONDS_OF_A_MEGABYTE * min(megabytes, ensemble.megabytes or math.inf)
-    return choosing, fitting / n_workers + writing
+    return choosing, MARGIN_OF_ALL * fitting / n_workers + writing
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,9 @@ def of_metric(metric: str, values: Sequence[float], rho: float) -> Interval:
 
 
 def error_of_mean(values: Sequence[float]) -> float:
-    """s / sqrt(k), by which a score over k folds is told, not compared with another; NaN of one."""
-    return stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    """s / sqrt(k), by which a score over k folds is told, not compared with another; NaN of one, or where one is."""
+    is_known = len(values) > 1 and all(map(math.isfinite, values))
+    return stdev(values) / math.sqrt(len(values)) if is_known else math.nan
 
 
 def standard_error(values: Sequence[float], rho: float) -> float:

@@ -62,20 +62,24 @@ class Ladder:
         return 1.0 if one.n_rows is None else self.times.get((one.family, one.n_rows), self.n_rows / one.n_rows)
 
     def promoted(
-        self, asked: Sequence[Proposal], told: Sequence[TrialResult], *, is_higher_better: bool
-    ) -> tuple[int, Rung] | None:
+        self, asked: Sequence[Proposal], told: Sequence[TrialResult], *, is_higher_better: bool,
+        has_start: bool = True,
+    ) -> tuple[int, Rung] | None:  # fmt: skip
         """The number of the trial that goes on, and to which rung; None: the search is to propose a new one. Where one
         has gone on the first trial of all follows it, so that nothing wins that wasn't held against the start.
 
-        asked: all earlier proposals. told: what may be known of them.
+        asked: all earlier proposals. told: what may be known of them. has_start: whether the first one is a family's
+        start, and not the first point of a grid.
         """
         for below in range(len(self.rungs) - 2, -1, -1) if self.is_climbed else ():
             above = self.rungs[below + 1]
             known = [one for one in told if rung_of(one.proposal) == self.rungs[below] and one.error is None]
             known = [one for one in known if one.is_feasible]
-            gone_on = [(one.family, one.hyperparameters) for one in asked if rung_of(one) == above]
+            there = [one for one in asked if rung_of(one) == above]
+            gone_on = [(one.family, one.hyperparameters) for one in there]
+            follows = has_start and any(self.first(one.family) != above for one in there)
             known.sort(key=lambda one: one.score, reverse=is_higher_better)
-            start = [one for one in known if gone_on and one.proposal.hyperparameters == asked[0].hyperparameters
+            start = [one for one in known if follows and one.proposal.hyperparameters == asked[0].hyperparameters
                      and one.proposal.family == asked[0].family]  # fmt: skip
             for result in [*known[: len(known) // ETA], *start]:
                 one = result.proposal

@@ -73,7 +73,10 @@ def by_fold(experiment: Experiment, members: Sequence[Member]) -> Iterator[tuple
 def over_folds(experiment: Experiment, winner: Winner, names: Iterable[str]) -> dict[str, list[float]]:
     """Each metric on each fold that the winner was judged on and whose file is there, of the most probable classes."""
     training, found = training_of(experiment), {name: list[float]() for name in names}
-    for _, rows, prediction in by_fold(experiment, [Member(winner.proposal, 1.0)]):
+    judged = {fold.fold for fold in winner.folds}
+    for fold, rows, prediction in by_fold(experiment, [Member(winner.proposal, 1.0)]):
+        if fold not in judged:
+            continue
         weight = None if training.weight is None else training.weight[rows]
         for name, values in found.items():
             values.append(value(name, training.y[rows], prediction, weight))

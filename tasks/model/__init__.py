@@ -158,7 +158,8 @@ class Model(Protocol):
         ...
 
     def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
-        """The family, so changed that its final fit takes no more than about so many seconds by the same rule."""
+        """The family, so changed that its final fit takes no more than about so many seconds by the same rule, or can
+        be shortened to that, see `Shortens`."""
         ...
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:

@@ -22,6 +22,7 @@ from tasks.model import (
     HasForced,
     Model,
     Rows,
+    Shortens,
     Training,
     TrainsTogether,
     Validated,
@@ -62,7 +63,8 @@ class Pooled:
             raise Refusal(f"strategy=pooled: model={name} trains on the rows of its table alone; put texts of the "
                           "source into it, or choose lora, which forgets less.")  # fmt: skip
         own_start = self.starts.get(name) or {}
-        kind = PooledNets if isinstance(family, TrainsTogether) else PooledFamily
+        kind = (PooledNets if isinstance(family, TrainsTogether)
+                else PooledTrees if isinstance(family, Shortens) else PooledFamily)  # fmt: skip
         return kind(
             family,
             hyperparameters={**family.hyperparameters, **self.hyperparameters},
@@ -158,6 +160,18 @@ class PooledFamily:
         return rounds
 
     @property
+    def max_rows(self) -> int:
+        """Raises an AttributeError where the family has none."""
+        most: int = self.family.max_rows  # type: ignore[attr-defined]  # as above
+        return most
+
+    @property
+    def iterations(self) -> int:
+        """Raises an AttributeError where the family has none."""
+        most: int = self.family.iterations  # type: ignore[attr-defined]  # as above
+        return most
+
+    @property
     def reads_text(self) -> bool:
         return models.reads_text(self.family)
 
@@ -247,6 +261,23 @@ class PooledFamily:
 
     def _told(self, fitted: Fitted, hyperparameters: Mapping[str, Any]) -> Fitted:
         return Domain(fitted) if hyperparameters["domain"] else fitted
+
+
+@dataclass(frozen=True)
+class PooledTrees(PooledFamily):
+    """The same of a family whose final fit can do with fewer steps."""
+
+    @property
+    def least_share(self) -> float:
+        return self._shortens.least_share
+
+    def shorter(self, hyperparameters: Mapping[str, Any], rounds: int, most: int) -> dict[str, Any]:
+        return self._shortens.shorter(hyperparameters, rounds, most)
+
+    @property
+    def _shortens(self) -> Shortens:
+        assert isinstance(self.family, Shortens)
+        return self.family
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from on_iris import FAST, SEARCHES, N, experiment
 from optuna.trial import FrozenTrial, TrialState
-from searching import LADDER, WHOLE, Searching, StopError, outcome, stop_at
+from searching import LADDER, SHORT, WHOLE, Searching, StopError, outcome, stop_at
 
 from flows import tune as tuning
 from flows.foresee import Foresight
@@ -28,6 +28,22 @@ def test_any_number_of_workers_gives_the_same_trials_and_winner(on_iris: Searchi
     assert outcome(one) == outcome(two) == outcome(four)
     assert one.winner.proposal == two.winner.proposal == four.winner.proposal
     assert len({str(proposal.hyperparameters) for proposal, _ in outcome(one)}) == N
+
+
+def test_of_a_grid_that_is_used_up_the_last_points_go_on_too(on_iris: Searching) -> None:
+    """Of its points the dearest come last, and no proposal sees what is told after it was asked."""
+    more: dict[str, Any] = {"n_trials": 40, "ladder": SHORT, "racing": None}
+    one, two, four = (on_iris.run("grid", f"used-up-on-{workers}", workers=workers, **more) for workers in (1, 2, 4))
+    assert outcome(one) == outcome(two) == outcome(four)
+    begun, further = ([r for r in one.results if r.proposal.n_rows == n] for n in (20, 40))
+    best = sorted(begun, key=lambda result: result.score)[: len(begun) // 4]
+    on = [result.proposal.hyperparameters for result in further]
+    assert best
+    assert all(result.proposal.hyperparameters in on for result in best)
+    assert one.counts.requested == len(one.results)
+    with pytest.raises(StopError):
+        on_iris.run("grid", "used-up-interrupted", told=stop_at(len(begun) - 1), **more)
+    assert outcome(on_iris.run("grid", "used-up-interrupted", **more)) == outcome(one)
 
 
 @pytest.mark.slow

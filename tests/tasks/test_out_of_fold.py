@@ -35,13 +35,15 @@ def test_members_are_summed_by_their_weights(tmp_path: Path) -> None:
 
 def test_every_metric_is_had_on_each_fold_whatever_was_selected_on(tmp_path: Path) -> None:
     it = case(tmp_path, CLASSES, "f1", TABLE, TABLE, Sums(is_classes=True), out_of_fold=list(TABLE["x"]))
-    winner = Winner(PROPOSAL, 0.0, 0.0, (), None)
-    found = over_folds(it.experiment, winner, ["accuracy", "roc_auc"])
+    folds = tuple(FoldScore(fold, 0.0, 0.0, None, 0.0) for fold in range(2))
+    found = over_folds(it.experiment, Winner(PROPOSAL, 0.0, 0.0, folds, None), ["accuracy", "roc_auc"])
     weight, y = TABLE["weight"].to_numpy(), TABLE["y"].to_numpy()
     rows = [np.arange(N // 2), np.arange(N // 2, N)]
     right = (TABLE["x"].to_numpy().astype(np.float32) > 0.5) == (y == 1)
     assert found["accuracy"] == pytest.approx([np.average(right[one], weights=weight[one]) for one in rows])
     assert all(0.5 < auc < 0.6 for auc in found["roc_auc"])
+    one = over_folds(it.experiment, Winner(PROPOSAL, 0.0, 0.0, folds[1:], None), ["accuracy"])
+    assert one["accuracy"] == found["accuracy"][1:]  # not of a fold that it was judged on in vain
 
 
 def test_rows_that_no_fold_validated_are_left_out_and_one_fold_is_parted_by_chance(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,11 @@ def base(tmp_path: Path) -> Path:
     return folder
 
 
-def pooled() -> tuple[Model, dict[str, Any]]:
-    config = compose(["strategy=pooled", "model.lightgbm.rounds=60"]).config
-    family: Model = build(config.model["lightgbm"], "model.lightgbm")
-    made = build(config.strategy, "strategy").family("lightgbm", family)
+def pooled(name: str = "lightgbm") -> tuple[Any, dict[str, Any]]:
+    few = ["model.lightgbm.rounds=60"] if name == "lightgbm" else []
+    config = compose(["strategy=pooled", f"model={name}", *few]).config
+    family: Model = build(config.model[name], f"model.{name}")
+    made = build(config.strategy, "strategy").family(name, family)
     fixed = {key: value for key, value in made.hyperparameters.items() if value is not None}
     return made, {**fixed, **made.start, "min_data_in_leaf": 5}
 
@@ -97,9 +99,15 @@ def test_rows_of_the_source_count_in_what_a_fit_costs(base: Path) -> None:
     counting: Any = models.beside(family, base)
     assert counting.n_source == N_SOURCE * 9 // 10
     assert counting.seconds(N, 2, 1) == family.seconds(N + counting.n_source, 2, 1)
-    share = counting.affordable(counting.seconds(N, 2, 1) / 2, N, 2, 1).family.rounds / 60
-    assert share == pytest.approx(0.5, abs=0.35)
     assert models.beside(family, None) is family
+    many = replace(counting, family=replace(counting.family, rounds=300), n_source=1_000_000)
+    paid = many.affordable(many.seconds(N, 2, 1) / 2, N, 2, 1)
+    assert paid.family.rounds == 150
+    assert isinstance(paid, models.Shortens)
+    assert paid.least_share == paid.family.least_share == 0.5
+    few = replace(counting, family=paid.family)
+    assert not isinstance(pooled("linear")[0], models.Shortens)
+    assert few.shorter({"learning_rate": 0.1}, 20, 10) == {"learning_rate": 0.2}
 
 
 def test_a_target_that_is_negative_in_the_source_alone_has_no_logarithm(base: Path) -> None:
