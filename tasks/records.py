@@ -196,8 +196,8 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class Winner:
-    """The best complete trial: `mean` and `standard_error` of the metric over its folds; `rounds` for a fit on all
-    training rows, None where the family has none."""
+    """The best complete trial: `mean` and `standard_error` (NaN of one) of the metric over its folds; `rounds`
+    for a fit on all training rows, None where the family has none."""
 
     proposal: Proposal
     mean: float
