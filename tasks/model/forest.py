@@ -41,7 +41,6 @@ TRUSTED = ("sklearn.tree._tree.Tree",)  # what skops doesn't trust of its own ac
 LEAST_ROWS = 2_000  # that a tree is grown on, whatever the budget
 LARGEST = 3e38  # trees compare in float32
 USUAL_TREES = 200  # of which `seconds` speaks
-USUAL_FEATURES = 1 / 3  # share of the columns that a split chooses from
 PASSING_SECONDS = 4e-6  # of 200 trees for each row, however few each is grown on: .8 to 4.8 us at 1,000,000 rows
 # Time is looked at after so many seconds' trees by that rule, but not after fewer a thread than this: each batch costs
 # 0.5 (500 rows) to 20 ms (1,000,000) more.
@@ -124,37 +123,19 @@ class Forest:
     def seconds(self, n_rows: int, n_columns: int, n_classes: int) -> float:
         """Of 200 trees that choose from a third of the columns: 0.4 s (2,800 x 5), 1.9 (10,500 x 9), 4.1 (9,700 x 10),
         3.5 (25,000 x 14) on real tables; two to three times as long where all columns are noise."""
-        return USUAL_FEATURES * self._splitting(n_rows, n_columns, n_classes) + PASSING_SECONDS * n_rows
+        return self._splitting(n_rows, n_columns) / 3 + 4e-5 * n_rows
 
     def affordable(self, seconds: float, n_rows: int, n_columns: int, n_classes: int) -> Self:
-        """With trees of fewer rows each, so that the dearest takes no more than that, and a usual one half at most: as
-        members of an ensemble they serve as well, and with dearer ones every family would begin on samples."""
+        """With trees of fewer rows each, so that one takes half of that: as members of an ensemble they serve as well,
+        and with dearer ones every family would begin on samples. A fit that takes longer ends with its time."""
         n_drawn = min(n_rows, self.max_rows)
-        dearest = max(self._most_features, 2 * USUAL_FEATURES) * self._splitting(n_rows, n_columns, n_classes)
-        left = seconds - PASSING_SECONDS * n_rows
-        if dearest <= left:
-            return self
-        paid = round(n_drawn * max(0.0, left) / dearest)
-        return replace(self, max_rows=max(min(n_drawn, LEAST_ROWS), paid))
+        share = 2 * self.seconds(n_rows, n_columns, n_classes) / seconds
+        return replace(self, max_rows=max(min(n_drawn, LEAST_ROWS), round(n_drawn / share))) if share > 1 else self
 
-    def _splitting(self, n_rows: int, n_columns: int, n_classes: int) -> float:
-        """Of splits that choose from all columns: in proportion with fewer. With 10 classes it takes 1.8 to 2.1 times
-        as long as with two, with 30 3.3 to 3.9, with 100 7 to 9; and as many rows drawn of 200,000 1.8 times as long as
-        of 20,000, of 1,000,000 2.2: more of them are in no cache."""
+    def _splitting(self, n_rows: int, n_columns: int) -> float:
+        """Of 200 trees whose splits choose from all columns."""
         n_drawn = min(n_rows, self.max_rows)
-        slower = (1 + 0.1 * max(0, n_classes - 2)) * (1 + min(1, n_rows / 200_000))
-        return 7e-6 * n_drawn * math.log2(max(2, n_drawn)) * n_columns * slower
-
-    @property
-    def _most_features(self) -> float:
-        """The largest share of the columns that a split may choose from."""
-        if (fixed := self.hyperparameters["max_features"]) is not None:
-            values = [fixed]
-        else:
-            space = self.space.get("max_features") or []
-            values = space if isinstance(space, list) else space.get("values") or [space["high"]]
-            values = [*values, *(one["max_features"] for one in [self.start, *self.portfolio] if "max_features" in one)]
-        return max(map(_share, values))
+        return 7e-6 * n_drawn * math.log2(max(2, n_drawn)) * n_columns
 
     def final(self, hyperparameters: Mapping[str, Any], rounds: int | None) -> tuple[dict[str, Any], int | None]:
         """Its rounds are its trees, of which it has as many as the folds, however many more rows there are."""
@@ -218,11 +199,14 @@ class Forest:
         )  # fmt: skip
 
     def _batch(self, encoded: Encoded[Encoder], n_classes: int, hyperparameters: Mapping[str, Any]) -> int:
-        """The trees that each thread grows between two looks at the time."""
+        """The trees that each thread grows between two looks at the time. With 10 classes one takes 1.8 to 2.1 times as
+        long as with two, with 30 3.3 to 3.9, with 100 7 to 9."""
         n_rows, n_columns = encoded.train.shape
-        share = _share(hyperparameters["max_features"])
+        share = hyperparameters["max_features"]
+        share = share if isinstance(share, float) else 1 / 3  # as usual where it is another form, such as sqrt
         share *= SHARE_OF_EXTRA if hyperparameters["kind"] == "extra" else 1.0
-        seconds = share * self._splitting(n_rows, n_columns, n_classes) + PASSING_SECONDS * n_rows
+        share *= 1 + 0.1 * max(0, n_classes - 2)
+        seconds = share * self._splitting(n_rows, n_columns) + PASSING_SECONDS * n_rows
         return max(LEAST_BATCH, int(BATCH_SECONDS * USUAL_TREES / seconds))
 
     def _unknown_kinds(self) -> list[str]:
@@ -230,11 +214,6 @@ class Forest:
         kinds = [fixed] if fixed is not None else [*(space or []), self.start["kind"]]
         return [f"model.forest: kind={kind} is no forest; choose {' or '.join(KINDS)}{did_you_mean(str(kind), KINDS)}"
                 for kind in dict.fromkeys(kinds) if kind not in KINDS]
-
-
-def _share(max_features: Any) -> float:
-    """Of the columns; as usual where it is another of scikit-learn's forms, such as sqrt."""
-    return max_features if isinstance(max_features, float) else USUAL_FEATURES
 
 
 def _grow(estimator: Any, encoded: Encoded[Encoder], n_batch: int, watch: Watch) -> None:

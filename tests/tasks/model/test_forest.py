@@ -78,25 +78,9 @@ def test_what_the_budget_does_not_pay_for_is_grown_on_fewer_rows_a_tree() -> Non
     assert it.affordable(60, 39_000, 14, 2) == it
     few = it.affordable(10, 39_000, 14, 2)
     assert 2_000 < few.max_rows < it.max_rows
-    assert few.seconds(39_000, 14, 2) == pytest.approx(10 / 3, rel=0.2)
+    assert few.seconds(39_000, 14, 2) == pytest.approx(10 / 2, rel=0.2)
     assert it.affordable(0.1, 39_000, 14, 2).max_rows == 2_000
     assert it.affordable(0.1, 500, 14, 2).max_rows == 500
-
-
-@pytest.mark.parametrize(("override", "most"), [
-    ("space.max_features.high=0.8", 0.8), ("space.max_features=[0.2,0.75]", 0.75), ("start.max_features=1.0", 1.0),
-    ("hyperparameters.max_features=0.9", 0.9), ("hyperparameters.max_features=0.1", 2 / 3),
-    ("hyperparameters.max_features=sqrt", 2 / 3),
-])  # fmt: skip
-def test_the_budget_pays_for_the_most_columns_that_a_split_may_choose_from(override: str, most: float) -> None:
-    few = forest(f"model.forest.{override}").affordable(10, 39_000, 14, 2)
-    assert few.seconds(39_000, 14, 2) == pytest.approx(10 / (3 * most), rel=0.1)
-
-
-def test_rows_that_no_tree_is_grown_on_cost_little_and_classes_cost_more() -> None:
-    few = forest("model.forest.max_rows=2000")
-    assert few.seconds(1_000_000, 12, 2) < few.seconds(200_000, 12, 2) + 4
-    assert forest().seconds(10_000, 12, 30) == pytest.approx(3.6 * forest().seconds(10_000, 12, 2), rel=0.1)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
