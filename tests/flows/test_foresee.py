@@ -15,6 +15,7 @@ from flows.config import compose
 from flows.foresee import Foresight
 from flows.plan import plan
 from tasks import fold_model
+from tasks.combine import MARGIN_OF_ALL
 from tasks.evidence import Ladder, Rung
 from tasks.metric import METRICS
 from tasks.records import FoldScore, Proposal, TrialResult
@@ -44,7 +45,7 @@ def test_a_budget_keeps_time_for_the_final_fit_for_confirming_and_for_an_ensembl
     # in the place of a final fit: those of one trial two at a time, and those of four, which take longer.
     assert 3 / 2 < final < 12
     assert deadlines["alone"] - deadlines["combined"] == pytest.approx(0, abs=0.1)
-    assert deadlines["alone"] - deadlines["one by one"] == pytest.approx(12 - final, abs=0.3)
+    assert deadlines["alone"] - deadlines["one by one"] == pytest.approx(MARGIN_OF_ALL * 12 - final, abs=0.3)
     # Three folds of four times the rows, two at a time; and on one worker one after the other. Of a final fit that
     # would take more than a quarter of the budget that quarter is kept: with larger steps it takes no longer.
     assert 4 * final > 60 / 4
@@ -94,7 +95,7 @@ def test_where_trials_begin_on_one_fold_an_ensemble_s_members_are_foreseen_on_th
             for n in range(4)
         ]
         ahead_of_final, ahead_of_none = (ahead.combining_seconds(results, [], final) for final in (1e-9, 1e9))
-        return ahead_of_final - ahead_of_none - 4 * seconds / 2
+        return ahead_of_final - ahead_of_none - MARGIN_OF_ALL * 4 * seconds / 2
 
     assert kept(1.0) == pytest.approx(4 * 2 * 1.0 / 2, rel=0.02)
     assert kept(10.0) == pytest.approx(60 / 4, rel=0.02)
@@ -111,7 +112,7 @@ def test_for_an_ensemble_that_was_chosen_no_more_time_is_kept_than_its_members_n
     ]
     none, one, every = (ahead.combining_seconds(results, [], 1e-9, [[], results[:n]]) for n in (0, 1, 4))
     # The model of its fold, and two folds more, by two workers.
-    assert one - none == pytest.approx((1 + 2) * 1.0 / 2, rel=0.02)
+    assert one - none == pytest.approx((MARGIN_OF_ALL + 2) * 1.0 / 2, rel=0.02)
     assert every == pytest.approx(ahead.combining_seconds(results, [], 1e-9), rel=0.02)
     deadlines = [ahead.deadline(results, [[], results[:n]]) for n in (0, 1)]
     assert None not in deadlines
